@@ -1,0 +1,207 @@
+use std::net::SocketAddr;
+
+use value::{Arena, Entry, Map, Value};
+
+use crate::{Column, Columns, Trail};
+
+/// The MQTT 5 properties of a message that travel with it. Absent ones are `None`, and `user` keeps order and doubles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// Payload Format Indicator: 1 says the payload is UTF-8.
+    pub payload_format_indicator: Option<u8>,
+    /// Message Expiry Interval (seconds).
+    pub message_expiry_interval: Option<u32>,
+    /// Content Type.
+    pub content_type: Option<String>,
+    /// Response Topic.
+    pub response_topic: Option<String>,
+    /// Correlation Data.
+    pub correlation_data: Option<Vec<u8>>,
+    /// User Properties in the order in which they came.
+    pub user: Vec<(String, String)>,
+}
+
+impl Properties {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The `pub_props` column: names as the specification writes them with hyphens, user properties both as a map
+    /// (the last of a key wins) and as a list of pairs.
+    pub fn to_value<'a>(&'a self, arena: &'a Arena) -> Value<'a> {
+        let mut entries = bumpalo::collections::Vec::new_in(arena.bump());
+        let mut put = |key: &'a str, value: Value<'a>| entries.push(Entry { key: key.as_bytes(), value });
+        if let Some(indicator) = self.payload_format_indicator {
+            put("Payload-Format-Indicator", Value::Int(i64::from(indicator)));
+        }
+        if let Some(seconds) = self.message_expiry_interval {
+            put("Message-Expiry-Interval", Value::Int(i64::from(seconds)));
+        }
+        if let Some(content_type) = &self.content_type {
+            put("Content-Type", Value::text(content_type));
+        }
+        if let Some(topic) = &self.response_topic {
+            put("Response-Topic", Value::text(topic));
+        }
+        if let Some(data) = &self.correlation_data {
+            put("Correlation-Data", Value::Str(data));
+        }
+        if !self.user.is_empty() {
+            put("User-Property", user_map(&self.user, arena));
+            put("User-Property-Pairs", user_pairs(&self.user, arena));
+        }
+        Value::Map(Map::new(entries.into_bump_slice()))
+    }
+}
+
+fn user_map<'a>(user: &'a [(String, String)], arena: &'a Arena) -> Value<'a> {
+    let mut entries: bumpalo::collections::Vec<'a, Entry<'a>> =
+        bumpalo::collections::Vec::with_capacity_in(user.len(), arena.bump());
+    for (key, value) in user {
+        let value = Value::text(value);
+        match entries.iter_mut().find(|entry| entry.key == key.as_bytes()) {
+            Some(entry) => entry.value = value,
+            None => entries.push(Entry { key: key.as_bytes(), value }),
+        }
+    }
+    Value::Map(Map::new(entries.into_bump_slice()))
+}
+
+fn user_pairs<'a>(user: &'a [(String, String)], arena: &'a Arena) -> Value<'a> {
+    let pairs = user.iter().map(|(key, value)| {
+        let entries = [
+            Entry { key: b"key", value: Value::text(key) },
+            Entry { key: b"value", value: Value::text(value) },
+        ];
+        Value::Map(Map::new(arena.slice(&entries)))
+    });
+    Value::Array(bumpalo::collections::Vec::from_iter_in(pairs, arena.bump()).into_bump_slice())
+}
+
+/// The identity of a message: unique on a node, and shown as 32 hexadecimal digits.
+///
+/// High to low: microseconds since 1970 (64 bits), a hash of the node (32), a running number (32).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MessageId(pub u128);
+
+impl MessageId {
+    /// Puts the parts together.
+    pub fn new(micros: u64, node: u32, number: u32) -> Self {
+        Self(u128::from(micros) << 64 | u128::from(node) << 32 | u128::from(number))
+    }
+
+    /// The 32 digits.
+    pub fn hex(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        std::array::from_fn(|at| DIGITS[(self.0 >> (124 - 4 * at)) as usize & 0xf])
+    }
+}
+
+/// A publish that a client sent to the local broker, after its ACL: the event `message.publish`.
+#[derive(Debug, Clone, Copy)]
+pub struct MessagePublish<'a> {
+    /// Its identity.
+    pub id: MessageId,
+    /// Who sent it.
+    pub clientid: &'a str,
+    /// The user it authenticated as.
+    pub username: Option<&'a str>,
+    /// Where it came from; `None` for what the server itself publishes.
+    pub peername: Option<SocketAddr>,
+    /// The topic, without wildcards.
+    pub topic: &'a str,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// The RETAIN flag.
+    pub retain: bool,
+    /// The DUP flag.
+    pub dup: bool,
+    /// The bytes as they came.
+    pub payload: &'a [u8],
+    /// MQTT 5 properties.
+    pub properties: Option<&'a Properties>,
+    /// When it was read (milliseconds since 1970 UTC).
+    pub received_at_ms: i64,
+    /// The node that read it.
+    pub node: &'a str,
+}
+
+impl Columns for MessagePublish<'_> {
+    fn get<'a>(&'a self, column: Column, arena: &'a Arena) -> Value<'a> {
+        match column {
+            Column::Event => Value::Atom("message.publish"),
+            Column::Id => Value::Str(arena.slice(&self.id.hex())),
+            Column::Clientid => Value::text(self.clientid),
+            Column::Username => self.username.map_or(Value::Undefined, Value::text),
+            Column::Payload => Value::Str(self.payload),
+            Column::Peerhost => self.peername.map_or(Value::Undefined, |peer| display(peer.ip(), arena)),
+            Column::Peername => self.peername.map_or(Value::Undefined, |peer| display(peer, arena)),
+            Column::Topic => Value::text(self.topic),
+            Column::Qos => Value::Int(i64::from(self.qos)),
+            Column::Flags => flags(self.retain, self.dup, arena),
+            Column::Retain => Value::Bool(self.retain),
+            Column::Dup => Value::Bool(self.dup),
+            Column::PubProps => match self.properties {
+                Some(properties) => properties.to_value(arena),
+                None => Value::Map(Map::default()),
+            },
+            Column::PublishReceivedAt | Column::Timestamp => Value::Int(self.received_at_ms),
+            Column::ClientAttrs => Value::Map(Map::default()),
+            Column::Node => Value::Atom(self.node),
+            _ => Value::Undefined,
+        }
+    }
+}
+
+/// The `flags` column.
+pub(crate) fn flags(retain: bool, dup: bool, arena: &Arena) -> Value<'_> {
+    let entries = [
+        Entry { key: b"retain", value: Value::Bool(retain) },
+        Entry { key: b"dup", value: Value::Bool(dup) },
+    ];
+    Value::Map(Map::new(arena.slice(&entries)))
+}
+
+fn display(shown: impl std::fmt::Display, arena: &Arena) -> Value<'_> {
+    Value::text(bumpalo::format!(in arena.bump(), "{}", shown).into_bump_str())
+}
+
+/// A message for the local broker, as republish gives it.
+#[derive(Debug, Clone)]
+pub struct LocalMessage<'a> {
+    /// Where to; checked by the broker.
+    pub topic: &'a str,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the broker is to keep it for later subscribers.
+    pub retain: bool,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// MQTT 5 properties.
+    pub properties: Option<&'a Properties>,
+    /// Under whose name it is published.
+    pub clientid: &'a str,
+    /// The user of that name.
+    pub username: Option<&'a str>,
+    /// The rules it has passed, this one included.
+    pub trail: Trail,
+}
+
+/// Why the local broker did not take a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishError {
+    /// The topic is empty, has a wildcard or a NUL, or is too long.
+    InvalidTopic,
+    /// Larger than the broker allows.
+    TooLarge,
+    /// The broker is shutting down.
+    Closed,
+}
+
+/// The local broker, as actions see it.
+pub trait LocalPublish: Send + Sync {
+    /// Routes a message to every matching session and lets the rules see it; returns when it is queued, with the
+    /// number of sessions. Never blocks.
+    fn publish(&self, message: &LocalMessage<'_>) -> Result<usize, PublishError>;
+}
