@@ -80,7 +80,7 @@ impl Completion {
     /// is *not* called: the caller may acknowledge on the spot.
     pub fn release(self) -> bool {
         match Arc::into_inner(self.shared) {
-            Some(mut shared) if !*shared.abandoned.get_mut() => {
+            Some(mut shared) if !shared.abandoned.load(Ordering::Acquire) => {
                 shared.ticket = Shared::RELEASED;
                 true
             }
