@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use value::{Arena, Entry, Map, Value};
 
-use crate::{Column, Columns, Trail};
+use crate::{Column, Columns, Completion, Trail};
 
 /// The MQTT 5 properties of a message that travel with it. Absent ones are `None`, and `user` keeps order and doubles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -201,7 +201,12 @@ pub enum PublishError {
 
 /// The local broker, as actions see it.
 pub trait LocalPublish: Send + Sync {
-    /// Routes a message to every matching session and lets the rules see it; returns when it is queued, with the
-    /// number of sessions. Never blocks.
-    fn publish(&self, message: &LocalMessage<'_>) -> Result<usize, PublishError>;
+    /// Routes a message to every matching session and then lets the rules see it; returns when it is queued, with the
+    /// number of sessions. Never blocks. `completion` is that of the event from which the message was made: it goes
+    /// on to [`crate::Dispatch::dispatch`], so an acknowledgement also waits for the actions of rules further down.
+    fn publish(
+        &self,
+        message: &LocalMessage<'_>,
+        completion: Option<&Completion>,
+    ) -> Result<usize, PublishError>;
 }
