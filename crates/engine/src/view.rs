@@ -1,0 +1,193 @@
+//! What the engine shows of itself: plain data for whoever presents it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use connector::{ActionReading, Status};
+use diagnostic::{Diagnostic, Source};
+
+use crate::metrics::RuleReading;
+
+/// Which of the three kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Category {
+    /// A connection to a remote system.
+    Connector,
+    /// What comes in over a connector.
+    Source,
+    /// What goes out over a connector.
+    Action,
+}
+
+impl Category {
+    /// The table in a resource file, and the path over HTTP.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Category::Connector => "connectors",
+            Category::Source => "sources",
+            Category::Action => "actions",
+        }
+    }
+
+    /// The word in messages.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Category::Connector => "connector",
+            Category::Source => "source",
+            Category::Action => "action",
+        }
+    }
+}
+
+/// The id of a resource within its category: `mqtt:cloud`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId {
+    /// The kind of connector it belongs to.
+    pub kind: Arc<str>,
+    /// Its name, unique among those of its kind.
+    pub name: Arc<str>,
+}
+
+impl ResourceId {
+    /// Puts the parts together.
+    pub fn new(kind: &str, name: &str) -> Self {
+        Self { kind: kind.into(), name: name.into() }
+    }
+
+    /// Reads `kind:name`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once(':')?;
+        (!kind.is_empty() && !name.is_empty()).then(|| Self::new(kind, name))
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.kind, self.name)
+    }
+}
+
+/// Who may change an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManagedBy {
+    /// The file that declares it.
+    File(PathBuf),
+    /// Whoever calls the REST API.
+    Rest,
+}
+
+/// A diagnostic together with the text it points into.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The file, or the body of a request.
+    pub source: Arc<Source>,
+    /// What is wrong there.
+    pub diagnostic: Diagnostic,
+}
+
+/// A rule as it runs, or why it does not.
+#[derive(Debug, Clone)]
+pub struct RuleView {
+    /// Its id.
+    pub id: Arc<str>,
+    /// A name for people; may be empty.
+    pub name: String,
+    /// The SQL.
+    pub sql: String,
+    /// The FROM filters.
+    pub from: Vec<String>,
+    /// The actions as they are declared: `"type:name"` or `{function, args}`.
+    pub actions: Vec<serde_json::Value>,
+    /// Each declared action that is a resource, and how its connector is; `None` where it does not exist.
+    pub action_details: Vec<(ResourceId, Option<Status>)>,
+    /// Whether it runs.
+    pub enable: bool,
+    /// What it is for.
+    pub description: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// When the file, or the stored object, was first seen.
+    pub created_at: SystemTime,
+    /// When it was last changed.
+    pub last_modified_at: SystemTime,
+    /// Who may change it.
+    pub managed_by: ManagedBy,
+    /// What is wrong with the newest version; the rule then runs in its last good one, or not at all.
+    pub errors: Vec<Finding>,
+}
+
+/// A connector, source or action as it is.
+#[derive(Debug, Clone)]
+pub struct ResourceView {
+    /// Which list it belongs to.
+    pub category: Category,
+    /// Its id.
+    pub id: ResourceId,
+    /// Its settings with defaults filled in and secrets hidden: a JSON object.
+    pub settings: serde_json::Value,
+    /// How it is.
+    pub status: Status,
+    /// Who may change it.
+    pub managed_by: ManagedBy,
+    /// What is wrong with the newest version.
+    pub errors: Vec<Finding>,
+}
+
+/// The metrics of a resource.
+#[derive(Debug, Clone)]
+pub enum ResourceReading {
+    /// Of an action.
+    Action(ActionReading),
+    /// Of a source: messages received.
+    Source {
+        /// Messages received from the remote.
+        received: u64,
+    },
+}
+
+/// The metrics of a rule.
+#[derive(Debug, Clone)]
+pub struct RuleMetricsView {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The reading.
+    pub reading: RuleReading,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone)]
+pub struct ReloadOutcome {
+    /// The generation that is live now.
+    pub generation: u64,
+    /// Rules that run.
+    pub rules: usize,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Every problem of every file, errors and warnings.
+    pub findings: Vec<Finding>,
+}
+
+/// Why a change over the API was not made.
+#[derive(Debug, Clone)]
+pub enum WriteError {
+    /// Something of this id exists already.
+    AlreadyExists,
+    /// Nothing of this id exists.
+    NotFound,
+    /// It is declared by a file, which is where it must be changed.
+    ManagedByFile(PathBuf),
+    /// The id or name has characters that are not allowed.
+    BadName(String),
+    /// There is no such kind of connector.
+    UnknownKind(String),
+    /// Others still use it: their ids.
+    InUse(Vec<String>),
+    /// The settings or the SQL are wrong.
+    Invalid(Vec<Finding>),
+    /// The data folder could not be written.
+    Storage(String),
+    /// The server is stopping.
+    Closed,
+}
