@@ -1,6 +1,6 @@
 use value::{Arena, Value};
 
-use crate::{Column, Completion, EventKind, Trail};
+use crate::{Column, Completion, EventKind, Properties, Trail};
 
 /// One thing that happened, for the length of one dispatch.
 #[derive(Clone, Copy)]
@@ -22,6 +22,12 @@ pub struct Event<'a> {
 pub trait Columns {
     /// The value of a column; `Undefined` for one that this event does not have. `arena` takes what must be built.
     fn get<'a>(&'a self, column: Column, arena: &'a Arena) -> Value<'a>;
+
+    /// The MQTT 5 properties of the message, which travel along to wherever a rule sends it; `None` where the event is
+    /// no message or has none.
+    fn properties(&self) -> Option<&Properties> {
+        None
+    }
 }
 
 /// Columns that were put together beforehand: rare events, and the contexts of tests.

@@ -53,6 +53,50 @@ impl Properties {
         }
         Value::Map(Map::new(entries.into_bump_slice()))
     }
+
+    /// Reads what [`Properties::to_value`] writes, and leaves out what has the wrong kind. User properties come from the
+    /// list of pairs where there is one, since only that keeps order and doubles.
+    pub fn from_value(value: &Value<'_>) -> Self {
+        let Value::Map(map) = value else { return Self::default() };
+        let text = |key: &[u8]| map.get(key).and_then(text_of);
+        let int = |key: &[u8]| match map.get(key) {
+            Some(Value::Int(int)) => Some(int),
+            _ => None,
+        };
+        Properties {
+            payload_format_indicator: int(b"Payload-Format-Indicator").and_then(|int| int.try_into().ok()),
+            message_expiry_interval: int(b"Message-Expiry-Interval").and_then(|int| int.try_into().ok()),
+            content_type: text(b"Content-Type"),
+            response_topic: text(b"Response-Topic"),
+            correlation_data: match map.get(b"Correlation-Data") {
+                Some(Value::Str(bytes)) => Some(bytes.to_vec()),
+                _ => None,
+            },
+            user: match (map.get(b"User-Property-Pairs"), map.get(b"User-Property")) {
+                (Some(Value::Array(pairs)), _) => pairs.iter().filter_map(user_pair).collect(),
+                (_, Some(Value::Map(map))) => user_entries(&map).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+fn text_of(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Str(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+fn user_pair(pair: &Value<'_>) -> Option<(String, String)> {
+    let Value::Map(map) = pair else { return None };
+    Some((map.get(b"key").and_then(text_of)?, map.get(b"value").and_then(text_of)?))
+}
+
+fn user_entries(map: &Map<'_>) -> impl Iterator<Item = (String, String)> {
+    map.entries()
+        .iter()
+        .filter_map(|entry| Some((String::from_utf8_lossy(entry.key).into_owned(), text_of(entry.value)?)))
 }
 
 fn user_map<'a>(user: &'a [(String, String)], arena: &'a Arena) -> Value<'a> {
@@ -152,6 +196,10 @@ impl Columns for MessagePublish<'_> {
             _ => Value::Undefined,
         }
     }
+
+    fn properties(&self) -> Option<&Properties> {
+        self.properties
+    }
 }
 
 /// The `flags` column.
@@ -209,4 +257,28 @@ pub trait LocalPublish: Send + Sync {
         message: &LocalMessage<'_>,
         completion: Option<&Completion>,
     ) -> Result<usize, PublishError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_survive_the_column() {
+        let properties = Properties {
+            payload_format_indicator: Some(1),
+            message_expiry_interval: Some(30),
+            content_type: Some("text/plain".into()),
+            response_topic: Some("re/1".into()),
+            correlation_data: Some(vec![0, 255]),
+            user: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
+        };
+        let arena = Arena::new();
+        assert_eq!(Properties::from_value(&properties.to_value(&arena)), properties);
+    }
+
+    #[test]
+    fn ids_read_from_the_left() {
+        assert_eq!(&MessageId::new(0x1, 0x2, 0x3).hex(), b"00000000000000010000000200000003");
+    }
 }

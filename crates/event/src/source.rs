@@ -50,4 +50,8 @@ impl Columns for SourceMessage<'_> {
             _ => Value::Undefined,
         }
     }
+
+    fn properties(&self) -> Option<&Properties> {
+        self.properties
+    }
 }
