@@ -7,7 +7,12 @@
 //! *Invariant:* pure data and pure functions. No clock, no randomness, no I/O, and no knowledge of SQL or events.
 
 mod arena;
+pub mod compare;
+pub mod json;
 mod kind;
+pub mod number;
+pub mod path;
+pub mod text;
 mod value;
 
 pub use arena::Arena;

@@ -1,0 +1,367 @@
+//! Numbers: integers of any size, exact comparison, and the arithmetic of the dialect.
+//!
+//! Integers that fit 64 bits are computed without memory; larger ones up to [`INT_BITS_MAX`] go through the heap and
+//! end in the arena. A float result that is not finite is an error, as there is no infinity in the dialect.
+
+use std::cmp::Ordering;
+
+use num_bigint::{BigInt as Wide, Sign};
+use num_traits::{FromPrimitive as _, Signed as _, ToPrimitive as _, Zero as _};
+
+use crate::{Arena, BigInt, Value};
+
+/// The size of the largest integer (bits of its magnitude).
+pub const INT_BITS_MAX: u64 = 1 << 16;
+/// More digits than this cannot be an integer within bounds.
+const DIGITS_MAX: usize = 20_000;
+
+/// Why two numbers have no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberError {
+    /// An operand is not a number, or not an integer where only integers go.
+    Kind,
+    /// Division by zero, or a float result beyond range.
+    Domain,
+    /// An integer beyond [`INT_BITS_MAX`].
+    TooLarge,
+}
+
+/// `left + right`; integers stay integers.
+pub fn add<'a>(left: &Value<'a>, right: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    arithmetic(left, right, arena, i64::checked_add, |a, b| a + b, |a, b| a + b)
+}
+
+/// `left - right`; integers stay integers.
+pub fn sub<'a>(left: &Value<'a>, right: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    arithmetic(left, right, arena, i64::checked_sub, |a, b| a - b, |a, b| a - b)
+}
+
+/// `left * right`; integers stay integers.
+pub fn mul<'a>(left: &Value<'a>, right: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    arithmetic(left, right, arena, i64::checked_mul, |a, b| a * b, |a, b| a * b)
+}
+
+/// `left / right`, always a float.
+pub fn divide<'a>(left: &Value<'_>, right: &Value<'_>) -> Result<Value<'a>, NumberError> {
+    let (left, right) = (to_float(left)?, to_float(right)?);
+    if right == 0.0 { Err(NumberError::Domain) } else { finite(left / right) }
+}
+
+/// The whole quotient of two integers, truncated toward zero.
+pub fn div<'a>(left: &Value<'a>, right: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    integers(left, right, arena, i64::checked_div, |a, b| a / b)
+}
+
+/// The remainder of [`div`]; has the sign of `left`.
+pub fn rem<'a>(left: &Value<'a>, right: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    integers(left, right, arena, i64::checked_rem, |a, b| a % b)
+}
+
+/// `-value`.
+pub fn neg<'a>(value: &Value<'a>, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    match value {
+        Value::Float(float) => Ok(Value::Float(-float)),
+        value => sub(&Value::Int(0), value, arena),
+    }
+}
+
+/// A finite float as a value.
+pub fn finite<'a>(float: f64) -> Result<Value<'a>, NumberError> {
+    if float.is_finite() { Ok(Value::Float(float)) } else { Err(NumberError::Domain) }
+}
+
+/// A number as a float; an integer beyond the range of floats is an error.
+pub fn to_float(value: &Value<'_>) -> Result<f64, NumberError> {
+    let float = match value {
+        Value::Int(int) => *int as f64,
+        Value::Float(float) => *float,
+        Value::Big(big) => wide_of(big).to_f64().unwrap_or(f64::INFINITY),
+        _ => return Err(NumberError::Kind),
+    };
+    if float.is_finite() { Ok(float) } else { Err(NumberError::Domain) }
+}
+
+/// A whole float as an integer.
+pub fn from_float(float: f64, arena: &Arena) -> Result<Value<'_>, NumberError> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if (-LIMIT..LIMIT).contains(&float) {
+        return Ok(Value::Int(float as i64));
+    }
+    from_wide(&Wide::from_f64(float).ok_or(NumberError::Domain)?, arena)
+}
+
+/// An integer as one of the library for large ones; `None` for anything else.
+pub fn to_wide(value: &Value<'_>) -> Option<Wide> {
+    match value {
+        Value::Int(int) => Some(Wide::from(*int)),
+        Value::Big(big) => Some(wide_of(big)),
+        _ => None,
+    }
+}
+
+/// An integer of any size as a value, in normal form.
+pub fn from_wide<'a>(wide: &Wide, arena: &'a Arena) -> Result<Value<'a>, NumberError> {
+    if let Some(int) = wide.to_i64() {
+        return Ok(Value::Int(int));
+    }
+    if wide.bits() > INT_BITS_MAX {
+        return Err(NumberError::TooLarge);
+    }
+    let (sign, limbs) = wide.to_u64_digits();
+    let big = BigInt { negative: sign == Sign::Minus, limbs: arena.slice(&limbs) };
+    Ok(Value::Big(arena.alloc(big)))
+}
+
+fn wide_of(big: &BigInt<'_>) -> Wide {
+    let halves = big.limbs.iter().flat_map(|limb| [*limb as u32, (*limb >> 32) as u32]).collect();
+    Wide::new(if big.negative { Sign::Minus } else { Sign::Plus }, halves)
+}
+
+fn arithmetic<'a>(
+    left: &Value<'a>,
+    right: &Value<'a>,
+    arena: &'a Arena,
+    small: impl Fn(i64, i64) -> Option<i64>,
+    large: impl Fn(Wide, Wide) -> Wide,
+    float: impl Fn(f64, f64) -> f64,
+) -> Result<Value<'a>, NumberError> {
+    match (left, right) {
+        (Value::Float(left), Value::Float(right)) => finite(float(*left, *right)),
+        (Value::Float(_), _) | (_, Value::Float(_)) => finite(float(to_float(left)?, to_float(right)?)),
+        _ => {
+            if let (Value::Int(left), Value::Int(right)) = (left, right)
+                && let Some(int) = small(*left, *right)
+            {
+                return Ok(Value::Int(int));
+            }
+            let (left, right) = wide_pair(left, right)?;
+            from_wide(&large(left, right), arena)
+        }
+    }
+}
+
+fn integers<'a>(
+    left: &Value<'a>,
+    right: &Value<'a>,
+    arena: &'a Arena,
+    small: impl Fn(i64, i64) -> Option<i64>,
+    large: impl Fn(Wide, Wide) -> Wide,
+) -> Result<Value<'a>, NumberError> {
+    if let (Value::Int(left), Value::Int(right)) = (left, right)
+        && let Some(int) = small(*left, *right)
+    {
+        return Ok(Value::Int(int));
+    }
+    let (left, right) = wide_pair(left, right)?;
+    if right.is_zero() {
+        return Err(NumberError::Domain);
+    }
+    from_wide(&large(left, right), arena)
+}
+
+fn wide_pair(left: &Value<'_>, right: &Value<'_>) -> Result<(Wide, Wide), NumberError> {
+    to_wide(left).zip(to_wide(right)).ok_or(NumberError::Kind)
+}
+
+/// Compares two numbers by their exact values, whatever their kinds; `None` where one is not a number.
+pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right),
+        (Value::Int(left), Value::Float(right)) => Some(int_with_float(*left, *right)),
+        (Value::Float(left), Value::Int(right)) => Some(int_with_float(*right, *left).reverse()),
+        (Value::Big(left), Value::Big(right)) => Some(big_with_big(left, right)),
+        (Value::Big(left), Value::Int(_)) => Some(sign_order(left.negative)),
+        (Value::Int(_), Value::Big(right)) => Some(sign_order(right.negative).reverse()),
+        (Value::Big(left), Value::Float(right)) => Some(big_with_float(left, *right)),
+        (Value::Float(left), Value::Big(right)) => Some(big_with_float(right, *left).reverse()),
+        _ => None,
+    }
+}
+
+/// How an integer beyond 64 bits stands to one within.
+fn sign_order(negative: bool) -> Ordering {
+    if negative { Ordering::Less } else { Ordering::Greater }
+}
+
+fn int_with_float(int: i64, float: f64) -> Ordering {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if float >= LIMIT {
+        return Ordering::Less;
+    }
+    if float < -LIMIT {
+        return Ordering::Greater;
+    }
+    let whole = float.trunc();
+    int.cmp(&(whole as i64)).then_with(|| 0.0f64.partial_cmp(&(float - whole)).unwrap_or(Ordering::Equal))
+}
+
+fn big_with_big(left: &BigInt<'_>, right: &BigInt<'_>) -> Ordering {
+    if left.negative != right.negative {
+        return sign_order(left.negative);
+    }
+    let size = left
+        .limbs
+        .len()
+        .cmp(&right.limbs.len())
+        .then_with(|| left.limbs.iter().rev().cmp(right.limbs.iter().rev()));
+    if left.negative { size.reverse() } else { size }
+}
+
+fn big_with_float(big: &BigInt<'_>, float: f64) -> Ordering {
+    // A float of that size is whole, and one that is smaller cannot reach past 64 bits.
+    match Wide::from_f64(float) {
+        Some(float) => wide_of(big).cmp(&float),
+        None => sign_order(big.negative),
+    }
+}
+
+/// Reads `[+-]digits` as an integer; `None` if it is anything else, or too long.
+pub fn parse_int<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    if digits.len() <= 18 {
+        let size = digits.iter().fold(0i64, |int, digit| int * 10 + i64::from(digit - b'0'));
+        return Some(Value::Int(if negative { -size } else { size }));
+    }
+    if digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let wide = Wide::parse_bytes(digits, 10)?;
+    from_wide(&if negative { -wide } else { wide }, arena).ok()
+}
+
+/// Reads a number with a fraction or an exponent in JSON's or the reference's spelling; `None` beyond range.
+pub fn parse_float<'a>(text: &[u8]) -> Option<Value<'a>> {
+    let float: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    finite(float).ok()
+}
+
+/// Reads text as the dialect converts text to numbers: `[+-]digits`, or `[+-]digits.digits` with an exponent allowed
+/// behind it. No blanks, no bare exponent, no missing digit.
+pub fn parse<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
+    parse_int(text, arena).or_else(|| if is_float_text(text) { parse_float(text) } else { None })
+}
+
+fn is_float_text(text: &[u8]) -> bool {
+    let unsigned = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let whole = digits(unsigned);
+    let Some(behind) = unsigned[whole..].strip_prefix(b".") else { return false };
+    let fraction = digits(behind);
+    if whole == 0 || fraction == 0 {
+        return false;
+    }
+    match &behind[fraction..] {
+        [] => true,
+        [b'e' | b'E', exponent @ ..] => {
+            let exponent =
+                exponent.strip_prefix(b"-").or_else(|| exponent.strip_prefix(b"+")).unwrap_or(exponent);
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+        _ => false,
+    }
+}
+
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Appends an integer in decimal; nothing for other kinds.
+pub fn write_int(value: &Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Int(int) => out.extend_from_slice(itoa::Buffer::new().format(*int).as_bytes()),
+        Value::Big(big) => {
+            let wide = wide_of(big);
+            if wide.is_negative() {
+                out.push(b'-');
+            }
+            out.extend_from_slice(wide.magnitude().to_str_radix(10).as_bytes());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(value: Result<Value<'_>, NumberError>) -> String {
+        let mut out = Vec::new();
+        crate::json::write(&value.expect("a number"), &mut out);
+        String::from_utf8(out).expect("writes UTF-8")
+    }
+
+    #[test]
+    fn computes_beyond_64_bits() {
+        let arena = Arena::new();
+        let max = Value::Int(i64::MAX);
+        let more = add(&max, &Value::Int(1), &arena);
+        assert_eq!(shown(more), "9223372036854775808");
+        let square = mul(&more.expect("a number"), &more.expect("a number"), &arena);
+        assert_eq!(shown(square), "85070591730234615865843651857942052864");
+        assert_eq!(
+            shown(div(&square.expect("a number"), &more.expect("a number"), &arena)),
+            "9223372036854775808"
+        );
+        assert_eq!(shown(neg(&Value::Int(i64::MIN), &arena)), "9223372036854775808");
+        assert_eq!(shown(div(&Value::Int(-7), &Value::Int(2), &arena)), "-3");
+    }
+
+    #[test]
+    fn refuses_what_has_no_result() {
+        let arena = Arena::new();
+        let big = Value::Float(1e300);
+        assert_eq!(mul(&big, &big, &arena).err(), Some(NumberError::Domain));
+        assert_eq!(divide(&Value::Int(1), &Value::Int(0)).err(), Some(NumberError::Domain));
+        assert_eq!(div(&Value::Int(1), &Value::Int(0), &arena).err(), Some(NumberError::Domain));
+        assert_eq!(div(&Value::Int(1), &Value::Float(1.0), &arena).err(), Some(NumberError::Kind));
+        let mut grown = Value::Int(i64::MAX);
+        while let Ok(square) = mul(&grown, &grown, &arena) {
+            grown = square;
+        }
+        assert_eq!(mul(&grown, &grown, &arena).err(), Some(NumberError::TooLarge));
+    }
+
+    #[test]
+    fn reads_text_as_the_dialect_does() {
+        let arena = Arena::new();
+        for text in ["5", "+5", "05", "-5", "1.0e3", "5.0", "-1.5E-3"] {
+            assert!(parse(text.as_bytes(), &arena).is_some(), "{text}");
+        }
+        for text in ["", " 5", "5 ", "1e3", ".5", "5.", "+", "abc", "1.0e", "0x1", "1_0", "1.0e999", "inf"] {
+            assert!(parse(text.as_bytes(), &arena).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn compares_exactly(int in any::<i64>(), near in -3i64..3) {
+            let arena = Arena::new();
+            let float = (int.wrapping_add(near)) as f64;
+            let exact = to_wide(&Value::Int(int)).cmp(&to_wide(&from_float(float, &arena).expect("finite")));
+            prop_assert_eq!(compare(&Value::Int(int), &Value::Float(float)), Some(exact));
+            prop_assert_eq!(compare(&Value::Float(float), &Value::Int(int)), Some(exact.reverse()));
+        }
+
+        #[test]
+        fn wide_arithmetic_agrees_with_128_bits(a in any::<i64>(), b in any::<i64>()) {
+            let arena = Arena::new();
+            let (left, right) = (Value::Int(a), Value::Int(b));
+            let (a, b) = (i128::from(a), i128::from(b));
+            prop_assert_eq!(shown(add(&left, &right, &arena)), (a + b).to_string());
+            prop_assert_eq!(shown(mul(&left, &right, &arena)), (a * b).to_string());
+            if b != 0 {
+                prop_assert_eq!(shown(div(&left, &right, &arena)), (a / b).to_string());
+                prop_assert_eq!(shown(rem(&left, &right, &arena)), (a % b).to_string());
+            }
+        }
+    }
+}
