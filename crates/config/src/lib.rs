@@ -1,6 +1,21 @@
 //! Files to typed values that remember their line and column.
 //!
+//! A TOML file or a REST body becomes a [`Section`]; [`check`] holds it against the [`Field`]s its owner declares and
+//! gives [`Settings`]. The other modules are the files themselves: what is in the rules folder, when it changes, the
+//! server's own file, and what the API stored.
+//!
 //! *Invariant:* does not know which connectors exist, what a rule means, or who uses a setting: it checks a section
 //! against the [`Field`]s its owner declares.
 
+mod check;
+pub mod content;
 pub mod field;
+pub mod secret;
+pub mod section;
+pub mod settings;
+pub mod units;
+
+pub use field::{Field, FieldDefault, FieldKind, field};
+pub use secret::Secret;
+pub use section::{Node, NodeValue, Section, Text};
+pub use settings::{OrTemplate, Settings, check};
