@@ -181,6 +181,8 @@ codes! {
         "The message names both.",
     StillUsed "E417" "Something is taken away that others still use."
         "The message names who.",
+    SettingNotYet "E418" "A setting that is not there yet."
+        "The reference, or a later release, has this setting or value; this release does not, and says so rather than ignore it.",
 
     UnknownColumn "W501" "A name that nothing supplies."
         "No event of this FROM has such a column and no alias has this name, so it is always undefined.",
