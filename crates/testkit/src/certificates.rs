@@ -1,0 +1,45 @@
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+/// A certificate authority of a test's own, and a server certificate for `localhost` and `127.0.0.1` signed by it.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// The authority's certificate, PEM: what clients are told to trust.
+    pub ca: PathBuf,
+    /// The server's certificate, PEM.
+    pub certificate: PathBuf,
+    /// The server's private key, PEM.
+    pub key: PathBuf,
+}
+
+impl Certificates {
+    /// Writes new ones into `folder`.
+    pub fn write(folder: &Path) -> Self {
+        let authority_key = KeyPair::generate().expect("a key can be made");
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        authority.distinguished_name.push(DnType::CommonName, "Sluicegate tests");
+        let authority_certificate = authority.self_signed(&authority_key).expect("a CA signs itself");
+        let issuer = Issuer::new(authority, authority_key);
+
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("both names are valid");
+        server.distinguished_name.push(DnType::CommonName, "localhost");
+        let certificate = server.signed_by(&key, &issuer).expect("the CA signs the server");
+
+        Self {
+            ca: write(folder, "ca.pem", &authority_certificate.pem()),
+            certificate: write(folder, "server.pem", &certificate.pem()),
+            key: write(folder, "server.key", &key.serialize_pem()),
+        }
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    path
+}
