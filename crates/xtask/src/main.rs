@@ -1,2 +1,43 @@
-//! Project tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask TASK`.
+//!
+//! *Invariant:* works from a clean clone with nothing but Rust and, for the end-to-end tests, a Debian to take
+//! mosquitto from; never asks a question.
+
+mod cargo;
+mod licences;
+mod map;
+mod metadata;
+mod report;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask TASK
+
+  test            everything that CI runs: style, lints, the map of crates, licences, all tests, docs
+  golden          run the tests and let them rewrite their expectations; review the difference like code
+  bench [ARG]…    the benchmarks of the evaluator; arguments go to the benchmark, such as a filter
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let green = match args.as_slice() {
+        ["test"] => test::run(),
+        ["golden"] => test::tests().env("UPDATE_GOLDEN", "1").run(),
+        ["bench", rest @ ..] => {
+            cargo::Cargo::new(&["bench", "--package", "eval", "--benches", "--"]).args(rest).run()
+        }
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            true
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if green { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,121 @@
+//! The arrows between our crates: which may lean on which. The map itself is drawn in `docs/architecture.md`.
+
+use std::collections::BTreeSet;
+
+use crate::metadata::Package;
+
+/// What each crate leans on; what lies under that is allowed too.
+const MAP: &[(&str, &[&str])] = &[
+    ("diagnostic", &[]),
+    ("topic", &[]),
+    ("value", &[]),
+    ("event", &["value", "topic"]),
+    ("template", &["value", "diagnostic"]),
+    ("functions", &["value", "topic", "diagnostic"]),
+    ("sql", &["value", "topic", "diagnostic"]),
+    ("eval", &["sql", "functions", "event"]),
+    ("config", &["diagnostic"]),
+    ("mqtt", &["event"]),
+    ("connector", &["config", "template", "event"]),
+    ("connector-mqtt", &["connector", "mqtt"]),
+    ("broker", &["mqtt", "event", "topic"]),
+    ("engine", &["eval", "connector", "config", "topic"]),
+    ("api", &["engine", "eval", "functions"]),
+    ("server", &["api", "broker", "engine", "connector-mqtt", "config"]),
+    ("cli", &["server"]),
+    ("testkit", &[]),
+    ("xtask", &[]),
+];
+
+/// The crate that everybody's tests may use, and nothing else may.
+const FOR_TESTS: &str = "testkit";
+
+/// One line for each arrow that the map does not have, and for each crate that is missing from it.
+pub(crate) fn findings(packages: &[Package]) -> Vec<String> {
+    let ours: Vec<&Package> = packages.iter().filter(|package| package.ours).collect();
+    let mut findings = Vec::new();
+    for package in &ours {
+        let Some(below) = below(&package.name) else {
+            findings.push(format!(
+                "`{}` is not on the map: give it a line in crates/xtask/src/map.rs",
+                package.name
+            ));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let name = dependency.name.as_str();
+            let is_ours = ours.iter().any(|package| package.name == name);
+            let for_tests = dependency.dev && name == FOR_TESTS;
+            if is_ours && !for_tests && !below.contains(name) {
+                findings.push(format!(
+                    "`{}` → `{name}`{} points up or across the map: crates only lean on what is below them, see \
+                     docs/architecture.md",
+                    package.name,
+                    if dependency.dev { " (in tests)" } else { "" }
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Everything that lies under a crate of the map.
+fn below(name: &str) -> Option<BTreeSet<&'static str>> {
+    let (_, direct) = MAP.iter().find(|(own, _)| *own == name)?;
+    let mut all = BTreeSet::new();
+    for name in *direct {
+        all.insert(*name);
+        all.extend(below(name)?);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Dependency;
+
+    fn package(name: &str, dependencies: &[(&str, bool)]) -> Package {
+        Package {
+            name: name.into(),
+            version: "0.0.0".into(),
+            licence: None,
+            ours: true,
+            dependencies: dependencies
+                .iter()
+                .map(|(name, dev)| Dependency { name: (*name).into(), dev: *dev })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn lists_each_crate_after_what_it_leans_on() {
+        for (at, (name, direct)) in MAP.iter().enumerate() {
+            for leaned_on in *direct {
+                assert!(MAP[..at].iter().any(|(below, _)| below == leaned_on), "{name} → {leaned_on}");
+            }
+        }
+    }
+
+    #[test]
+    fn finds_what_points_up() {
+        let packages = [
+            package("value", &[("bumpalo", false)]),
+            package("sql", &[("value", false), ("eval", false), ("testkit", true)]),
+            package("eval", &[("sql", false), ("value", false), ("testkit", false)]),
+            package("testkit", &[]),
+            package("attic", &[]),
+        ];
+        let findings = findings(&packages);
+        let starts: Vec<&str> =
+            findings.iter().map(|line| line.split(" p").next().unwrap_or_default()).collect();
+        assert_eq!(
+            starts,
+            [
+                "`sql` → `eval`",
+                "`eval` → `testkit`",
+                "`attic` is not on the map: give it a line in crates/xtask/src/map.rs"
+            ]
+        );
+    }
+}

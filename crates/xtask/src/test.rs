@@ -1,0 +1,57 @@
+//! `cargo xtask test`: what CI runs.
+//!
+//! All steps share one target folder and one profile, and none sets compiler flags, so nothing is compiled twice:
+//! clippy and rustdoc share what they need of the dependencies, and so do the tests and the binary that the
+//! end-to-end tests start.
+
+use crate::cargo::Cargo;
+use crate::report::{Outcome, Report};
+use crate::{licences, map, metadata, tools};
+
+/// Runs every step. Whether all are green.
+pub(crate) fn run() -> bool {
+    let mut report = Report::default();
+    report.step("tools", || Outcome::from(tools::ensure()));
+    report.step("format", || passes(&["fmt", "--all", "--check"]));
+    report.check("map", || metadata::load().map(|packages| map::findings(&packages)));
+    report.check("licences", || metadata::load().map(|packages| licences::findings(&packages)));
+    report.step("advisories", advisories);
+    report.step("lints", || {
+        passes(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+    });
+    report.step("tests", || Outcome::from(tests().run()));
+    report.step("examples in docs", || passes(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
+    report.step("docs", || {
+        let docs = Cargo::new(&["doc", "--workspace", "--locked", "--no-deps", "--document-private-items"]);
+        Outcome::from(docs.env("RUSTDOCFLAGS", "--deny warnings").run())
+    });
+    report.finish()
+}
+
+/// All tests of the workspace, the end-to-end ones included.
+pub(crate) fn tests() -> Cargo {
+    if tools::on_path("cargo-nextest") {
+        Cargo::new(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+    } else {
+        println!("cargo-nextest is not installed: `cargo test` takes its place");
+        Cargo::new(&["test", "--workspace", "--locked", "--no-fail-fast", "--all-targets"])
+    }
+}
+
+fn passes(args: &[&str]) -> Outcome {
+    Outcome::from(Cargo::new(args).run())
+}
+
+/// Known holes in what we use. Worth reading, but never a red run: the database is somebody else's and changes while
+/// our tree does not, and where it cannot be reached there is nothing to say.
+fn advisories() -> Outcome {
+    let command: &[&str] = if tools::on_path("cargo-deny") {
+        &["deny", "check", "advisories"]
+    } else if tools::on_path("cargo-audit") {
+        &["audit"]
+    } else {
+        println!("neither cargo-deny nor cargo-audit is installed");
+        return Outcome::Skipped;
+    };
+    if Cargo::new(command).run() { Outcome::Passed } else { Outcome::Skipped }
+}
