@@ -241,3 +241,307 @@ fn ack<'a>(mut body: Reader<'a>, version: Version, scratch: &'a mut Scratch) -> 
 fn packet_id(body: &mut Reader<'_>) -> Result<PacketId, DecodeError> {
     PacketId::new(body.u16()?).ok_or(DecodeError::Malformed("a packet identifier of 0"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connect, ConnectRequest, Output, rare};
+    use bytes::BytesMut;
+    use event::Properties;
+    use proptest::prelude::*;
+    use rmqtt_codec::v5;
+    use tokio_util::codec::{Decoder, Encoder};
+
+    const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
+
+    fn fill(input: &mut Input, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = input.room();
+            let count = room.len().min(bytes.len());
+            room[..count].copy_from_slice(&bytes[..count]);
+            input.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
+    fn written(version: Version, packet: &Packet<'_>) -> Vec<u8> {
+        let mut output = Output::new(version);
+        output.put(packet).unwrap();
+        output.pending().to_vec()
+    }
+
+    /// What one packet looks like after a journey over the wire.
+    fn journey(version: Version, packet: &Packet<'_>) -> String {
+        let mut input = Input::new(Some(version), 1 << 20);
+        fill(&mut input, &written(version, packet));
+        let arrived = format!("{:?}", input.next().unwrap().unwrap());
+        assert_eq!(input.buffered_bytes(), 0);
+        arrived
+    }
+
+    fn properties() -> impl Strategy<Value = Option<Properties>> {
+        let text = "[a-zä]{0,9}";
+        proptest::option::of(
+            (
+                proptest::option::of(0u8..2),
+                proptest::option::of(any::<u32>()),
+                proptest::option::of(text),
+                proptest::option::of(text),
+                proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9)),
+                proptest::collection::vec((text, text), 0..4),
+            )
+                .prop_map(|(payload_format_indicator, expiry, content_type, response_topic, data, user)| {
+                    Properties {
+                        payload_format_indicator,
+                        message_expiry_interval: expiry,
+                        content_type,
+                        response_topic,
+                        correlation_data: data,
+                        user,
+                    }
+                })
+                .prop_filter("at least one", |properties| !properties.is_empty()),
+        )
+    }
+
+    fn codec_publish(publish: &Publish<'_>) -> v5::Packet {
+        let none = Properties::default();
+        let from = publish.properties.unwrap_or(&none);
+        let user_properties =
+            from.user.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+        v5::Packet::Publish(Box::new(rmqtt_codec::types::Publish {
+            dup: publish.dup,
+            retain: publish.retain,
+            qos: publish.qos,
+            topic: publish.topic.into(),
+            packet_id: publish.packet_id,
+            payload: publish.payload.to_vec().into(),
+            properties: Some(v5::PublishProperties {
+                topic_alias: publish.topic_alias.and_then(|alias| alias.try_into().ok()),
+                correlation_data: from.correlation_data.clone().map(Into::into),
+                message_expiry_interval: from.message_expiry_interval.and_then(|secs| secs.try_into().ok()),
+                content_type: from.content_type.as_deref().map(Into::into),
+                user_properties,
+                is_utf8_payload: from.payload_format_indicator == Some(1),
+                response_topic: from.response_topic.as_deref().map(Into::into),
+                subscription_ids: publish
+                    .subscription_ids
+                    .iter()
+                    .filter_map(|id| (*id).try_into().ok())
+                    .collect(),
+                ..Default::default()
+            }),
+        }))
+    }
+
+    proptest! {
+        #[test]
+        fn publishes_go_round_and_the_codec_agrees(
+            topic in "[a-z/ä]{1,20}",
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+            qos in 0u8..3, retain: bool, dup: bool, packet_id in 1u16..,
+            properties in properties(),
+            ids in proptest::collection::vec(1u32..268_435_456, 0..3),
+            alias in proptest::option::of(1u16..),
+            version in 0usize..3,
+        ) {
+            let version = VERSIONS[version];
+            let v5 = version == Version::V5;
+            let publish = Publish {
+                topic: &topic,
+                payload: &payload,
+                qos: qos.try_into().unwrap(),
+                retain,
+                dup: dup && qos > 0,
+                packet_id: (qos > 0).then(|| packet_id.try_into().unwrap()),
+                properties: properties.as_ref().filter(|_| v5),
+                subscription_ids: if v5 { &ids } else { &[] },
+                topic_alias: alias.filter(|_| v5),
+            };
+            prop_assert_eq!(journey(version, &Packet::Publish(publish)), format!("{:?}", Packet::Publish(publish)));
+
+            // The codec cannot say an expiry of 0, nor tell an indicator of 0 from none.
+            let sayable = properties.as_ref().is_none_or(|properties| {
+                properties.message_expiry_interval != Some(0) && properties.payload_format_indicator != Some(0)
+            });
+            if v5 && sayable {
+                let ours = written(version, &Packet::Publish(publish));
+                let theirs = v5::Codec::default().decode(&mut BytesMut::from(&ours[..])).unwrap().unwrap().0;
+                prop_assert_eq!(&theirs, &codec_publish(&publish));
+                let mut again = BytesMut::new();
+                v5::Codec::default().encode(theirs, &mut again).unwrap();
+                let mut input = Input::new(Some(version), 1 << 20);
+                fill(&mut input, &again);
+                prop_assert_eq!(format!("{:?}", input.next().unwrap().unwrap()), format!("{:?}", Packet::Publish(publish)));
+            }
+        }
+
+        #[test]
+        fn any_bytes_give_packets_or_an_error_and_never_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            kind in 0u8..=255,
+            version in 0usize..4,
+        ) {
+            let mut input = Input::new(VERSIONS.get(version).copied(), 100_000);
+            let mut framed = vec![kind];
+            wire::put_length(&mut framed, bytes.len());
+            framed.extend_from_slice(&bytes);
+            fill(&mut input, &framed);
+            while let Ok(Some(_)) = input.next() {}
+            let mut input = Input::new(VERSIONS.get(version).copied(), 100_000);
+            fill(&mut input, &bytes);
+            while let Ok(Some(_)) = input.next() {}
+        }
+
+        /// Damaged CONNECTs reach further than random bytes do.
+        #[test]
+        fn damaged_packets_never_panic(at in 0usize..80, byte: u8, cut in 0usize..80, version in 0usize..3) {
+            let connect = Packet::Connect(Box::new(Connect {
+                version: VERSIONS[version],
+                bridge: false,
+                request: ConnectRequest {
+                    client_id: "client".into(),
+                    username: Some("user".into()),
+                    password: Some("password".into()),
+                    last_will: Some(crate::LastWill {
+                        qos: QoS::AtLeastOnce,
+                        retain: true,
+                        topic: "will".into(),
+                        message: "gone".into(),
+                        will_delay_interval_sec: Some(5),
+                        correlation_data: None,
+                        message_expiry_interval: None,
+                        content_type: None,
+                        user_properties: vec![("a".into(), "b".into())],
+                        is_utf8_payload: None,
+                        response_topic: None,
+                    }),
+                    ..Default::default()
+                },
+            }));
+            let mut bytes = rare::encode(&connect, VERSIONS[version]).unwrap().to_vec();
+            let count = bytes.len();
+            bytes[at % count] = byte;
+            bytes.truncate(count - cut % count);
+            let length = bytes.len().saturating_sub(2);
+            if length < 128 && bytes.len() > 1 {
+                bytes[1] = length as u8;
+            }
+            let mut input = Input::new(None, 100_000);
+            fill(&mut input, &bytes);
+            while let Ok(Some(_)) = input.next() {}
+        }
+
+        #[test]
+        fn packets_come_out_whole_however_the_bytes_are_cut(
+            sizes in proptest::collection::vec(0usize..5_000, 1..30),
+            cut in 1usize..3_000,
+        ) {
+            let mut output = Output::new(Version::V311);
+            let payload = vec![7; 200_000];
+            let sizes: Vec<usize> = sizes.iter().map(|size| if size % 97 == 0 { size * 30 } else { *size }).collect();
+            for size in &sizes {
+                output.put(&Packet::Publish(message(&payload[..*size]))).unwrap();
+            }
+            let mut input = Input::new(Some(Version::V311), 1 << 20);
+            let mut arrived = Vec::new();
+            for piece in output.pending().chunks(cut) {
+                fill(&mut input, piece);
+                while let Some(packet) = input.next().unwrap() {
+                    let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
+                    arrived.push(publish.payload.len());
+                }
+            }
+            prop_assert_eq!(arrived, sizes);
+        }
+    }
+
+    fn message(payload: &[u8]) -> Publish<'_> {
+        Publish {
+            topic: "t",
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            packet_id: None,
+            properties: None,
+            subscription_ids: &[],
+            topic_alias: None,
+        }
+    }
+
+    #[test]
+    fn connect_says_its_version_and_whether_it_is_a_bridge() {
+        for (version, bridge, level) in [
+            (Version::V31, false, 3),
+            (Version::V31, true, 0x83),
+            (Version::V311, true, 0x84),
+            (Version::V5, false, 5),
+        ] {
+            let request = ConnectRequest { client_id: "c".into(), clean_start: true, ..Default::default() };
+            let packet = Packet::Connect(Box::new(Connect { version, bridge, request }));
+            let bytes = written(version, &packet);
+            assert_eq!(bytes[4 + version.name().len()], level);
+            let mut input = Input::new(None, 1 << 20);
+            fill(&mut input, &bytes);
+            assert_eq!(format!("{:?}", input.next().unwrap().unwrap()), format!("{packet:?}"));
+            assert_eq!(input.version(), Some(version));
+        }
+    }
+
+    #[test]
+    fn an_empty_client_id_needs_clean_session_before_mqtt_5() {
+        for (version, fine) in [(Version::V311, false), (Version::V5, true)] {
+            let request = ConnectRequest { clean_start: false, ..Default::default() };
+            let bytes =
+                written(version, &Packet::Connect(Box::new(Connect { version, bridge: false, request })));
+            let mut input = Input::new(None, 1 << 20);
+            fill(&mut input, &bytes);
+            match input.next() {
+                Ok(Some(Packet::Connect(connect))) => assert!(fine && !connect.request.clean_start),
+                Err(error) => assert!(!fine && error == DecodeError::ClientIdNeeded),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_the_format_is_refused_with_its_reason() {
+        let refused = |version: Option<Version>, bytes: &[u8]| {
+            let mut input = Input::new(version, 1000);
+            fill(&mut input, bytes);
+            input.next().map(|packet| format!("{packet:?}")).unwrap_err().reason()
+        };
+        let v311 = Some(Version::V311);
+        assert_eq!(refused(v311, &[0x30, 0xFF, 0xFF, 0x7F]), ReasonCode::PacketTooLarge);
+        assert_eq!(refused(v311, &[0x30, 0xFF, 0xFF, 0xFF, 0xFF, 1]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0x36, 5, 0, 1, b'a', 0, 1]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0x38, 3, 0, 1, b'a']), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0x32, 5, 0, 1, b'a', 0, 0]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0x82, 6, 0, 1, 0, 1, b'a', 0x41]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0x60, 2, 0, 1]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(v311, &[0xC0, 1, 0]), ReasonCode::MalformedPacket);
+        assert_eq!(refused(None, &[0xC0, 0]), ReasonCode::ProtocolError);
+        assert_eq!(
+            refused(None, &[0x10, 10, 0, 4, b'M', b'Q', b'T', b'T', 6, 0, 0, 0]),
+            ReasonCode::UnsupportedProtocolVersion
+        );
+        let twice = [0x30, 8, 0, 1, b'a', 4, 1, 0, 1, 0];
+        assert_eq!(refused(Some(Version::V5), &twice), ReasonCode::ProtocolError);
+    }
+
+    #[test]
+    fn acknowledgements_say_no_more_than_their_version_can() {
+        let id = PacketId::new(258).unwrap();
+        let ack = Ack { reason_string: Some("no"), ..Ack::new(id, ReasonCode::QuotaExceeded) };
+        assert_eq!(written(Version::V311, &Packet::PublishAck(ack)), [0x40, 2, 1, 2]);
+        assert_eq!(
+            written(Version::V5, &Packet::PublishRelease(Ack::new(id, ReasonCode::Success))),
+            [0x62, 2, 1, 2]
+        );
+        assert_eq!(
+            journey(Version::V5, &Packet::PublishReceived(ack)),
+            format!("{:?}", Packet::PublishReceived(ack))
+        );
+    }
+}
