@@ -8,7 +8,7 @@ use crate::content::{ContentHash, read_file};
 use crate::field::{Field, FieldDefault, FieldKind};
 use crate::secret::SecretOrigin;
 use crate::section::{Entry, Node, NodeValue, Section};
-use crate::settings::{MapEntry, Setting, SettingValue, Settings, holds_key};
+use crate::settings::{Anything, MapEntry, Setting, SettingValue, Settings, holds_key};
 use crate::units::{self, UnitError};
 
 /// The most bytes of a file named by a path that are hashed; a larger one is known by its path alone.
@@ -168,6 +168,7 @@ impl Checker<'_> {
             },
             FieldKind::TableList(fields) => self.tables(node, key, fields),
             FieldKind::TemplateMap => self.template_map(node, key),
+            FieldKind::Any => Ok(SettingValue::Any(Anything(node.clone()))),
         }
     }
 

@@ -60,6 +60,8 @@ pub enum FieldKind {
     TableList(&'static [Field]),
     /// A table with any keys and templates as values.
     TemplateMap,
+    /// Anything: its owner checks it.
+    Any,
 }
 
 /// What holds when a setting is left out.

@@ -10,11 +10,14 @@
 mod check;
 pub mod content;
 pub mod field;
+pub mod redact;
 pub mod secret;
 pub mod section;
 pub mod settings;
+pub mod toml_text;
 pub mod units;
 
+pub use content::ContentHash;
 pub use field::{Field, FieldDefault, FieldKind, field};
 pub use secret::Secret;
 pub use section::{Node, NodeValue, Section, Text};

@@ -1,10 +1,17 @@
 //! A tree of values that remember where they stood: what a TOML file or a REST body says before anybody checks it.
 
+use std::fmt;
 use std::ops::Range;
 
 use diagnostic::{Code, Diagnostic, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::redact::masked;
+use crate::toml_text::section_text;
+
+/// The most syntax errors reported for one file: past them something else than TOML is being read.
+pub const SYNTAX_ERRORS_MAX: usize = 20;
 
 /// A value and where it stood. Two nodes are equal when their values are, wherever they stood.
 #[derive(Debug, Clone)]
@@ -37,7 +44,9 @@ pub enum NodeValue {
 }
 
 /// A table: keys in the order in which they stood. Equal to another in any order of keys, wherever they stood.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` is TOML without what sounds like a secret.
+#[derive(Clone, Default)]
 pub struct Section {
     entries: Vec<Entry>,
     /// Where the table, or its header, stood.
@@ -161,6 +170,12 @@ impl Node {
     }
 }
 
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&section_text(self)))
+    }
+}
+
 impl PartialEq for Node {
     fn eq(&self, other: &Node) -> bool {
         self.value == other.value
@@ -180,13 +195,20 @@ impl Section {
         Section { entries: Vec::new(), span }
     }
 
-    /// Reads TOML. Every syntax error that can be told apart is reported; what could be read is returned all the same.
+    /// Reads TOML. Every syntax error that can be told apart is reported, in order, up to [`SYNTAX_ERRORS_MAX`]; what could
+    /// be read is returned all the same, but a check of it would mostly repeat those errors.
     pub fn parse_toml(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Section {
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let span = Span::from(error.span().unwrap_or(0..0));
-            diagnostics.push(Diagnostic::new(Code::BadToml, span, error.message()));
-        }
+        let mut problems: Vec<Diagnostic> = errors
+            .into_iter()
+            .map(|error| {
+                let span = Span::from(error.span().unwrap_or(0..0));
+                Diagnostic::new(Code::BadToml, span, error.message())
+            })
+            .collect();
+        problems.sort_by_key(|problem| problem.span.start);
+        problems.truncate(SYNTAX_ERRORS_MAX);
+        diagnostics.append(&mut problems);
         let span = Span::from(table.span());
         section_of(table.into_inner(), span, text, diagnostics)
     }
@@ -205,7 +227,7 @@ impl Section {
     }
 
     /// The section as a JSON object, with every value as it is. What may hold secrets is shown through
-    /// [`redacted`](crate::settings::redacted) or [`Settings::to_json`](crate::settings::Settings::to_json) instead.
+    /// [`redacted`](crate::redact::redacted) or [`Settings::to_json`](crate::settings::Settings::to_json) instead.
     pub fn to_json(&self) -> serde_json::Value {
         self.entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect()
     }
@@ -303,4 +325,118 @@ fn verbatim_start(text: &str, range: Range<usize>, content: &str) -> Option<u32>
         usize::from(inner.starts_with('\n'))
     };
     (&inner[newline..] == content).then(|| u32::try_from(range.start + quote.len() + newline).ok()).flatten()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_node() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(NodeValue::Bool),
+            any::<i64>().prop_map(NodeValue::Int),
+            any::<f64>().prop_filter("a number", |float| !float.is_nan()).prop_map(NodeValue::Float),
+            any::<String>().prop_map(NodeValue::Str),
+            "[a-z${}.\"'\\\\\n\r\t\u{7f}]{0,12}".prop_map(NodeValue::Str),
+        ];
+        let leaf = leaf.prop_map(Node::new);
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5)
+                    .prop_map(|items| Node::new(NodeValue::List(items))),
+                section_with(inner).prop_map(|section| Node::new(NodeValue::Table(section))),
+            ]
+        })
+    }
+
+    fn section_with(node: impl Strategy<Value = Node>) -> impl Strategy<Value = Section> {
+        let key = prop_oneof!["[a-z_-]{1,6}", any::<String>()];
+        proptest::collection::vec((key, node), 0..5).prop_map(|entries| {
+            let mut section = Section::default();
+            entries.into_iter().for_each(|(key, node)| section.set(&key, node));
+            section
+        })
+    }
+
+    /// Any section that TOML can hold.
+    pub(crate) fn any_section() -> impl Strategy<Value = Section> {
+        section_with(any_node())
+    }
+
+    fn parse(text: &str) -> (Section, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        (Section::parse_toml(text, &mut diagnostics), diagnostics)
+    }
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let text = "a = 1\n[t.u]\nb = [\"x\", true]\nd = 1979-05-27\n";
+        let (section, diagnostics) = parse(text);
+        assert_eq!(diagnostics, []);
+        let at = |span: Span| &text[span.range()];
+        let u = section.get("t").and_then(Node::as_section).and_then(|t| t.entry("u")).unwrap();
+        let inner = u.node.as_section().unwrap();
+        let items = inner.get("b").and_then(Node::as_list).unwrap();
+        assert_eq!((at(u.key_span), at(inner.span)), ("u", "[t.u]"));
+        assert_eq!((at(items[0].span), at(items[1].span)), ("\"x\"", "true"));
+        assert_eq!(inner.get("d").and_then(Node::as_str), Some("1979-05-27"));
+    }
+
+    #[test]
+    fn a_part_of_a_text_knows_its_place() {
+        let cases = [
+            ("a = \"x/${t}\"", "${t}"),
+            ("a = 'x/${t}'", "${t}"),
+            ("a = \"\"\"\nx/${t}\"\"\"", "${t}"),
+            ("a = \'\'\'\r\nx/${t}\'\'\'", "${t}"),
+            ("a = \"\\u0078/${t}\"", "\"\\u0078/${t}\""),
+        ];
+        for (file, expected) in cases {
+            let (section, diagnostics) = parse(file);
+            assert_eq!(diagnostics, []);
+            let text = section.get("a").and_then(Node::as_text).unwrap();
+            assert_eq!(text.text, "x/${t}");
+            assert_eq!(&file[text.part(2..6).range()], expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_are_all_reported() {
+        let (section, diagnostics) = parse("a = \nb = 1\n[c\n");
+        let codes: Vec<_> = diagnostics.iter().map(|d| (d.code, d.span.start)).collect();
+        assert_eq!(codes, [(Code::BadToml, 4), (Code::BadToml, 13)], "{diagnostics:?}");
+        assert_eq!(section.get("b"), Some(&Node::new(NodeValue::Int(1))));
+        let (_, diagnostics) = parse("a = 1\na = 2\n");
+        assert_eq!(diagnostics.len(), 1);
+        let (_, diagnostics) = parse("d = 99999999999999999999\n");
+        assert_eq!((diagnostics[0].code, diagnostics[0].span), (Code::OutOfRange, Span::new(4, 24)));
+    }
+
+    #[test]
+    fn json_comes_and_goes_unchanged() {
+        let json = serde_json::json!({"b": [1, 2.5, null, "x", true], "a": {"k": {}}});
+        let section = Section::from_json(json.as_object().unwrap());
+        assert_eq!(section.to_json(), json);
+        let huge: serde_json::Value = serde_json::from_str("123456789012345678901234567890").unwrap();
+        assert!(matches!(Node::from_json(&huge).value, NodeValue::Float(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_anything_returns(text in "[a\\[\\]={}\"'.,\n #-]{0,40}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn spans_lie_within_the_text(section in any_section()) {
+            let text = crate::toml_text::section_text(&section);
+            let (section, _) = parse(&text);
+            for entry in section.entries() {
+                prop_assert!(text.get(entry.key_span.range()).is_some());
+                prop_assert!(text.get(entry.node.span.range()).is_some_and(|raw| !raw.is_empty()));
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The values of a checked section: typed, complete with defaults, each with the place it came from.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,8 @@ pub use crate::check::check;
 /// A field whose value was wrong holds its default, or the empty value of its kind; its owner looks at the diagnostics
 /// before it uses the settings. Two settings are equal when they mean the same: resolved secrets and the content of the
 /// files that paths name count, the places and the spelling do not. That decides whether something has changed.
-#[derive(Debug, Clone)]
+/// `Debug` shows what [`to_json`](Settings::to_json) does.
+#[derive(Clone)]
 pub struct Settings {
     pub(crate) fields: &'static [Field],
     /// One for each field, in the order of the fields.
@@ -28,7 +30,7 @@ pub struct Settings {
 }
 
 /// The value of one field.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Setting {
     pub(crate) value: SettingValue,
     /// As it was written, or as the default says it; its span is that of the section if the setting was left out.
@@ -56,6 +58,20 @@ pub(crate) enum SettingValue {
     Map(Vec<MapEntry>),
     Table(Settings),
     Tables(Vec<Settings>),
+    Any(Anything),
+}
+
+/// A value that only its owner understands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Anything(pub(crate) Node);
+
+// Not-a-number is the one value that differs from itself, and then the settings merely count as changed.
+impl Eq for Anything {}
+
+impl Hash for Anything {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.kind_text().hash(state);
+    }
 }
 
 /// A value that is given outright, or a template that gives one for every message.
@@ -96,6 +112,12 @@ impl Eq for MapEntry {}
 impl Hash for MapEntry {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.key, self.text().text).hash(state);
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.to_json(), f)
     }
 }
 
@@ -232,6 +254,14 @@ impl Settings {
         }
     }
 
+    /// A value that its owner checks; `None` if it is absent.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        match &self.setting(name).value {
+            SettingValue::Any(anything) => Some(&anything.0),
+            value => self.no_value(name, value),
+        }
+    }
+
     /// A table, which must be required or default to [`FieldDefault::Empty`](crate::field::FieldDefault::Empty).
     pub fn table(&self, name: &str) -> &Settings {
         self.opt_table(name).unwrap_or(&EMPTY)
@@ -349,6 +379,7 @@ impl Setting {
             }
             SettingValue::Table(settings) => settings.to_json(),
             SettingValue::Tables(tables) => tables.iter().map(Settings::to_json).collect(),
+            SettingValue::Any(anything) => anything.0.to_json(),
         }
     }
 }
@@ -360,4 +391,215 @@ pub(crate) fn holds_key(text: &str) -> bool {
 
 impl Node {
     const NULL: Node = Node { value: NodeValue::Null, span: Span::new(0, 0), text_start: None };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::hash_map::DefaultHasher;
+
+    use diagnostic::{Code, Diagnostic};
+
+    use super::*;
+    use crate::field::{FieldDefault, FieldKind, field};
+    use crate::section::Section;
+
+    const SSL: &[Field] = &[
+        field("enable", FieldKind::Bool, FieldDefault::Bool(false), ""),
+        field("cacertfile", FieldKind::Path, FieldDefault::Absent, ""),
+        field("versions", FieldKind::StrList, FieldDefault::Empty, ""),
+    ];
+    const PARAMETERS: &[Field] = &[
+        field("topic", FieldKind::Template, FieldDefault::Required, ""),
+        field("qos", FieldKind::IntTemplate { min: 0, max: 2 }, FieldDefault::Int(1), ""),
+        field("retain", FieldKind::BoolTemplate, FieldDefault::Bool(false), ""),
+        field("user_properties", FieldKind::TemplateMap, FieldDefault::Empty, ""),
+    ];
+    const IDS: &[Field] = &[
+        field("clientid", FieldKind::Str, FieldDefault::Required, ""),
+        field("password", FieldKind::Secret, FieldDefault::Absent, ""),
+    ];
+    const FIELDS: &[Field] = &[
+        field("server", FieldKind::Str, FieldDefault::Required, ""),
+        field("pool_size", FieldKind::Int { min: 1, max: i64::MAX }, FieldDefault::Int(8), ""),
+        field("proto_ver", FieldKind::OneOf(&["v3", "v4", "v5"]), FieldDefault::Text("v4"), ""),
+        field("keepalive", FieldKind::Duration, FieldDefault::Text("160s"), ""),
+        field("request_ttl", FieldKind::DurationOrInfinity, FieldDefault::Text("45s"), ""),
+        Field {
+            aliases: &["max_queue_bytes"],
+            ..field("max_buffer_bytes", FieldKind::Bytes, FieldDefault::Text("256MB"), "")
+        },
+        field("password", FieldKind::Secret, FieldDefault::Absent, ""),
+        field("ssl", FieldKind::Table(SSL), FieldDefault::Empty, ""),
+        field("parameters", FieldKind::Table(PARAMETERS), FieldDefault::Absent, ""),
+        field("ids", FieldKind::TableList(IDS), FieldDefault::Empty, ""),
+        field("extra", FieldKind::Any, FieldDefault::Absent, ""),
+    ];
+
+    fn read_in(dir: &Path, text: &str) -> (Settings, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        let section = Section::parse_toml(text, &mut diagnostics);
+        let settings = check(&section, FIELDS, dir, &mut diagnostics);
+        (settings, diagnostics)
+    }
+
+    fn good(text: &str) -> Settings {
+        let (settings, diagnostics) = read_in(Path::new("/base"), text);
+        assert_eq!(diagnostics, [], "{text}");
+        settings
+    }
+
+    /// The diagnostics of a text, one a line, each with the text it underlines.
+    fn bad(text: &str) -> Vec<String> {
+        let (_, diagnostics) = read_in(Path::new("/base"), text);
+        let line = |d: &Diagnostic| {
+            let help = d.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            format!("{} {}{help} @ {}", d.code, d.message, &text[d.span.range()])
+        };
+        diagnostics.iter().map(line).collect()
+    }
+
+    #[test]
+    fn defaults_fill_in_what_is_left_out() {
+        let settings = good("server = 'h'");
+        assert_eq!(settings.str("server"), "h");
+        assert_eq!(settings.int("pool_size"), 8);
+        assert_eq!(settings.one_of("proto_ver"), "v4");
+        assert_eq!(settings.duration("keepalive"), Duration::from_secs(160));
+        assert_eq!(settings.duration_or_infinity("request_ttl"), Some(Duration::from_secs(45)));
+        assert_eq!(settings.bytes("max_buffer_bytes"), 256 << 20);
+        assert!(settings.secret("password").is_none() && !settings.is_set("password"));
+        assert!(!settings.table("ssl").bool("enable") && settings.table("ssl").path("cacertfile").is_none());
+        assert!(settings.opt_table("parameters").is_none() && settings.tables("ids").is_empty());
+        assert!(!settings.is_given("pool_size") && settings.is_given("server"));
+    }
+
+    #[test]
+    fn what_is_written_wins() {
+        let text = "server = 'h'\npool_size = '4'\nproto_ver = 'v5'\nkeepalive = 1500\nrequest_ttl = 'infinity'\n\
+            max_buffer_bytes = '1GB'\nssl = { enable = 'true', cacertfile = 'ca.pem', versions = ['a', 'b'] }\n\
+            ids = ['c1', { clientid = 'c2', password = 'p' }]\nextra = [1]\n\
+            [parameters]\ntopic = 'x/${t}'\nqos = '${qos}'\nretain = true\nuser_properties = { a = 1, b = '${b}' }\n";
+        let settings = good(text);
+        assert_eq!((settings.int("pool_size"), settings.one_of("proto_ver")), (4, "v5"));
+        assert_eq!(settings.duration("keepalive"), Duration::from_millis(1500));
+        assert_eq!(settings.duration_or_infinity("request_ttl"), None);
+        assert_eq!(settings.bytes("max_buffer_bytes"), 1 << 30);
+        let ssl = settings.table("ssl");
+        assert_eq!((ssl.bool("enable"), ssl.path("cacertfile")), (true, Some(Path::new("/base/ca.pem"))));
+        assert_eq!(ssl.str_list("versions").iter().map(|v| v.text).collect::<Vec<_>>(), ["a", "b"]);
+        let ids = settings.tables("ids");
+        assert_eq!((ids[0].str("clientid"), ids[1].secret("password").unwrap().reveal()), ("c1", "p"));
+        let parameters = settings.table("parameters");
+        let topic = parameters.template("topic").unwrap();
+        assert_eq!(&text[topic.part(2..6).range()], "${t}");
+        assert!(
+            matches!(parameters.int_template("qos"), Some(OrTemplate::Template(t)) if t.text == "${qos}")
+        );
+        assert!(matches!(parameters.bool_template("retain"), Some(OrTemplate::Value(true))));
+        let map = parameters.template_map("user_properties");
+        assert_eq!((map[0].text().text, map[1].key.as_str(), map[1].text().text), ("1", "b", "${b}"));
+        assert_eq!(&text[settings.span("proto_ver").range()], "'v5'");
+        assert_eq!(&text[parameters.key_span("qos").range()], "qos");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_its_place() {
+        let text = "srever = 'h'\npool_size = 0\nproto_ver = 'v6'\nkeepalive = '15'\nrequest_ttl = true\n\
+            max_buffer_bytes = '1PB'\nssl = { enable = 1 }\nids = [5, {}]\n\
+            [parameters]\nqos = 3\nretain = 'maybe'\nuser_properties = { a = [] }\n";
+        assert_eq!(
+            bad(text),
+            [
+                "E401 there is no setting `srever` (did you mean `server`?) @ srever",
+                "E403 `server` is missing @ ",
+                "E404 `pool_size` is at least 1, not `0` @ 0",
+                "E413 `proto_ver` is one of `v3`, `v4`, `v5`, not `v6` (did you mean `v3`?) @ 'v6'",
+                "E402 `request_ttl` needs a time span such as `15s`, or `infinity`, found `true` @ true",
+                "E413 `max_buffer_bytes` needs a size such as `256MB`, found `1PB` (a size is written like `64KB`, \
+                 `256MB` or `1GB` (KB, MB, GB, TB, or bytes without a unit)) @ '1PB'",
+                "E402 `ssl.enable` needs `true` or `false`, found `1` @ 1",
+                "E403 `parameters.topic` is missing @ [parameters]",
+                "E404 `parameters.qos` is from 0 to 2, not `3` @ 3",
+                "E402 `parameters.retain` needs `true`, `false` or a template such as `${retain}`, found `maybe` @ 'maybe'",
+                "E402 `parameters.user_properties.a` needs text, found a list @ []",
+                "E402 `ids[0]` needs a table, found `5` @ 5",
+                "E403 `ids[1].clientid` is missing @ {}",
+            ]
+        );
+        assert_eq!(bad("server = 'h'\nssl = 5"), ["E402 `ssl` needs a table, found `5` @ 5"]);
+    }
+
+    #[test]
+    fn an_old_spelling_works_and_is_told() {
+        let (settings, diagnostics) = read_in(Path::new("/"), "server = 'h'\nmax_queue_bytes = '1KB'");
+        assert_eq!((settings.bytes("max_buffer_bytes"), diagnostics[0].code), (1024, Code::DeprecatedKey));
+        let both = bad("server = 'h'\nmax_buffer_bytes = '1KB'\nmax_queue_bytes = '1KB'");
+        let expected =
+            "E416 `max_buffer_bytes` and `max_queue_bytes` are the same setting (give one of them)";
+        assert_eq!(both, [format!("{expected} @ max_queue_bytes")]);
+    }
+
+    #[test]
+    fn secrets_are_read_and_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("pw"), "hunter2\n").unwrap();
+        for written in ["'hunter2'", "{ file = 'pw' }", "'file://pw'"] {
+            let (settings, diagnostics) = read_in(dir.path(), &format!("server = 'h'\npassword = {written}"));
+            assert_eq!(diagnostics, []);
+            assert_eq!(settings.secret("password").unwrap().reveal(), "hunter2");
+            let shown = format!("{settings:?} {}", settings.to_json());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let secret = bad("server = 'h'\npassword = { env = 'SLUICEGATE_TEST_NONE' }");
+        assert!(secret[0].starts_with("E415 `password`: the environment variable"), "{secret:?}");
+        assert!(
+            bad("server = 'h'\npassword = 5")[0].starts_with("E402 `password` needs a secret, found a whole")
+        );
+    }
+
+    #[test]
+    fn json_has_the_defaults_and_keeps_the_spelling() {
+        let json = good("server = 'h'\nkeepalive = '60s'\nids = ['c']").to_json();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "server": "h", "pool_size": 8, "proto_ver": "v4", "keepalive": "60s", "request_ttl": "45s",
+                "max_buffer_bytes": "256MB", "ssl": {"enable": false, "versions": []}, "ids": [{"clientid": "c"}],
+            })
+        );
+        let key = "-----BEGIN PRIVATE KEY-----\\nMII\\n";
+        let json = good(&format!("server = 'h'\nssl.cacertfile = \"{key}\"")).to_json();
+        assert_eq!(json["ssl"]["cacertfile"], "******");
+    }
+
+    #[test]
+    fn equal_means_the_same_whatever_the_spelling() {
+        let hash = |settings: &Settings| {
+            let mut hasher = DefaultHasher::new();
+            settings.hash(&mut hasher);
+            hasher.finish()
+        };
+        let a = good("server = 'h'\nkeepalive = '1m'\npool_size = 8");
+        let b = good("# moved\nkeepalive = '60s'\nserver = \"h\"");
+        assert!(a == b && hash(&a) == hash(&b));
+        assert_ne!(a, good("server = 'h'\nkeepalive = '61s'"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let read = || read_in(dir.path(), "server = 'h'\nssl.cacertfile = 'ca.pem'").0;
+        std::fs::write(dir.path().join("ca.pem"), "one").unwrap();
+        let before = read();
+        assert_eq!(before, read());
+        std::fs::write(dir.path().join("ca.pem"), "two").unwrap();
+        assert_ne!(before, read(), "the content of a certificate counts");
+        assert_eq!(before.files(), [dir.path().join("ca.pem")]);
+    }
+
+    #[test]
+    fn a_null_is_as_good_as_nothing() {
+        let json = serde_json::json!({"server": "h", "pool_size": null});
+        let mut diagnostics = Vec::new();
+        let section = Section::from_json(json.as_object().unwrap());
+        let settings = check(&section, FIELDS, Path::new("/"), &mut diagnostics);
+        assert_eq!((settings.int("pool_size"), diagnostics), (8, Vec::new()));
+    }
 }
