@@ -96,3 +96,31 @@ pub struct Signature {
     /// What the call gives.
     pub result: Kinds,
 }
+
+impl fmt::Display for Kinds {
+    /// `integer`, `string or map`, `string, boolean or map`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALL: [Kind; 9] = [
+            Kind::Undefined,
+            Kind::Null,
+            Kind::Bool,
+            Kind::Int,
+            Kind::Float,
+            Kind::Atom,
+            Kind::Str,
+            Kind::Array,
+            Kind::Map,
+        ];
+        let mut left = self.0.count_ones();
+        for kind in ALL.into_iter().filter(|kind| self.contains(*kind)) {
+            left -= 1;
+            let separator = match left {
+                0 => "",
+                1 => " or ",
+                _ => ", ",
+            };
+            write!(out, "{kind}{separator}")?;
+        }
+        Ok(())
+    }
+}
