@@ -7,18 +7,26 @@
 //! *Invariant:* does not know which connectors exist, what a rule means, or who uses a setting: it checks a section
 //! against the [`Field`]s its owner declares.
 
+pub mod action;
 mod check;
 pub mod content;
 pub mod field;
 pub mod redact;
+pub mod resource_file;
+pub mod rule_file;
 pub mod secret;
 pub mod section;
 pub mod settings;
+pub mod text_file;
 pub mod toml_text;
 pub mod units;
 
+pub use action::{Action, ActionRef, ActionTarget, Function};
 pub use content::ContentHash;
 pub use field::{Field, FieldDefault, FieldKind, field};
+pub use resource_file::{Category, Declaration};
+pub use rule_file::RuleFile;
 pub use secret::Secret;
 pub use section::{Node, NodeValue, Section, Text};
 pub use settings::{OrTemplate, Settings, check};
+pub use text_file::FileKind;
