@@ -1,0 +1,120 @@
+//! Diagnostics as JSON.
+
+use diagnostic::{Diagnostic, Source};
+use engine::Finding;
+use serde::Serialize;
+
+/// One diagnostic as the API answers it and as `check --format json` prints it.
+///
+/// Lines and columns count from 1, columns in characters, the end exclusive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiagnosticBody {
+    /// The file; only where the text is not the request's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The stable code, `E204`.
+    pub code: &'static str,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// The line of the first character.
+    pub line: u32,
+    /// The column of the first character.
+    pub column: u32,
+    /// The line of the character after the last.
+    pub end_line: u32,
+    /// The column of the character after the last.
+    pub end_column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// A way out.
+    pub help: Option<String>,
+}
+
+impl DiagnosticBody {
+    /// A diagnostic in the text of the request that is being answered.
+    pub fn new(source: &Source, diagnostic: &Diagnostic) -> Self {
+        let place = source.locate(diagnostic.span);
+        Self {
+            file: None,
+            code: diagnostic.code.as_str(),
+            severity: diagnostic.severity.name(),
+            line: place.line,
+            column: place.column,
+            end_line: place.end_line,
+            end_column: place.end_column,
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+        }
+    }
+
+    /// The same with the name of the file it is in.
+    pub fn with_file(source: &Source, diagnostic: &Diagnostic) -> Self {
+        Self { file: Some(source.name().to_owned()), ..Self::new(source, diagnostic) }
+    }
+}
+
+/// Whether the places are in files, which are named then, or in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a file.
+    File,
+    /// In the request that is being answered.
+    Request,
+}
+
+/// Findings as JSON.
+pub(crate) fn bodies(findings: &[Finding], place: Place) -> Vec<DiagnosticBody> {
+    let body = |finding: &Finding| match place {
+        Place::File => DiagnosticBody::with_file(&finding.source, &finding.diagnostic),
+        Place::Request => DiagnosticBody::new(&finding.source, &finding.diagnostic),
+    };
+    findings.iter().map(body).collect()
+}
+
+/// Several findings in one line: the first error, where it is, and how many more there are.
+pub(crate) fn headline(findings: &[Finding]) -> String {
+    let errors = || findings.iter().filter(|finding| finding.diagnostic.is_error());
+    let Some(first) = errors().next().or(findings.first()) else { return "something is wrong".to_owned() };
+    let place = first.source.locate(first.diagnostic.span);
+    let Diagnostic { code, message, .. } = &first.diagnostic;
+    let more = match errors().count().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("{code} at line {}, column {}: {message}{more}", place.line, place.column)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use diagnostic::{Code, Span};
+
+    use super::*;
+
+    fn finding(code: Code, span: Span, message: &str) -> Finding {
+        let source = Arc::new(Source::new("heat.sql", "SELECT\n  fou(1)"));
+        Finding { source, diagnostic: Diagnostic::new(code, span, message).help("write `four`") }
+    }
+
+    #[test]
+    fn a_diagnostic_says_where_it_is() {
+        let found = finding(Code::UnknownFunction, Span::new(9, 12), "there is no function `fou`");
+        let body = serde_json::to_string(&bodies(&[found], Place::File)).unwrap();
+        assert_eq!(
+            body,
+            r#"[{"file":"heat.sql","code":"E201","severity":"error","line":2,"column":3,"end_line":2,"end_column":6,"message":"there is no function `fou`","help":"write `four`"}]"#
+        );
+    }
+
+    #[test]
+    fn the_headline_is_the_first_error() {
+        let all = [
+            finding(Code::UnknownColumn, Span::new(0, 1), "a"),
+            finding(Code::UnknownFunction, Span::new(9, 12), "b"),
+            finding(Code::Arity, Span::new(9, 12), "c"),
+        ];
+        assert_eq!(headline(&all), "E201 at line 2, column 3: b, and 1 more");
+        assert_eq!(headline(&all[..1]), "W501 at line 1, column 1: a");
+    }
+}

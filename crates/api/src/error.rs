@@ -1,0 +1,156 @@
+//! From errors to statuses: the one table.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use engine::{Category, Finding, ProbeError, ResourceId, WriteError};
+use serde::Serialize;
+
+use crate::dto::diagnostic::{DiagnosticBody, Place, bodies, headline};
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+/// `{code, message}`, and where a text is at fault, where in it.
+#[derive(Debug, Serialize)]
+struct ErrorBody {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<DiagnosticBody>,
+}
+
+/// What a request is about, for its messages.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    /// The rule of this id, or one that is to get its id from the server.
+    Rule(Option<String>),
+    /// A connector, source or action.
+    Resource(Category, ResourceId),
+    /// The whole set.
+    Everything,
+}
+
+impl ApiError {
+    /// Any status with any code of the reference.
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { code, message: message.into(), diagnostics: Vec::new() } }
+    }
+
+    /// The request makes no sense, and this is why.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// The SQL or the settings of the request are at fault.
+    pub(crate) fn invalid(findings: &[Finding]) -> Self {
+        let body = ErrorBody {
+            code: "BAD_REQUEST",
+            message: headline(findings),
+            diagnostics: bodies(findings, Place::Request),
+        };
+        Self { status: StatusCode::BAD_REQUEST, body }
+    }
+
+    /// There is no such thing.
+    pub(crate) fn not_found(subject: &Subject) -> Self {
+        let message = match subject {
+            // The reference's words, which scripts compare.
+            Subject::Rule(_) => "Rule Id Not Found".to_owned(),
+            Subject::Resource(..) | Subject::Everything => format!("there is no {subject}"),
+        };
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    }
+
+    /// The SQL is right and the message is none for it.
+    pub(crate) fn not_match() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "NOT_MATCH", "SQL Not Match")
+    }
+
+    /// No valid key came with the request.
+    pub(crate) fn unauthorized() -> Self {
+        let message = "this needs an API key and its secret by HTTP Basic";
+        Self::new(StatusCode::UNAUTHORIZED, "BAD_API_KEY_OR_SECRET", message)
+    }
+
+    /// The body is longer than is read.
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let message = format!("the body has more than {bytes_max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    }
+
+    /// A change was not made.
+    pub(crate) fn write(error: &WriteError, subject: &Subject) -> Self {
+        match error {
+            WriteError::AlreadyExists => {
+                Self::new(StatusCode::BAD_REQUEST, "ALREADY_EXISTS", format!("{subject} already exists"))
+            }
+            WriteError::NotFound => Self::not_found(subject),
+            WriteError::ManagedByFile(file) => Self::new(
+                StatusCode::CONFLICT,
+                "CONFLICT",
+                format!(
+                    "{subject} is declared in the file `{}` and can only be changed there",
+                    file.display()
+                ),
+            ),
+            WriteError::BadName(name) => Self::bad_request(format!(
+                "`{name}` is not a name: it begins with a letter or digit and goes on with letters, digits, `_`, `.` and \
+                 `-`, at most 255 in all"
+            )),
+            WriteError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
+            WriteError::InUse(users) => {
+                Self::bad_request(format!("{subject} is still used by {}", quoted_list(users)))
+            }
+            WriteError::Invalid(findings) => Self::invalid(findings),
+            WriteError::Storage(cause) => {
+                tracing::error!(%subject, cause, "a change could not be stored");
+                let message = "the change could not be stored in the data folder; the log has the reason";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
+            }
+            WriteError::Closed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "the server is stopping")
+            }
+        }
+    }
+
+    /// A probe did not reach the far side.
+    pub(crate) fn probe(error: &ProbeError) -> Self {
+        match error {
+            ProbeError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
+            ProbeError::Invalid(findings) => Self::invalid(findings),
+            ProbeError::Failed(why) => Self::new(StatusCode::BAD_REQUEST, "TEST_FAILED", why.as_str()),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"sluicegate\", charset=\"UTF-8\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Subject::Rule(Some(id)) => write!(out, "rule `{id}`"),
+            Subject::Rule(None) => out.write_str("rule"),
+            Subject::Resource(category, id) => write!(out, "{} `{id}`", category.singular()),
+            Subject::Everything => out.write_str("set of rules"),
+        }
+    }
+}
+
+fn quoted_list(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

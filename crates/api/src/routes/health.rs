@@ -1,0 +1,99 @@
+//! Whether the server lives, is ready, and what it counts.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use crate::body::Params;
+use crate::dto::status::{ListenerInfo, StatusInfo, VERSION};
+use crate::error::ApiError;
+use crate::{Context, prometheus};
+
+/// `GET /livez`: answering is all it takes.
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 once rules are loaded and every listener is bound. `?verbose` lists what was looked at.
+pub(super) async fn readyz(State(context): State<Context>, params: Params) -> Response {
+    let checks = checks(&context);
+    let ready = checks.iter().all(|check| check.met);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = if params.get("verbose").is_some() {
+        let line = |check: &Check| format!("[{}] {}\n", if check.met { '+' } else { '-' }, check.words);
+        let verdict = if ready { "ready\n" } else { "not ready\n" };
+        checks.iter().map(line).chain([verdict.to_owned()]).collect()
+    } else if ready {
+        "ok\n".to_owned()
+    } else {
+        let words = checks.iter().filter(|check| !check.met).map(|check| check.words.as_str());
+        format!("not ready: {}\n", words.collect::<Vec<_>>().join(", "))
+    };
+    (status, body).into_response()
+}
+
+struct Check {
+    met: bool,
+    words: String,
+}
+
+fn checks(context: &Context) -> [Check; 2] {
+    let rules = context.engine.is_ready();
+    let listeners = context.listeners.get();
+    [
+        Check {
+            met: rules,
+            words: if rules {
+                format!("rules are loaded, generation {}", context.engine.generation())
+            } else {
+                "rules are not loaded".to_owned()
+            },
+        },
+        Check {
+            met: listeners.is_some(),
+            words: match listeners {
+                Some(all) => format!("listeners are bound, {} in all", all.len()),
+                None => "listeners are not bound yet".to_owned(),
+            },
+        },
+    ]
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(context): State<Context>) -> Response {
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::page(&context)).into_response()
+}
+
+/// `GET /api/v5/status`: two lines, or with `?format=json` the addresses too; 503 until ready.
+pub(super) async fn status(State(context): State<Context>, params: Params) -> Result<Response, ApiError> {
+    let ready = checks(&context).iter().all(|check| check.met);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (broker_status, app_status) =
+        if ready { ("started", "running") } else { ("starting", "not_running") };
+    let node = context.engine.node();
+    match params.get("format") {
+        None | Some("text") => {
+            let app = if ready { "running" } else { "not running" };
+            Ok((status, format!("Node {node} is {broker_status}\nsluicegate is {app}")).into_response())
+        }
+        Some("json") => {
+            let listeners = context.listeners.get().map_or(&[][..], Vec::as_slice);
+            let info = StatusInfo {
+                node_name: node,
+                broker_status,
+                app_status,
+                rel_vsn: VERSION,
+                version: VERSION,
+                generation: context.engine.generation(),
+                rules: context.engine.rules().len(),
+                listeners: listeners.iter().map(ListenerInfo::new).collect(),
+            };
+            Ok((status, Json(info)).into_response())
+        }
+        Some(other) => {
+            Err(ApiError::bad_request(format!("`format` must be `text` or `json`, found `{other}`")))
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! `POST /api/v5/reload`.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::to_the_end;
+use crate::Context;
+use crate::auth::Caller;
+use crate::dto::status::ReloadInfo;
+use crate::error::{ApiError, Subject};
+
+/// Reads every file again and answers when what was found is live, with every problem of every file.
+pub(super) async fn reload(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<ReloadInfo>, ApiError> {
+    tracing::info!(%caller, "reload over HTTP");
+    let engine = context.engine.clone();
+    let outcome = to_the_end(async move { engine.reload().await }).await?;
+    let outcome = outcome.map_err(|error| ApiError::write(&error, &Subject::Everything))?;
+    Ok(Json(ReloadInfo::new(&outcome)))
+}
