@@ -138,8 +138,6 @@ codes! {
         "Neither the SELECT nor any event of the FROM has this name, so it would never print anything.",
     BadTopicFilter "E304" "Not a topic filter."
         "`#` stands last and alone on its level, `+` alone on its level, and a filter has 1 to 65535 bytes without NUL.",
-    UnknownEvent "E305" "There is no such event."
-        "Events are spelled `$events/client_connected` or `$events/client/connected`.",
     UnknownSource "E306" "There is no such source."
         "`$bridges/mqtt:NAME` and `$sources/mqtt:NAME` name a source that a file or the API declares.",
     BadTopicName "E307" "Not a topic name."
@@ -200,6 +198,8 @@ codes! {
         "The reference fails on it; write a comparison such as `payload.ok = true`.",
     NeverMatches "W508" "A condition that is never true."
         "WHERE or INCASE is false for every message.",
+    FilterNeverMatches "W509" "An entry of FROM that nothing matches."
+        "It is no valid topic filter, or names an event that there is not.",
 
     SettingsAfterSql "W601" "A settings line after the SQL began."
         "Lines that begin with `---` are settings only above the first word of SQL; below they are comments.",

@@ -107,6 +107,9 @@ mod tests {
     #[test]
     fn a_bom_takes_no_column() {
         let source = Source::new("a.sql", "\u{feff}SELECT");
-        assert_eq!(source.locate(Span::new(3, 9)), Located { line: 1, column: 1, end_line: 1, end_column: 7 });
+        assert_eq!(
+            source.locate(Span::new(3, 9)),
+            Located { line: 1, column: 1, end_line: 1, end_column: 7 }
+        );
     }
 }

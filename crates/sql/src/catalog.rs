@@ -19,6 +19,9 @@ pub trait Catalog {
     /// `from` is spelled as in the SQL, without quotes: a topic filter, `$events/…`, `$bridges/…` or `$sources/…`.
     /// For one that no event answers to, nothing is handed over.
     fn columns_of(&self, from: &str, each: &mut dyn FnMut(&str, Column));
+
+    /// Hands every event's name, as FROM spells it, to `each`, for "did you mean".
+    fn event_names(&self, _each: &mut dyn FnMut(&str)) {}
 }
 
 /// What a [`Catalog`] says to the name of a function.

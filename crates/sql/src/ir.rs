@@ -62,7 +62,8 @@ pub struct Foreach {
 /// One entry of FROM.
 #[derive(Debug, Clone, PartialEq)]
 pub struct From {
-    /// A topic filter, `$events/…`, `$bridges/…` or `$sources/…`, without quotes.
+    /// A topic filter, `$events/…`, `$bridges/…` or `$sources/…`, without quotes. Perhaps one that matches nothing, of
+    /// which the diagnostics warn.
     pub filter: Box<str>,
     /// Where it stands.
     pub span: Span,

@@ -1,0 +1,62 @@
+//! What may stand where true or false is needed.
+
+use diagnostic::{Code, Diagnostic, Span};
+use value::{Kind, Kinds};
+
+use super::Lower;
+use super::expr::boolean;
+use super::operator::{with_article, without_undefined};
+use crate::ast::NodeId;
+use crate::ir::{Expr, ExprKind, Literal};
+
+impl<'t> Lower<'t> {
+    /// Lowers what stands in WHERE, INCASE, WHEN, or beside AND and OR, where anything but a boolean fails.
+    pub(super) fn condition(&mut self, id: NodeId) -> Expr {
+        let expr = self.expr(id);
+        let undefined = expr.kinds == Kinds::of(Kind::Undefined);
+        if expr.kinds.contains(Kind::Bool) || undefined {
+            self.warn_of_bare(&expr);
+            return expr;
+        }
+        let is_call = matches!(expr.kind, ExprKind::Call { .. });
+        if expr.kinds == Kinds::NONE || (is_call && self.lenient) {
+            return expr;
+        }
+        let found = with_article(without_undefined(expr.kinds));
+        let problem = Diagnostic::new(
+            Code::NotACondition,
+            expr.span,
+            format!("a condition is true or false, this is {found}"),
+        )
+        .maybe_help(way_out(&expr));
+        self.report(problem);
+        expr
+    }
+
+    /// Lowers NOT: what is no boolean counts as false there, also after NOT.
+    pub(super) fn not(&mut self, operand: NodeId, span: Span) -> Expr {
+        let operand = self.expr(operand);
+        self.warn_of_bare(&operand);
+        boolean(ExprKind::Not(Box::new(operand)), span)
+    }
+
+    fn warn_of_bare(&mut self, expr: &Expr) {
+        if matches!(expr.kind, ExprKind::Reference(_) | ExprKind::Path { .. } | ExprKind::Slice { .. }) {
+            let problem = Diagnostic::new(Code::BareCondition, expr.span, "a bare value is no condition")
+                .help("compare it, as in `x = true`");
+            self.report(problem);
+        }
+    }
+}
+
+fn way_out(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Literal(Literal::Int(1)) => Some("write `true`".to_owned()),
+        ExprKind::Literal(Literal::Int(0)) => Some("write `false`".to_owned()),
+        ExprKind::Reference(reference) => Some(format!("compare it, as in `{} = 1`", reference.name)),
+        ExprKind::Arith { .. } | ExprKind::Call { .. } | ExprKind::Unary { .. } => {
+            Some("compare it with something".to_owned())
+        }
+        _ => None,
+    }
+}
