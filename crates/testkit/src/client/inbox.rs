@@ -51,11 +51,15 @@ impl Inbox {
         state.messages.iter().filter(|message| rumqttc::matches(&message.topic, filter)).cloned().collect()
     }
 
-    pub(super) async fn connected(&self) {
+    /// Waits for the first connection; an error is what prevented it.
+    pub(super) async fn connected(&self) -> Result<(), String> {
         loop {
             let changed = self.changed.notified();
             if self.connections() > 0 {
-                return;
+                return Ok(());
+            }
+            if let Some(trouble) = self.state().troubles.first() {
+                return Err(trouble.clone());
             }
             changed.await;
         }
@@ -129,6 +133,7 @@ impl Inbox {
         let mut state = self.state();
         if state.troubles.last() != Some(&trouble) {
             state.troubles.push(trouble);
+            self.changed.notify_waiters();
         }
     }
 

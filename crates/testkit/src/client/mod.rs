@@ -5,7 +5,6 @@ mod link;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
@@ -226,8 +225,11 @@ impl ClientBuilder {
         let (link, events) = Link::new(&self, address);
         let driver = tokio::spawn(link::drive(events, Arc::clone(&inbox)));
         let client = Client { link, inbox, turn: Mutex::new(()), driver };
-        let connected = tokio::time::timeout(Duration::from_secs(10), client.inbox.connected()).await;
-        assert!(connected.is_ok(), "`{}` cannot connect to {address}; {}", self.id, client.inbox.report());
+        match tokio::time::timeout(PATIENCE, client.inbox.connected()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(trouble)) => panic!("`{}` cannot connect to {address}: {trouble}", self.id),
+            Err(_) => panic!("`{}` cannot connect to {address} in {PATIENCE:?}", self.id),
+        }
         client
     }
 }

@@ -1,0 +1,133 @@
+//! `check` and `eval`: exit codes and what they print.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::PROGRAM;
+
+fn sluicegate(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).output().expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("it prints text")
+}
+
+/// Everything it said, for messages and where the stream does not matter.
+fn said(output: &Output) -> String {
+    format!("{}{}", stdout(output), String::from_utf8_lossy(&output.stderr))
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("a temporary file can be written");
+    }
+    folder
+}
+
+const FINE: &str = "SELECT payload.t AS t FROM \"plant/+\" WHERE payload.t > 30\n";
+const BROKEN: &str = "SELECT\n  substr(payload.name) AS n,\n  no_such_function(1) AS m\nFROM \"plant/+\"\n";
+
+#[test]
+fn check_is_content_with_what_is_fine() {
+    let folder = folder(&[("fine.sql", FINE)]);
+    let output = sluicegate(&["check", "--rules", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
+fn check_shows_every_mistake_at_its_place() {
+    let folder = folder(&[("fine.sql", FINE), ("broken.sql", BROKEN)]);
+    let output = sluicegate(&["check", "--rules", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let said = said(&output);
+    for part in ["broken.sql:2:3", "broken.sql:3:3", "substr(payload.name) AS n", "^^^^", "help:"] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+}
+
+#[test]
+fn check_prints_an_object_for_each_mistake() {
+    let folder = folder(&[("broken.sql", BROKEN)]);
+    let output = sluicegate(&["check", "--format", "json", "--rules", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let lines: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for (line, object) in (2..).zip(&lines) {
+        assert_eq!((&object["line"], &object["column"]), (&json!(line), &json!(3)), "{object}");
+        assert_eq!(object["severity"], "error");
+        assert!(object["file"].as_str().is_some_and(|file| file.ends_with("broken.sql")), "{object}");
+        assert!(object["code"].as_str().is_some_and(|code| code.starts_with('E')), "{object}");
+    }
+}
+
+#[test]
+fn check_finds_a_missing_action() {
+    let folder = folder(&[("r1.sql", "--- actions = [\"mqtt:nowhere\"]\nSELECT * FROM \"t\"\n")]);
+    let output = sluicegate(&["check", "--rules", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        said(&output).contains("mqtt:nowhere") && said(&output).contains("r1.sql:1:"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn eval_prints_the_row() {
+    let sql = "SELECT payload.t + 1 AS t, topic FROM \"plant/+\" WHERE payload.t > 30";
+    let output = sluicegate(&["eval", sql, "--topic", "plant/7", "--payload", r#"{"t": 31}"#]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let row: Value = serde_json::from_str(&stdout(&output)).expect("it prints JSON");
+    assert_eq!(row, json!({"t": 32, "topic": "plant/7"}));
+}
+
+#[test]
+fn eval_says_why_nothing_comes_out() {
+    let sql = "SELECT payload.t AS t FROM \"plant/+\" WHERE payload.t > 30";
+    for (topic, payload) in [("attic/7", r#"{"t": 31}"#), ("plant/7", r#"{"t": 3}"#)] {
+        let output = sluicegate(&["eval", sql, "--topic", topic, "--payload", payload]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(!said(&output).is_empty());
+    }
+    let output = sluicegate(&["eval", "SELECT substr(1) FROM \"t\""]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("substr") && said(&output).contains('^'), "{}", said(&output));
+}
+
+#[test]
+fn eval_reads_a_context() {
+    let folder =
+        folder(&[("context.json", r#"{"event_type": "$bridges/mqtt:*", "topic": "far/1", "qos": 0}"#)]);
+    let context = folder.path().join("context.json");
+    let sql = "SELECT topic, qos FROM \"$bridges/mqtt:s1\"";
+    let output = sluicegate(&["eval", sql, "--context", context.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let row: Value = serde_json::from_str(&stdout(&output)).expect("it prints JSON");
+    assert_eq!(row, json!({"topic": "far/1", "qos": 0}));
+}
+
+#[test]
+fn help_and_version() {
+    assert!(stdout(&sluicegate(&["--version"])).starts_with("sluicegate "));
+    let help = stdout(&sluicegate(&["--help"]));
+    for verb in ["run", "check", "eval"] {
+        assert!(help.contains(verb), "{help}");
+    }
+    assert_eq!(sluicegate(&["no-such-verb"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_has_a_place() {
+    let folder = folder(&[("sluicegate.toml", "[http]\nlisten = \"127.0.0.1:0\"\nlissten = 1\n")]);
+    let config = folder.path().join("sluicegate.toml");
+    let rules = folder.path().to_str().unwrap();
+    let output = sluicegate(&["check", "--config", config.to_str().unwrap(), "--rules", rules]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("sluicegate.toml:3:1"), "{}", said(&output));
+}
