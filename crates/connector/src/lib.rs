@@ -1,1 +1,33 @@
-//! Connector contracts.
+//! What every kind of connector shares: the contract between a far side and the engine, and the queue between them.
+//!
+//! A rule's row becomes a *request*, the bytes that [`Render`] makes of it on the dispatching thread, and goes into the
+//! [`ActionQueue`] of its action. The connections of a [`Connector`] take requests from there through a [`Reader`], send
+//! them, and say what became of each. A queue belongs to its action: edits of rules and connectors leave it alone.
+//!
+//! *Invariant:* knows neither SQL nor rules, nor any far side. No network here: what sends lives in `connector-*`.
+
+mod backoff;
+mod buffer;
+mod kind;
+mod lane;
+mod memory;
+mod metrics;
+mod notice;
+pub mod options;
+pub mod publish;
+mod queue;
+mod reader;
+mod render;
+mod status;
+mod wake;
+
+pub use backoff::Backoff;
+pub use buffer::{Buffer, Fill, Hold, Pending, Removed, StoreError};
+pub use kind::{BoxFuture, Connector, ConnectorKind, Context, ProbeError, Source};
+pub use memory::MemoryBuffer;
+pub use metrics::{ActionReading, Counters, Dropped, SourceMetrics};
+pub use queue::{ActionQueue, QueueOptions};
+pub use reader::{Reader, Taken, Verdict};
+pub use render::{Render, RenderError, Row};
+pub use status::{State, Status};
+pub use wake::Wake;

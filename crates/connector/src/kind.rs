@@ -1,0 +1,114 @@
+//! What a kind of connector declares, and what an open connector can do.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::{Field, Settings};
+use diagnostic::Diagnostic;
+use event::Dispatch;
+
+use crate::metrics::SourceMetrics;
+use crate::queue::ActionQueue;
+use crate::render::Render;
+use crate::status::Status;
+
+/// A future behind a pointer: what a trait object answers with.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One kind of connector, declared once: checks, defaults, docs and the API derive from it.
+///
+/// The three lists of fields declare whole sections, common settings and tables included, in the order of the docs.
+#[derive(Debug)]
+pub struct ConnectorKind {
+    /// The type in `connectors.TYPE.NAME` and in `TYPE:NAME`.
+    pub name: &'static str,
+    /// One sentence for the docs.
+    pub summary: &'static str,
+    /// `connectors.TYPE.NAME`.
+    pub fields: &'static [Field],
+    /// `sources.TYPE.NAME`; empty where there are no sources.
+    pub source_fields: &'static [Field],
+    /// `actions.TYPE.NAME`; empty where there are no actions.
+    pub action_fields: &'static [Field],
+    /// What the fields of a connector cannot say alone.
+    pub check: fn(&Settings, &mut Vec<Diagnostic>),
+    /// What the fields of a source cannot say alone.
+    pub source: fn(&Settings, &mut Vec<Diagnostic>),
+    /// Compiles the templates of an action; `None` if a diagnostic is an error.
+    pub action: fn(&Settings, &mut Vec<Diagnostic>) -> Option<Box<dyn Render>>,
+    /// Opens a connector. Returns at once: connecting goes on in tasks of its own, and shows in the status.
+    pub open: fn(Settings, Context) -> Arc<dyn Connector>,
+    /// Whether the far side can be reached and lets us in, within the time given.
+    pub probe: fn(Settings, Context, Duration) -> BoxFuture<'static, Result<(), ProbeError>>,
+}
+
+/// What a connector needs of the house.
+#[derive(Clone)]
+pub struct Context {
+    /// The name of the connector.
+    pub name: Arc<str>,
+    /// The name of this node.
+    pub node: Arc<str>,
+    /// Where the messages of its sources go.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Where its tasks run.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// A connector that is open. Nothing here waits for the far side, except [`Connector::stop`] until its deadline.
+pub trait Connector: Send + Sync {
+    /// How it is: the worst of its connections.
+    fn status(&self) -> Status;
+
+    /// Begins to send what is in an action's queue. A queue that is attached already stays so.
+    fn attach(&self, queue: &Arc<ActionQueue>);
+
+    /// Stops sending for the action of this id. What is unacknowledged is queued again.
+    fn detach(&self, id: &str);
+
+    /// Begins to receive. A source of this name that is there already is replaced.
+    fn add_source(&self, source: Source);
+
+    /// Stops receiving for good: the far side is told to forget the subscription.
+    fn remove_source(&self, name: &str);
+
+    /// How a source is: its connections, and whether the far side has accepted the subscription. `None` where there is
+    /// no such source.
+    fn source_status(&self, name: &str) -> Option<Status>;
+
+    /// Stops taking messages in, sends what is queued and waits for its acknowledgements until `deadline`, then leaves
+    /// politely. What is unacknowledged is queued again; what is not settled of sources stays unacknowledged.
+    /// Subscriptions of lasting sessions stay.
+    fn stop(&self, deadline: Instant) -> BoxFuture<'_, ()>;
+}
+
+/// A source that is to be received.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its checked section.
+    pub settings: Settings,
+    /// Where it counts.
+    pub metrics: Arc<SourceMetrics>,
+}
+
+/// Why a far side cannot be used, as far as one attempt can tell.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {reason}")]
+pub struct ProbeError {
+    /// How far the attempt came.
+    pub stage: &'static str,
+    /// What happened there.
+    pub reason: String,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Context")
+            .field("name", &self.name)
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}

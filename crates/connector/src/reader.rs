@@ -1,0 +1,177 @@
+//! The consumer's end of an action's queue.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::metrics::Dropped;
+use crate::queue::ActionQueue;
+
+/// Takes requests from some lanes of an action and says what became of them. One connection has one of each action.
+///
+/// Dropping it queues again whatever it took and did not settle.
+#[derive(Debug)]
+pub struct Reader {
+    queue: Arc<ActionQueue>,
+    owner: u64,
+    /// One bit for each lane that is this reader's.
+    mask: u64,
+    /// Where the next round begins, so that no lane starves behind another.
+    turn: u32,
+}
+
+/// A request to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The lane.
+    pub lane: u8,
+    /// Its place in the lane; never used twice.
+    pub seq: u64,
+    /// How often it was taken before.
+    pub sendings: u32,
+    /// The request, in the format of the kind of connector.
+    pub request: Bytes,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The far side has it.
+    Success,
+    /// The far side will never take it, for this reason.
+    Final(&'a str),
+    /// It is to be sent again, in its old place.
+    Retry,
+}
+
+impl Reader {
+    pub(crate) fn new(queue: Arc<ActionQueue>, owner: u64, mask: u64) -> Self {
+        Self { queue, owner, mask, turn: 0 }
+    }
+
+    /// The queue it reads.
+    pub fn queue(&self) -> &Arc<ActionQueue> {
+        &self.queue
+    }
+
+    /// Whether [`Reader::take`] would find something.
+    pub fn is_ready(&self) -> bool {
+        self.queue.ready().load(Ordering::SeqCst) & self.mask != 0 && self.queue.window_open()
+    }
+
+    /// Takes up to `max` requests, in order within each lane, and appends them to `out`. Returns how many.
+    pub fn take(&mut self, max: usize, now: Instant, out: &mut Vec<Taken>) -> usize {
+        let mut waiting = self.queue.ready().load(Ordering::SeqCst) & self.mask;
+        if waiting == 0 || max == 0 {
+            return 0;
+        }
+        let granted = self.queue.reserve(u32::try_from(max).unwrap_or(u32::MAX)) as usize;
+        let ttl = self.queue.request_ttl();
+        let (mut taken, mut expired) = (0, 0);
+        while waiting != 0 && taken < granted {
+            let number = self.next_lane(waiting);
+            waiting &= !(1 << number);
+            let mut lane = self.queue.lane(number).lock();
+            if !lane.is_read_by(self.owner) {
+                continue;
+            }
+            if let Some(ttl) = ttl {
+                expired += self.queue.expire_lane(&mut lane, ttl, now);
+            }
+            while taken < granted
+                && let Some(pending) = lane.buffer.next()
+            {
+                taken += 1;
+                lane.counters.retried += u64::from(pending.sendings > 0);
+                out.push(Taken {
+                    lane: number as u8,
+                    seq: pending.seq,
+                    sendings: pending.sendings,
+                    request: pending.request,
+                });
+            }
+            self.queue.refresh(number, &lane);
+        }
+        self.queue.release((granted - taken) as u64);
+        self.queue.notice().dropped(self.queue.id(), Dropped::Expired, expired);
+        taken
+    }
+
+    /// Says what became of a request that was taken. One that this reader no longer has is ignored.
+    pub fn settle(&self, lane: u8, seq: u64, verdict: Verdict<'_>) {
+        let number = usize::from(lane);
+        let mut lane = self.queue.lane(number).lock();
+        if !lane.is_read_by(self.owner) {
+            return;
+        }
+        if verdict == Verdict::Retry {
+            let found = lane.buffer.retry(seq).is_some();
+            self.queue.refresh(number, &lane);
+            drop(lane);
+            return self.queue.release(u64::from(found));
+        }
+        let Some(removed) = lane.buffer.ack(seq) else { return };
+        match verdict {
+            Verdict::Success => lane.counters.success += 1,
+            Verdict::Final(_) | Verdict::Retry => lane.counters.failed += 1,
+        }
+        drop(lane);
+        self.queue.freed(removed.bytes);
+        self.queue.release(1);
+        if let Verdict::Final(reason) = verdict {
+            self.queue.notice().failed(self.queue.id(), reason);
+        }
+        if let Some(part) = removed.part {
+            part.settle();
+        }
+    }
+
+    /// Counts a request that is sent again while it stays in flight.
+    pub fn count_retried(&self, lane: u8) {
+        self.queue.lane(usize::from(lane)).lock().counters.retried += 1;
+    }
+
+    /// Queues again whatever was taken and not settled.
+    pub fn rewind(&self) {
+        let mut rewound = 0;
+        for number in lanes(self.mask) {
+            let mut lane = self.queue.lane(number).lock();
+            if lane.is_read_by(self.owner) {
+                rewound += self.queue.rewind_lane(number, &mut lane);
+            }
+        }
+        self.queue.release(rewound);
+    }
+
+    /// The first waiting lane from `turn` on, and the turn to the one after it.
+    fn next_lane(&mut self, waiting: u64) -> usize {
+        let number = (waiting.rotate_right(self.turn).trailing_zeros() + self.turn) % u64::BITS;
+        self.turn = (number + 1) % u64::BITS;
+        number as usize
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.rewind();
+        for number in lanes(self.mask) {
+            let mut lane = self.queue.lane(number).lock();
+            if lane.is_read_by(self.owner) {
+                lane.reader = None;
+            }
+        }
+    }
+}
+
+/// The numbers of the bits that are set.
+fn lanes(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let number = mask.trailing_zeros() as usize;
+        (mask != 0).then(|| {
+            mask &= mask - 1;
+            number
+        })
+    })
+}
