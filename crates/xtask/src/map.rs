@@ -1,6 +1,7 @@
 //! The arrows between our crates: which may lean on which. The map itself is drawn in `docs/architecture.md`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::metadata::Package;
 
@@ -57,6 +58,27 @@ pub(crate) fn findings(packages: &[Package]) -> Vec<String> {
         }
     }
     findings
+}
+
+/// One line for each crate that does not say what it will never do, or that the map in the docs leaves out.
+pub(crate) fn missing_invariants(root: &Path) -> Result<Vec<String>, String> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let drawn = read(&root.join("docs/architecture.md"))?;
+    let mut findings = Vec::new();
+    for (name, _) in MAP {
+        let sources = root.join("crates").join(name).join("src");
+        let library = sources.join("lib.rs");
+        let top = if library.exists() { library } else { sources.join("main.rs") };
+        if !read(&top)?.contains("//! *Invariant:*") {
+            findings.push(format!("`{name}` has no line `//! *Invariant:*` on top of {}", top.display()));
+        }
+        if !drawn.contains(&format!("| `{name}` |")) {
+            findings.push(format!("`{name}` has no row in docs/architecture.md"));
+        }
+    }
+    Ok(findings)
 }
 
 /// Everything that lies under a crate of the map.

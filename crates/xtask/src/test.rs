@@ -4,7 +4,7 @@
 //! clippy and rustdoc share what they need of the dependencies, and so do the tests and the binary that the
 //! end-to-end tests start.
 
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, root};
 use crate::report::{Outcome, Report};
 use crate::{licences, map, metadata, tools};
 
@@ -13,7 +13,11 @@ pub(crate) fn run() -> bool {
     let mut report = Report::default();
     report.step("tools", || Outcome::from(tools::ensure()));
     report.step("format", || passes(&["fmt", "--all", "--check"]));
-    report.check("map", || metadata::load().map(|packages| map::findings(&packages)));
+    report.check("map", || {
+        let mut findings = map::findings(&metadata::load()?);
+        findings.extend(map::missing_invariants(&root())?);
+        Ok(findings)
+    });
     report.check("licences", || metadata::load().map(|packages| licences::findings(&packages)));
     report.step("advisories", advisories);
     report.step("lints", || {
