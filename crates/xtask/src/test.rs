@@ -38,7 +38,7 @@ pub(crate) fn tests() -> Cargo {
         Cargo::new(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     } else {
         println!("cargo-nextest is not installed: `cargo test` takes its place");
-        Cargo::new(&["test", "--workspace", "--locked", "--no-fail-fast", "--all-targets"])
+        Cargo::new(&["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"])
     }
 }
 
