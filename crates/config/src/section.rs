@@ -98,6 +98,25 @@ impl Node {
         Node::new(NodeValue::Str(text.into()))
     }
 
+    /// The same value with everything in it at one place: that of a text from which it was made.
+    pub(crate) fn placed(self, span: Span) -> Node {
+        let value = match self.value {
+            NodeValue::List(items) => {
+                NodeValue::List(items.into_iter().map(|item| item.placed(span)).collect())
+            }
+            NodeValue::Table(mut section) => {
+                section.span = span;
+                let entries = std::mem::take(&mut section.entries).into_iter();
+                section.entries = entries
+                    .map(|e| Entry { key: e.key, key_span: span, node: e.node.placed(span) })
+                    .collect();
+                NodeValue::Table(section)
+            }
+            value => value,
+        };
+        Node { value, span, text_start: None }
+    }
+
     /// The text, if it is text.
     pub fn as_text(&self) -> Option<Text<'_>> {
         match &self.value {

@@ -513,7 +513,7 @@ mod tests {
                 "E401 there is no setting `srever` (did you mean `server`?) @ srever",
                 "E403 `server` is missing @ ",
                 "E404 `pool_size` is at least 1, not `0` @ 0",
-                "E413 `proto_ver` is one of `v3`, `v4`, `v5`, not `v6` (did you mean `v3`?) @ 'v6'",
+                "E413 `proto_ver` is one of `v3`, `v4`, `v5`, not `v6` @ 'v6'",
                 "E402 `request_ttl` needs a time span such as `15s`, or `infinity`, found `true` @ true",
                 "E413 `max_buffer_bytes` needs a size such as `256MB`, found `1PB` (a size is written like `64KB`, \
                  `256MB` or `1GB` (KB, MB, GB, TB, or bytes without a unit)) @ '1PB'",

@@ -60,6 +60,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Says that `text` may be no id or name, if so. `what` is what it would name: `rule id`, `name of a connector`, …
+#[expect(clippy::result_large_err, reason = "a name is checked once for each load, and almost always good")]
 pub fn check_name(what: &str, text: &str, span: Span) -> Result<(), Diagnostic> {
     if is_name(text) {
         return Ok(());

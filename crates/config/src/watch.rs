@@ -127,7 +127,8 @@ impl Watching {
                     burst = Some(Burst::with(burst, now));
                 }
                 Ok(Message::Files(files)) => {
-                    if files.iter().any(|file| !self.files.contains(file)) {
+                    // What changed meanwhile must not be taken in unseen.
+                    if self.differs() || files.iter().any(|file| !self.files.contains(file)) {
                         burst = Some(Burst::with(burst, now));
                     }
                     self.files = files;

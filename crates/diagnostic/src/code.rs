@@ -181,6 +181,8 @@ codes! {
         "The message names who.",
     SettingNotYet "E418" "A setting that is not there yet."
         "The reference, or a later release, has this setting or value; this release does not, and says so rather than ignore it.",
+    Exposed "E419" "Open to the network without authentication."
+        "A listener may bind an address that others can reach once authentication is configured, or when its settings say knowingly that anybody may come.",
 
     UnknownColumn "W501" "A name that nothing supplies."
         "No event of this FROM has such a column and no alias has this name, so it is always undefined.",

@@ -1,0 +1,665 @@
+//! The server's own settings: flags over environment over `sluicegate.toml` over defaults.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diagnostic::{Code, Diagnostic, Span};
+
+use crate::content::{ReadError, read_file};
+use crate::field::{Field, FieldDefault, FieldKind, field};
+use crate::folder::{FILE_BYTES_MAX, FileProblem};
+use crate::layer::{Layer, env_layer, flag_layer};
+use crate::secret::Secret;
+use crate::section::{Section, Text};
+use crate::settings::Settings;
+use crate::text_file::{decode, without_bom};
+
+/// The file that is read when none is named, if it is there.
+pub const DEFAULT_FILE: &str = "sluicegate.toml";
+
+const NODE_FIELDS: &[Field] = &[field(
+    "name",
+    FieldKind::Str,
+    FieldDefault::Text("sluicegate@127.0.0.1"),
+    "The name of this node, as events and answers show it; client ids of connectors carry its hash.",
+)];
+
+const MQTT_FIELDS: &[Field] = &[
+    field(
+        "listen",
+        FieldKind::Str,
+        FieldDefault::Text("127.0.0.1:1883"),
+        "The address of the embedded broker.",
+    ),
+    field(
+        "allow_anonymous",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether an address that others can reach may be bound although clients need no credentials.",
+    ),
+    field(
+        "max_packet_size",
+        FieldKind::Bytes,
+        FieldDefault::Text("1MB"),
+        "The largest packet a client may send.",
+    ),
+    field(
+        "ack",
+        FieldKind::OneOf(&["received", "stored", "delivered"]),
+        FieldDefault::Absent,
+        "When a publisher is acknowledged; left out, as soon as its message is safe where an action is durable, and at once \
+         elsewhere.",
+    ),
+];
+
+const LOCAL_FIELDS: &[Field] = &[field(
+    "broker",
+    FieldKind::Str,
+    FieldDefault::Text("embedded"),
+    "Where local topics live: `embedded`.",
+)];
+
+const API_KEY_FIELDS: &[Field] = &[
+    field("key", FieldKind::Str, FieldDefault::Required, "The name of the key: the user of HTTP Basic."),
+    field(
+        "secret",
+        FieldKind::Secret,
+        FieldDefault::Required,
+        "The secret of the key: the password of HTTP Basic.",
+    ),
+    field(
+        "role",
+        FieldKind::OneOf(&["administrator", "viewer", "publisher"]),
+        FieldDefault::Text("administrator"),
+        "What the key may do.",
+    ),
+];
+
+const HTTP_FIELDS: &[Field] = &[
+    field(
+        "listen",
+        FieldKind::Str,
+        FieldDefault::Text("127.0.0.1:18083"),
+        "The address of the API, metrics and health.",
+    ),
+    field(
+        "api_keys",
+        FieldKind::TableList(API_KEY_FIELDS),
+        FieldDefault::Empty,
+        "Who may use the API; nobody else once there is one.",
+    ),
+    field(
+        "allow_anonymous",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether an address that others can reach may be bound although there are no API keys.",
+    ),
+];
+
+const RULES_FIELDS: &[Field] = &[
+    field(
+        "dirs",
+        FieldKind::StrList,
+        FieldDefault::Absent,
+        "The folders of rule and resource files: `rules` if left out.",
+    ),
+    field(
+        "watch",
+        FieldKind::Bool,
+        FieldDefault::Bool(true),
+        "Whether changes in them take effect by themselves.",
+    ),
+    field(
+        "strict",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether any error keeps everything as it was, and refuses the start.",
+    ),
+];
+
+const DATA_FIELDS: &[Field] = &[field(
+    "dir",
+    FieldKind::Path,
+    FieldDefault::Absent,
+    "The folder of buffers and of what the API created: `data` if left out.",
+)];
+
+const LOG_FIELDS: &[Field] = &[
+    field(
+        "level",
+        FieldKind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        FieldDefault::Text("info"),
+        "What is logged: this and what is worse.",
+    ),
+    field("format", FieldKind::OneOf(&["text", "json"]), FieldDefault::Text("text"), "How it is logged."),
+];
+
+/// What `sluicegate.toml` may hold.
+pub const SERVER_FIELDS: &[Field] = &[
+    field("node", FieldKind::Table(NODE_FIELDS), FieldDefault::Empty, "This node."),
+    field("mqtt", FieldKind::Table(MQTT_FIELDS), FieldDefault::Empty, "The embedded broker."),
+    field("local", FieldKind::Table(LOCAL_FIELDS), FieldDefault::Empty, "Where local topics live."),
+    field("http", FieldKind::Table(HTTP_FIELDS), FieldDefault::Empty, "The HTTP listener."),
+    field("rules", FieldKind::Table(RULES_FIELDS), FieldDefault::Empty, "The rules folders."),
+    field("data", FieldKind::Table(DATA_FIELDS), FieldDefault::Empty, "The data folder."),
+    field("log", FieldKind::Table(LOG_FIELDS), FieldDefault::Empty, "The log."),
+    field(
+        "shutdown_timeout",
+        FieldKind::Duration,
+        FieldDefault::Text("10s"),
+        "How long the server takes at most to drain when it is told to stop.",
+    ),
+];
+
+/// The largest packet that MQTT has.
+const PACKET_BYTES_MAX: u64 = 268_435_460;
+
+/// The server's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The name of this node.
+    pub node_name: String,
+    /// The embedded broker.
+    pub mqtt: MqttConfig,
+    /// The HTTP listener.
+    pub http: HttpConfig,
+    /// The rules folders.
+    pub rules: RulesConfig,
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub log_level: &'static str,
+    /// How the log looks.
+    pub log_format: LogFormat,
+    /// How long a stop may take.
+    pub shutdown_timeout: Duration,
+}
+
+/// The embedded broker's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttConfig {
+    /// The address to bind; port 0 for any.
+    pub listen: SocketAddr,
+    /// Whether clients without credentials are welcome from anywhere.
+    pub allow_anonymous: bool,
+    /// The largest packet a client may send, in bytes.
+    pub packet_bytes_max: u32,
+    /// When publishers are acknowledged; `None` for what the actions ask for.
+    pub ack: Option<AckLevel>,
+}
+
+/// When a message is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckLevel {
+    /// Once it is received.
+    Received,
+    /// Once every action that can store it has.
+    Stored,
+    /// Once every action has delivered it.
+    Delivered,
+}
+
+/// The HTTP listener's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// The address to bind; port 0 for any.
+    pub listen: SocketAddr,
+    /// Who may use the API; everybody if empty.
+    pub api_keys: Vec<ApiKey>,
+    /// Whether everybody may, from anywhere.
+    pub allow_anonymous: bool,
+}
+
+/// One user of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its name.
+    pub key: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// What it may do.
+    pub role: ApiRole,
+}
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiRole {
+    /// Everything.
+    Administrator,
+    /// Reading.
+    Viewer,
+    /// Publishing messages.
+    Publisher,
+}
+
+/// The settings of the rules folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulesConfig {
+    /// The folders.
+    pub dirs: Vec<PathBuf>,
+    /// Whether changes take effect by themselves.
+    pub watch: bool,
+    /// Whether any error keeps everything as it was.
+    pub strict: bool,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line says. It wins over everything.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--rules`, in place of all of `[rules] dirs` if there is any.
+    pub rules: Vec<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--mqtt-listen`.
+    pub mqtt_listen: Option<String>,
+    /// `--http-listen`.
+    pub http_listen: Option<String>,
+    /// `--allow-anonymous`, which covers both listeners.
+    pub allow_anonymous: bool,
+}
+
+/// Puts the server's settings together from the command line, the environment and a file.
+///
+/// Without `file` it reads [`DEFAULT_FILE`] if it is there. Relative paths in the file start from its folder, others from the
+/// working folder. The settings are whole also when there are errors among the problems, but then they are not what was
+/// asked for. Problems of the environment and of the command line name them as if they were files.
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &Overrides,
+) -> (ServerConfig, Vec<FileProblem>) {
+    let mut layers = Layers([flag_layer(flags), env_layer(env, SERVER_FIELDS), file_layer(file)]);
+    let config = layers.config();
+    layers.check_local();
+    layers.refuse_exposed(&config);
+    let problems = layers.0.into_iter().rev().flat_map(Layer::into_problems).collect();
+    (config, problems)
+}
+
+fn file_layer(file: Option<&Path>) -> Layer {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let (bytes, unreadable) = match read_file(path, FILE_BYTES_MAX) {
+        Ok(bytes) => (bytes, None),
+        Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound && file.is_none() => {
+            (Vec::new(), None)
+        }
+        Err(error) => {
+            let diagnostic =
+                Diagnostic::new(Code::Unreadable, Span::default(), "the configuration cannot be read");
+            (Vec::new(), Some(diagnostic.note(error.to_string())))
+        }
+    };
+    let (text, not_text) = decode(bytes);
+    let mut diagnostics: Vec<Diagnostic> = unreadable.into_iter().chain(not_text).collect();
+    let section = Section::parse_toml(&without_bom(&text), &mut diagnostics);
+    Layer::new(path, text, &section, SERVER_FIELDS, dir, diagnostics)
+}
+
+/// The layers, the one that wins first. The last is the file, which also holds the defaults.
+struct Layers([Layer; 3]);
+
+impl Layers {
+    /// The layer that says what `table.key` is, and its table.
+    fn pick(&mut self, table: &str, key: &str) -> (Settings, &mut Layer) {
+        let file = self.0.len() - 1;
+        let given = |layer: &Layer| layer.settings.table(table).is_given(key);
+        let at = self.0.iter().position(given).unwrap_or(file);
+        let layer = &mut self.0[at];
+        (layer.settings.table(table).clone(), layer)
+    }
+
+    fn config(&mut self) -> ServerConfig {
+        let (log, _) = self.pick("log", "format");
+        ServerConfig {
+            node_name: self.node_name(),
+            mqtt: MqttConfig {
+                listen: self.listen("mqtt", 1883),
+                allow_anonymous: self.pick("mqtt", "allow_anonymous").0.bool("allow_anonymous"),
+                packet_bytes_max: self.packet_bytes_max(),
+                ack: self.pick("mqtt", "ack").0.opt_one_of("ack").and_then(ack_level),
+            },
+            http: HttpConfig {
+                listen: self.listen("http", 18083),
+                api_keys: self.api_keys(),
+                allow_anonymous: self.pick("http", "allow_anonymous").0.bool("allow_anonymous"),
+            },
+            rules: RulesConfig {
+                dirs: self.rules_dirs(),
+                watch: self.pick("rules", "watch").0.bool("watch"),
+                strict: self.pick("rules", "strict").0.bool("strict"),
+            },
+            data_dir: self.pick("data", "dir").0.path("dir").unwrap_or(Path::new("data")).to_owned(),
+            log_level: self.pick("log", "level").0.one_of("level"),
+            log_format: if log.one_of("format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            shutdown_timeout: self.shutdown_timeout(),
+        }
+    }
+
+    fn node_name(&mut self) -> String {
+        let (node, layer) = self.pick("node", "name");
+        let name = node.str("name");
+        if name.is_empty() || name.len() > 255 || name.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
+            let message = "`node.name` has 1 to 255 characters and no blanks";
+            layer.report(Diagnostic::new(Code::InvalidValue, node.span("name"), message));
+        }
+        name.to_owned()
+    }
+
+    fn listen(&mut self, table: &str, port: u16) -> SocketAddr {
+        let (settings, layer) = self.pick(table, "listen");
+        let text = settings.text("listen").unwrap_or_default();
+        parse_listen(text).unwrap_or_else(|| {
+            let message = format!("`{table}.listen` is not an address: `{}`", text.text);
+            let help = format!(
+                "write an IP address and a port: `127.0.0.1:{port}`, `[::1]:{port}` or `0.0.0.0:{port}`"
+            );
+            layer.report(Diagnostic::new(Code::InvalidValue, text.span, message).help(help));
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+        })
+    }
+
+    fn packet_bytes_max(&mut self) -> u32 {
+        const PACKET_BYTES_MIN: u64 = 1024;
+        let (mqtt, layer) = self.pick("mqtt", "max_packet_size");
+        let bytes = mqtt.bytes("max_packet_size");
+        if !(PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(&bytes) {
+            let message = format!("`mqtt.max_packet_size` is from 1KB to 256MB, not `{bytes}` bytes");
+            layer.report(Diagnostic::new(Code::OutOfRange, mqtt.span("max_packet_size"), message));
+        }
+        u32::try_from(bytes.clamp(PACKET_BYTES_MIN, PACKET_BYTES_MAX)).unwrap_or(u32::MAX)
+    }
+
+    fn api_keys(&mut self) -> Vec<ApiKey> {
+        let (http, layer) = self.pick("http", "api_keys");
+        let mut keys: Vec<ApiKey> = Vec::new();
+        for table in http.tables("api_keys") {
+            let key = table.str("key").to_owned();
+            let role = match table.one_of("role") {
+                "viewer" => ApiRole::Viewer,
+                "publisher" => ApiRole::Publisher,
+                _ => ApiRole::Administrator,
+            };
+            let problem = if keys.iter().any(|known| known.key == key) {
+                Some(format!("the API key `{key}` is given twice"))
+            } else if key.contains(':') {
+                Some(format!("the API key `{key}` has a colon, which HTTP Basic does not allow"))
+            } else if table.secret("secret").is_some_and(|secret| secret.reveal().is_empty()) {
+                Some(format!("the API key `{key}` has an empty secret"))
+            } else {
+                None
+            };
+            if let Some(message) = problem {
+                layer.report(Diagnostic::new(Code::InvalidValue, table.section_span(), message));
+            }
+            // Without a secret there is a diagnostic already, and a key that nobody can use keeps the API closed.
+            let secret = table.secret("secret").cloned();
+            if let Some(secret) = secret.filter(|secret| !secret.reveal().is_empty()) {
+                keys.push(ApiKey { key, secret, role });
+            }
+        }
+        keys
+    }
+
+    fn rules_dirs(&mut self) -> Vec<PathBuf> {
+        let (rules, layer) = self.pick("rules", "dirs");
+        if !rules.is_set("dirs") {
+            return vec![PathBuf::from("rules")];
+        }
+        rules.str_list("dirs").iter().map(|dir| layer.dir.join(dir.text)).collect()
+    }
+
+    fn shutdown_timeout(&self) -> Duration {
+        let given = self.0.iter().find(|layer| layer.settings.is_given("shutdown_timeout"));
+        given.unwrap_or(&self.0[self.0.len() - 1]).settings.duration("shutdown_timeout")
+    }
+
+    fn check_local(&mut self) {
+        let (local, layer) = self.pick("local", "broker");
+        let broker = local.str("broker");
+        if broker == "embedded" {
+            return;
+        }
+        let (code, message) = if broker.starts_with("mqtt://") || broker.starts_with("mqtts://") {
+            (Code::SettingNotYet, "local topics on a broker of your own are not there yet".to_owned())
+        } else {
+            (Code::InvalidValue, format!("`local.broker` is `embedded`, not `{broker}`"))
+        };
+        let help = "leave it out, or write `embedded`";
+        layer.report(Diagnostic::new(code, local.span("broker"), message).help(help));
+    }
+
+    /// Refuses addresses that others can reach without authentication.
+    fn refuse_exposed(&mut self, config: &ServerConfig) {
+        for exposed in exposed(config) {
+            let (settings, layer) = self.pick(exposed.table, "listen");
+            let message = format!(
+                "`{}.listen` is `{}`, which others can reach, and nobody needs to say who they are",
+                exposed.table, exposed.address
+            );
+            layer.report(
+                Diagnostic::new(Code::Exposed, settings.span("listen"), message).help(exposed.way_out),
+            );
+        }
+    }
+}
+
+/// A listener that others can reach without authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// The table of its settings: `mqtt` or `http`.
+    pub table: &'static str,
+    /// Where it would listen.
+    pub address: SocketAddr,
+    /// What to add.
+    pub way_out: &'static str,
+}
+
+/// The listeners that bind more than loopback although they let everybody in, and nobody said that this is meant.
+pub fn exposed(config: &ServerConfig) -> Vec<Exposed> {
+    let reachable = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let mut exposed = Vec::new();
+    if reachable(config.mqtt.listen) && !config.mqtt.allow_anonymous {
+        exposed.push(Exposed {
+            table: "mqtt",
+            address: config.mqtt.listen,
+            way_out: "add `allow_anonymous = true` to `[mqtt]`, or start with `--allow-anonymous`, if everybody may \
+                      connect; or listen on `127.0.0.1`",
+        });
+    }
+    if reachable(config.http.listen) && config.http.api_keys.is_empty() && !config.http.allow_anonymous {
+        exposed.push(Exposed {
+            table: "http",
+            address: config.http.listen,
+            way_out: "add `api_keys = [{ key = \"admin\", secret = { file = \"…\" } }]` to `[http]`, start with \
+                      `--allow-anonymous` if everybody may change the rules, or listen on `127.0.0.1`",
+        });
+    }
+    exposed
+}
+
+fn ack_level(word: &str) -> Option<AckLevel> {
+    match word {
+        "received" => Some(AckLevel::Received),
+        "stored" => Some(AckLevel::Stored),
+        "delivered" => Some(AckLevel::Delivered),
+        _ => None,
+    }
+}
+
+/// An IP address with a port, or `localhost` with one.
+fn parse_listen(text: Text<'_>) -> Option<SocketAddr> {
+    match text.text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)),
+        None => text.text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str, env: &[(&str, &str)], flags: &Overrides) -> (ServerConfig, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sluicegate.toml");
+        std::fs::write(&path, text).unwrap();
+        let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let (config, problems) = load(Some(&path), env, flags);
+        let shown = problems.iter().map(|problem| {
+            let name = problem.path.file_name().unwrap().to_str().unwrap();
+            let (at, diagnostic) = (problem.source().locate(problem.diagnostic.span), &problem.diagnostic);
+            format!("{name}:{}:{}: {} {}", at.line, at.column, diagnostic.code, diagnostic.message)
+        });
+        (config, shown.collect())
+    }
+
+    fn good(text: &str, env: &[(&str, &str)], flags: &Overrides) -> ServerConfig {
+        let (config, problems) = load_text(text, env, flags);
+        assert_eq!(problems, [""; 0]);
+        config
+    }
+
+    #[test]
+    fn an_empty_file_is_valid() {
+        let config = good("", &[], &Overrides::default());
+        let expected = ServerConfig {
+            node_name: "sluicegate@127.0.0.1".to_owned(),
+            mqtt: MqttConfig {
+                listen: "127.0.0.1:1883".parse().unwrap(),
+                allow_anonymous: false,
+                packet_bytes_max: 1 << 20,
+                ack: None,
+            },
+            http: HttpConfig {
+                listen: "127.0.0.1:18083".parse().unwrap(),
+                api_keys: Vec::new(),
+                allow_anonymous: false,
+            },
+            rules: RulesConfig { dirs: vec!["rules".into()], watch: true, strict: false },
+            data_dir: "data".into(),
+            log_level: "info",
+            log_format: LogFormat::Text,
+            shutdown_timeout: Duration::from_secs(10),
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let file = "shutdown_timeout = '1s'\n[http]\nlisten = '127.0.0.1:1'\n[rules]\ndirs = ['a']\nstrict = true\n[log]\nformat = 'json'";
+        let env = [
+            ("SLUICEGATE__HTTP__LISTEN", "127.0.0.1:2"),
+            ("SLUICEGATE__MQTT__LISTEN", "localhost:2"),
+            ("SLUICEGATE__RULES__DIRS", "b, /c"),
+            ("SLUICEGATE__RULES__WATCH", "false"),
+            ("SLUICEGATE__SHUTDOWN_TIMEOUT", "2s"),
+            ("SLUICEGATE__HTTP__API_KEYS", "[{ key = 'k', secret = 's', role = 'viewer' }]"),
+            ("SLUICEGATE__DATA__DIR", ""),
+            ("SLUICEGATE_OTHER", "x"),
+        ];
+        let flags = Overrides { http_listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
+        let config = good(file, &env, &flags);
+        assert_eq!(config.http.listen, "127.0.0.1:3".parse().unwrap());
+        assert_eq!(config.mqtt.listen, "127.0.0.1:2".parse().unwrap());
+        assert_eq!(
+            config.rules,
+            RulesConfig { dirs: vec!["b".into(), "/c".into()], watch: false, strict: true }
+        );
+        assert_eq!((config.log_format, config.shutdown_timeout), (LogFormat::Json, Duration::from_secs(2)));
+        let key = &config.http.api_keys[0];
+        assert_eq!((key.key.as_str(), key.secret.reveal(), key.role), ("k", "s", ApiRole::Viewer));
+
+        let flags =
+            Overrides { rules: vec!["x".into(), "y".into()], data: Some("d".into()), ..Overrides::default() };
+        let config = good(file, &env, &flags);
+        assert_eq!((config.rules.dirs, config.data_dir), (vec!["x".into(), "y".into()], PathBuf::from("d")));
+    }
+
+    #[test]
+    fn paths_in_the_file_start_from_its_folder() {
+        let config = good("rules.dirs = ['r']\ndata.dir = 'd'", &[], &Overrides::default());
+        assert!(config.rules.dirs[0].is_absolute() && config.rules.dirs[0].ends_with("r"));
+        assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("d"));
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let file = "[htpp]\n[mqtt]\nlisten = 'here'\nmax_packet_size = '1GB'\n[local]\nbroker = 'mqtt://h:1883'\n[node]\nname = 'a b'\n\
+                    [http]\napi_keys = [{ key = 'k', secret = 'x' }, { key = 'k', secret = 'y' }, { key = 'l' }]\n";
+        let env = [
+            ("SLUICEGATE__HTTP__LISTN", "127.0.0.1:2"),
+            ("SLUICEGATE__LOG__LEVEL", "loud"),
+            ("SLUICEGATE__HTTP__API_KEYS__KEY", "x"),
+            ("SLUICEGATE__LOG", "{"),
+        ];
+        let flags = Overrides { mqtt_listen: Some("0.0.0.0".to_owned()), ..Overrides::default() };
+        assert_eq!(
+            load_text(file, &env, &flags).1,
+            [
+                "sluicegate.toml:1:2: E401 there is no setting `htpp`",
+                "sluicegate.toml:10:71: E403 `http.api_keys[2].secret` is missing",
+                "sluicegate.toml:8:8: E413 `node.name` has 1 to 255 characters and no blanks",
+                "sluicegate.toml:4:19: E404 `mqtt.max_packet_size` is from 1KB to 256MB, not `1073741824` bytes",
+                "sluicegate.toml:10:42: E413 the API key `k` is given twice",
+                "sluicegate.toml:6:10: E418 local topics on a broker of your own are not there yet",
+                "environment:1:1: E401 there is no setting `http.api_keys.key` for `SLUICEGATE__HTTP__API_KEYS__KEY`",
+                "environment:2:1: E401 there is no setting `http.listn` for `SLUICEGATE__HTTP__LISTN`",
+                "environment:3:17: E409 the value of `SLUICEGATE__LOG` is not TOML: unclosed inline table, expected `}`",
+                "environment:4:24: E413 `log.level` is one of `error`, `warn`, `info`, `debug`, `trace`, not `loud`",
+                "command line:1:15: E413 `mqtt.listen` is not an address: `0.0.0.0`",
+            ]
+        );
+    }
+
+    #[test]
+    fn open_listeners_need_authentication_or_a_word() {
+        let told = |file: &str, flags: &Overrides| load_text(file, &[], flags).1;
+        let open = "mqtt.listen = '0.0.0.0:1883'\nhttp.listen = '[::]:18083'\n";
+        let none = Overrides::default();
+        assert_eq!(
+            told(open, &none),
+            [
+                "sluicegate.toml:1:15: E419 `mqtt.listen` is `0.0.0.0:1883`, which others can reach, and nobody needs to say who they are",
+                "sluicegate.toml:2:15: E419 `http.listen` is `[::]:18083`, which others can reach, and nobody needs to say who they are",
+            ]
+        );
+        assert_eq!(told(open, &Overrides { allow_anonymous: true, ..Overrides::default() }), [""; 0]);
+        assert_eq!(
+            told(&format!("{open}mqtt.allow_anonymous = true"), &none).len(),
+            1,
+            "HTTP is another matter"
+        );
+        let keys =
+            format!("{open}mqtt.allow_anonymous = true\nhttp.api_keys = [{{ key = 'k', secret = 's' }}]");
+        assert_eq!(told(&keys, &none), [""; 0]);
+        assert_eq!(told("mqtt.listen = '[::ffff:127.0.0.1]:1'\nhttp.listen = '127.0.0.9:1'", &none), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let (_, problems) = load(Some(Path::new("/none/such.toml")), [], &Overrides::default());
+        assert_eq!((problems.len(), problems[0].diagnostic.code), (1, Code::Unreadable));
+    }
+
+    #[test]
+    fn excerpts_show_no_secret() {
+        let env = [("SLUICEGATE__HTTP__API_KEYS", "[{ key = 'k', secret = 'hunter2', rle = 1 }]")];
+        let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let (_, problems) = load(None, env, &Overrides::default());
+        let shown = problems[0].source().render(&problems[0].diagnostic, diagnostic::Style::Plain);
+        assert!(shown.contains("http.api_keys[0].rle") && !shown.contains("hunter2"), "{shown}");
+    }
+}
