@@ -16,6 +16,9 @@ use crate::status::Status;
 /// A future behind a pointer: what a trait object answers with.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Compiles the templates of an action from its checked section.
+pub type CompileAction = fn(&Settings, &mut Vec<Diagnostic>) -> Option<Box<dyn Render>>;
+
 /// One kind of connector, declared once: checks, defaults, docs and the API derive from it.
 ///
 /// The three lists of fields declare whole sections, common settings and tables included, in the order of the docs.
@@ -36,7 +39,7 @@ pub struct ConnectorKind {
     /// What the fields of a source cannot say alone.
     pub source: fn(&Settings, &mut Vec<Diagnostic>),
     /// Compiles the templates of an action; `None` if a diagnostic is an error.
-    pub action: fn(&Settings, &mut Vec<Diagnostic>) -> Option<Box<dyn Render>>,
+    pub action: CompileAction,
     /// Opens a connector. Returns at once: connecting goes on in tasks of its own, and shows in the status.
     pub open: fn(Settings, Context) -> Arc<dyn Connector>,
     /// Whether the far side can be reached and lets us in, within the time given.

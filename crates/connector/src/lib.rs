@@ -23,9 +23,10 @@ mod wake;
 
 pub use backoff::Backoff;
 pub use buffer::{Buffer, Fill, Hold, Pending, Removed, StoreError};
-pub use kind::{BoxFuture, Connector, ConnectorKind, Context, ProbeError, Source};
+pub use kind::{BoxFuture, CompileAction, Connector, ConnectorKind, Context, ProbeError, Source};
 pub use memory::MemoryBuffer;
 pub use metrics::{ActionReading, Counters, Dropped, SourceMetrics};
+pub use notice::Notice;
 pub use queue::{ActionQueue, QueueOptions};
 pub use reader::{Reader, Taken, Verdict};
 pub use render::{Render, RenderError, Row};

@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 
 use crate::metrics::Dropped;
 
-/// One line for the first trouble of an action, and one every ten seconds while it lasts, with how many there were.
+/// Keeps them few: one line for the first trouble of an action or rule, and one every ten seconds while it lasts, with how many there were.
 #[derive(Debug, Default)]
-pub(crate) struct Notice(Mutex<Recent>);
+pub struct Notice(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
@@ -37,7 +37,7 @@ impl Notice {
     }
 
     /// How many there were since the last line, these included, if it is time for a line.
-    fn due(&self, count: u64) -> Option<u64> {
+    pub fn due(&self, count: u64) -> Option<u64> {
         let mut recent = self.0.lock();
         recent.unwritten += count;
         // The clock is read here and not passed in: nothing depends on it but the log.

@@ -177,46 +177,109 @@ const WITHOUT_EFFECT: &[&str] = &[
     "metrics_flush_interval",
 ];
 
-/// Reads the `resource_opts` of an action, and says what is not there yet or has no effect.
-pub fn queue_options(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) -> QueueOptions {
-    let mode = resource_opts.one_of("buffer_mode");
-    if !matches!(mode, "memory" | "memory_only") {
-        let message = format!("`buffer_mode = \"{mode}\"` is not there yet");
+/// Reads the `resource_opts` of an action.
+pub fn queue_options(resource_opts: &Settings) -> QueueOptions {
+    QueueOptions {
+        buffer_bytes_max: resource_opts.bytes("max_buffer_bytes"),
+        request_ttl: resource_opts.duration_or_infinity("request_ttl"),
+        inflight_window: resource_opts
+            .opt_int("inflight_window")
+            .and_then(|window| u32::try_from(window).ok()),
+    }
+}
+
+/// Says what of any `resource_opts` is not there yet, and what was written though it changes nothing.
+pub fn check_resource_opts(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let has_queue = resource_opts.fields().iter().any(|field| field.name == "buffer_mode");
+    if has_queue && !matches!(resource_opts.one_of("buffer_mode"), "memory" | "memory_only") {
+        let message = format!("`buffer_mode = \"{}\"` is not there yet", resource_opts.one_of("buffer_mode"));
         let diagnostic = Diagnostic::new(Code::SettingNotYet, resource_opts.span("buffer_mode"), message);
         diagnostics.push(
             diagnostic.help("leave it out, or write `memory`: what waits is then lost with the process"),
         );
     }
-    warn_of_no_effect(resource_opts, diagnostics);
-    QueueOptions {
-        buffer_bytes_max: resource_opts.bytes("max_buffer_bytes"),
-        request_ttl: resource_opts.duration_or_infinity("request_ttl"),
-        inflight_window: resource_opts.opt_int("inflight_window").map(|window| window as u32),
+    without_effect(resource_opts, WITHOUT_EFFECT, diagnostics);
+}
+
+/// Warns of each of these settings that was written though it changes nothing; its summary says why. One that says what
+/// holds anyway is no mistake.
+pub fn without_effect(settings: &Settings, names: &[&str], diagnostics: &mut Vec<Diagnostic>) {
+    for field in departures(settings, names) {
+        let message = format!("`{}` has no effect here", field.name);
+        let why = field.summary.trim_start_matches(KEPT).trim_start_matches([':', ';', ' ']);
+        let span = settings.key_span(field.name);
+        diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, span, message).help(why));
     }
 }
 
-/// Says which settings of any `resource_opts` were written though they change nothing here. One that says what holds
-/// anyway is no mistake.
-pub fn warn_of_no_effect(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    for field in resource_opts.fields().iter().filter(|field| WITHOUT_EFFECT.contains(&field.name)) {
-        if resource_opts.is_given(field.name) && !is_default(resource_opts, field) {
-            let message = format!("`resource_opts.{}` has no effect here", field.name);
-            let why = field
-                .summary
-                .trim_start_matches("Kept for the reference's files")
-                .trim_start_matches([':', ';', ' ']);
-            let span = resource_opts.key_span(field.name);
-            diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, span, message).help(why));
-        }
+/// Refuses each of these settings that was written with another value than its default: it is not there yet.
+pub fn not_yet(settings: &Settings, names: &[&str], diagnostics: &mut Vec<Diagnostic>) {
+    for field in departures(settings, names) {
+        let message = format!("`{}` is not there yet", field.name);
+        diagnostics.push(Diagnostic::new(Code::SettingNotYet, settings.key_span(field.name), message));
     }
+}
+
+const KEPT: &str = "Kept for the reference's files";
+
+/// Those of these settings that were written and say something else than their default.
+fn departures<'s>(
+    settings: &'s Settings,
+    names: &'s [&str],
+) -> impl Iterator<Item = &'static Field> + use<'s> {
+    settings.fields().iter().filter(|field| {
+        names.contains(&field.name) && settings.is_given(field.name) && !is_default(settings, field)
+    })
 }
 
 fn is_default(settings: &Settings, field: &Field) -> bool {
-    let shown = settings.to_json();
+    let shown = &settings.to_json()[field.name];
     match field.default {
-        Text(text) => shown[field.name].as_str() == Some(text),
-        Bool(default) => settings.bool(field.name) == default,
-        Int(default) => settings.int(field.name) == default,
-        Required | Absent | Empty => false,
+        Text(text) => shown.as_str() == Some(text),
+        Bool(default) => shown.as_bool() == Some(default),
+        Int(default) => shown.as_i64() == Some(default),
+        Empty => shown.as_array().is_some_and(Vec::is_empty),
+        Required | Absent => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use config::{Section, check};
+
+    use super::*;
+
+    static FIELDS: &[Field] = &[ACTION_RESOURCE_OPTS];
+
+    fn read(toml: &str) -> (QueueOptions, Vec<Code>) {
+        let mut diagnostics = Vec::new();
+        let section = Section::parse_toml(&format!("resource_opts = {{ {toml} }}"), &mut diagnostics);
+        let settings = check(&section, FIELDS, Path::new("."), &mut diagnostics);
+        let resource_opts = settings.table("resource_opts");
+        check_resource_opts(resource_opts, &mut diagnostics);
+        (queue_options(resource_opts), diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect())
+    }
+
+    #[test]
+    fn defaults_are_the_references_and_silent() {
+        let (options, codes) = read("");
+        assert_eq!(options.buffer_bytes_max, 256 << 20);
+        assert_eq!(options.request_ttl, Some(Duration::from_secs(45)));
+        assert_eq!(options.inflight_window, None);
+        assert!(codes.is_empty());
+        assert!(
+            read("query_mode = \"async\", worker_pool_size = 16, buffer_mode = \"memory_only\"").1.is_empty()
+        );
+    }
+
+    #[test]
+    fn old_spellings_work_and_what_is_missing_is_said() {
+        let (options, _) = read("request_timeout = \"infinity\", max_queue_bytes = \"1MB\"");
+        assert_eq!((options.request_ttl, options.buffer_bytes_max), (None, 1 << 20));
+        assert_eq!(read("buffer_mode = \"disk\"").1, [Code::SettingNotYet]);
+        assert_eq!(read("query_mode = \"sync\"").1, [Code::IneffectiveSetting]);
     }
 }

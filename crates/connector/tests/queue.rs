@@ -1,4 +1,5 @@
 //! An action's queue as its two users see it.
+#![allow(clippy::unwrap_used)] // a test that finds nothing is to stop there
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -251,7 +252,7 @@ fn every_reading_balances_under_load_and_no_wake_is_lost() {
                 let queue = &queue;
                 scope.spawn(move || {
                     for number in 0..EACH as u64 {
-                        queue.push(producer << 32 | number % 50, &[1; 50], None, Instant::now());
+                        queue.push((producer << 32) | (number % 50), &[1; 50], None, Instant::now());
                     }
                 })
             })
