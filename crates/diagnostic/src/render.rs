@@ -63,17 +63,32 @@ fn config() -> Config {
     Config { chars: Chars::box_drawing(), tab_width: 4, ..Config::default() }
 }
 
-/// Without blanks at the ends of lines and without the blank lines that surround an excerpt.
+/// Without blanks at the ends of lines, and without the lines that only space an excerpt out.
 fn trim_blank_ends(drawn: &str) -> String {
     let mut out = String::with_capacity(drawn.len());
     for line in drawn.lines() {
         let line = line.trim_end();
-        if !line.is_empty() {
+        if !matches!(without_colour(line).trim(), "" | "│") {
             out.push_str(line);
             out.push('\n');
         }
     }
     out
+}
+
+/// The line without terminal escapes, which begin with ESC and end with `m`.
+fn without_colour(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut escape = false;
+    for ch in line.chars() {
+        match ch {
+            '\u{1b}' => escape = true,
+            'm' if escape => escape = false,
+            _ if escape => {}
+            _ => shown.push(ch),
+        }
+    }
+    shown
 }
 
 impl<'a> Files<'a> for Source {

@@ -1,13 +1,12 @@
 /// The name among `names` that `given` was probably meant to be.
 ///
-/// Case is ignored first; then at most a third of the letters may differ (Damerau's optimal string alignment distance,
-/// bounded by 3). Names longer than 64 bytes are not considered. Of equally near names the first wins.
+/// Case is ignored; of the letters at most a third may differ, and at most 3 (optimal string alignment distance). Names longer than 64 bytes are not considered. Of equally near names the first wins.
 pub fn nearest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     const NAME_BYTES_MAX: usize = 64;
     if given.is_empty() || given.len() > NAME_BYTES_MAX {
         return None;
     }
-    let bound = (given.chars().count() / 3).clamp(1, 3);
+    let bound = (given.chars().count() / 3).min(3);
     let folded: Vec<char> = given.to_lowercase().chars().collect();
     let mut best: Option<(usize, &'n str)> = None;
     for name in names {
@@ -62,6 +61,8 @@ mod tests {
         assert_eq!(nearest("client_id", names), Some("clientid"));
         assert_eq!(nearest("frobnicate", names), None);
         assert_eq!(nearest("", names), None);
+        assert_eq!(nearest("b", names), None);
+        assert_eq!(nearest("A", names), Some("a"));
         assert_eq!(nearest("upper", names), None);
     }
 }

@@ -12,6 +12,7 @@ pub mod ir;
 mod lower;
 mod parse;
 mod portability;
+mod print;
 mod token;
 
 pub use catalog::{Catalog, Column, ColumnId, Function, FunctionId, Lookup};
@@ -23,6 +24,9 @@ pub const NESTING_MAX: u32 = 64;
 
 /// How many steps a path may have.
 pub const PATH_STEPS_MAX: usize = 64;
+
+/// How many diagnostics one statement may have; what lies behind the bound is not worth reading.
+pub const PROBLEMS_MAX: usize = 100;
 
 /// How long the SQL of one rule may be (bytes).
 pub const SQL_BYTES_MAX: usize = 64 << 10;

@@ -1,5 +1,6 @@
 //! sqlparser's tokens, made ours: byte spans, keywords of the dialect, no blanks.
 
+use crate::PROBLEMS_MAX;
 use diagnostic::{Code, Diagnostic, Span};
 use sqlparser::dialect::Dialect;
 use sqlparser::tokenizer::{Location, Token as Raw, TokenWithSpan, Tokenizer, Whitespace};
@@ -186,7 +187,9 @@ impl Lexer<'_> {
             found.push(TokenWithSpan::wrap(Raw::Period));
             return at + 1;
         }
-        let problem = if rest.starts_with('\'') {
+        // `x'41` with or without its `x`: other dialects have such strings.
+        let quote = if rest.starts_with(['x', 'X']) { 1 } else { 0 };
+        let problem = if rest[quote..].starts_with('\'') {
             unterminated("this string", "'")
                 .help("a quote inside a string cannot be escaped; end the string with `'`")
         } else if rest.starts_with('"') {
@@ -195,10 +198,10 @@ impl Lexer<'_> {
             unterminated("this comment", "/*").help("end the comment with `*/`")
         } else {
             let problem = self.unexpected(at, at + first);
-            self.out.problems.push(problem);
+            self.report(problem);
             return at + first;
         };
-        self.out.problems.push(problem);
+        self.report(problem);
         self.sql.len()
     }
 
@@ -241,7 +244,7 @@ impl Lexer<'_> {
                 }
                 (Raw::Placeholder(_), _) => {
                     let problem = self.unexpected(start, start + 1);
-                    self.out.problems.push(problem);
+                    self.report(problem);
                     Kind::Unknown
                 }
                 (token, _) => self.plain(token, start, end),
@@ -291,8 +294,7 @@ impl Lexer<'_> {
             Some(Raw::Word(word)) if word.quote_style.is_none() && Keyword::of(&word.value).is_none() => {
                 let span = self.span(start, rest[0].2);
                 let glued = &self.sql[start..rest[0].2];
-                self.out.problems.push(
-                    Diagnostic::new(Code::BadNumber, span, format!("`{glued}` is not a number"))
+                self.report(Diagnostic::new(Code::BadNumber, span, format!("`{glued}` is not a number"))
                         .help("put a blank between a number and a word, and double quotes around a name that begins with a digit"),
                 );
                 self.push(Kind::Number, start, end);
@@ -300,12 +302,7 @@ impl Lexer<'_> {
             }
             _ => {}
         }
-        let previous = self.out.tokens.last().map(|token| token.kind);
-        let after_path = matches!(
-            previous,
-            Some(Kind::Name | Kind::Quoted | Kind::RBracket | Kind::RParen | Kind::Keyword(Keyword::End))
-        );
-        if text.starts_with('.') && after_path {
+        if text.starts_with('.') && self.after_path() {
             // `payload .1`: a step of a path after a blank.
             self.push(Kind::Dot, start, start + 1);
             self.push(Kind::Number, start + 1, end);
@@ -316,14 +313,19 @@ impl Lexer<'_> {
         {
             let span = self.span(start, end);
             let shown = &self.sql[start..end];
-            self.out.problems.push(Diagnostic::new(
-                Code::BadNumber,
-                span,
-                format!("`{shown}` is not a number"),
-            ));
+            self.report(Diagnostic::new(Code::BadNumber, span, format!("`{shown}` is not a number")));
         }
         self.push(Kind::Number, start, end);
         0
+    }
+
+    /// Whether the last token may be the end of a path, so that what follows is a step of it.
+    fn after_path(&self) -> bool {
+        match self.out.tokens.as_slice() {
+            [.., Token { kind: Kind::Dot, .. }, _] => true,
+            [.., last] => matches!(last.kind, Kind::Name | Kind::Quoted | Kind::RBracket | Kind::RParen),
+            [] => false,
+        }
     }
 
     fn plain(&mut self, token: &Raw, start: usize, end: usize) -> Kind {
@@ -350,7 +352,7 @@ impl Lexer<'_> {
             Raw::GtEq => Kind::GreaterEqual,
             _ => {
                 let problem = self.foreign(start, end);
-                self.out.problems.push(problem);
+                self.report(problem);
                 Kind::Unknown
             }
         }
@@ -386,12 +388,9 @@ impl Lexer<'_> {
             }
             _ => return self.unexpected(start, end),
         };
-        Diagnostic::new(
-            Code::UnexpectedCharacter,
-            self.span(start, end),
-            format!("`{text}` has no meaning here"),
-        )
-        .help(help)
+        let shown = if text == "`" { "a backtick".to_owned() } else { format!("`{text}`") };
+        let message = format!("{shown} has no meaning here");
+        Diagnostic::new(Code::UnexpectedCharacter, self.span(start, end), message).help(help)
     }
 
     fn unexpected(&self, start: usize, end: usize) -> Diagnostic {
@@ -409,9 +408,18 @@ impl Lexer<'_> {
         }
     }
 
+    /// Keeps a problem, within the bound.
+    fn report(&mut self, problem: Diagnostic) {
+        if self.out.problems.len() < PROBLEMS_MAX {
+            self.out.problems.push(problem);
+        }
+    }
+
     fn unportable(&mut self, start: usize, end: usize, what: &str) {
         let span = self.span(start, end);
-        self.out.portability.push(crate::portability::note(span, what));
+        if self.out.portability.len() < PROBLEMS_MAX {
+            self.out.portability.push(crate::portability::note(span, what));
+        }
     }
 
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
@@ -482,7 +490,7 @@ mod tests {
     fn spans_are_bytes_and_the_base_is_added() {
         let lexed = lex("'°C' = \"x\r\ny\" -- é\r\n=~", 100);
         let spans: Vec<_> = lexed.tokens.iter().map(|token| (token.span.start, token.span.end)).collect();
-        assert_eq!(spans, [(100, 105), (106, 107), (108, 114), (123, 125), (125, 125)]);
+        assert_eq!(spans, [(100, 105), (106, 107), (108, 114), (122, 124), (124, 124)]);
     }
 
     #[test]

@@ -44,6 +44,9 @@ impl<'t> Lower<'t> {
     }
 
     fn similar_function(&self, name: &str) -> Option<String> {
+        if !self.has_room() {
+            return None;
+        }
         let mut names: Vec<String> = Vec::new();
         self.catalog.function_names(&mut |name| names.push(name.to_owned()));
         did_you_mean(name, names.iter().map(String::as_str))

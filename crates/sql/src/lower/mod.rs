@@ -10,13 +10,11 @@ mod operator;
 use diagnostic::{Code, Diagnostic};
 use topic::TopicFilter;
 
+use crate::PROBLEMS_MAX;
 use crate::ast::{self, Tree};
 use crate::catalog::Catalog;
 use crate::ir::{self, Scope};
 use names::{Names, Place};
-
-/// The bound on diagnostics of one statement; what lies behind it is not worth reading.
-const PROBLEMS_MAX: usize = 100;
 
 /// Looks up every name of a tree and makes the typed statement of it.
 ///
@@ -34,9 +32,10 @@ pub fn lower(tree: &Tree, catalog: &dyn Catalog) -> (Option<ir::Statement>, Vec<
     };
     let lowered = lower.statement(statement);
     let mut problems = lower.problems;
-    problems.sort_by_key(|problem| problem.span);
-    problems.truncate(PROBLEMS_MAX);
     let whole = !tree.broken && problems.iter().all(|problem| !problem.is_error());
+    problems.sort_by_key(|problem| (!problem.is_error(), problem.span));
+    problems.truncate(PROBLEMS_MAX);
+    problems.sort_by_key(|problem| problem.span);
     (lowered.filter(|_| whole), problems)
 }
 
@@ -97,7 +96,7 @@ impl<'t> Lower<'t> {
         let never = |message: String| Diagnostic::new(Code::FilterNeverMatches, name.span, message);
         let problem = if filter.starts_with("$events/") {
             self.unknown_event(name)
-        } else if filter.starts_with("$bridges/") || filter.starts_with("$sources/") {
+        } else if !self.has_room() || filter.starts_with("$bridges/") || filter.starts_with("$sources/") {
             None
         } else if filter.starts_with("$share/") || filter.starts_with("$queue/") {
             Some(
@@ -108,7 +107,9 @@ impl<'t> Lower<'t> {
             let problem = TopicFilter::parse(filter).err();
             problem.map(|error| never(format!("`{filter}` never matches: {error}")))
         };
-        self.problems.extend(problem);
+        if let Some(problem) = problem {
+            self.report(problem);
+        }
         ir::From { filter: filter.into(), span: name.span }
     }
 
@@ -125,7 +126,15 @@ impl<'t> Lower<'t> {
         Some(Diagnostic::new(Code::FilterNeverMatches, name.span, message).maybe_help(help))
     }
 
+    /// Keeps a problem, within the bound; an error always finds its place.
     fn report(&mut self, problem: Diagnostic) {
-        self.problems.push(problem);
+        if self.has_room() || (problem.is_error() && self.problems.len() < 2 * PROBLEMS_MAX) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Whether it is worth the effort to word another problem.
+    fn has_room(&self) -> bool {
+        self.problems.len() < PROBLEMS_MAX
     }
 }

@@ -170,7 +170,8 @@ impl<'t> Lower<'t> {
             Base::Column(id) => self.names.columns.iter().any(|(_, known)| *known == id),
             Base::Nothing => false,
         };
-        if supplied || alias.is_some() || self.names.columns.is_empty() || !self.names.reported.insert(name) {
+        let unasked = self.names.columns.is_empty() || !self.has_room();
+        if supplied || alias.is_some() || unasked || !self.names.reported.insert(name) {
             return;
         }
         let problem = self.unknown(path, base);

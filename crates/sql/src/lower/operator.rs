@@ -53,8 +53,8 @@ impl<'t> Lower<'t> {
             ArithOp::Divide => Kinds::of(Kind::Float),
             ArithOp::IntegerDivide | ArithOp::Remainder => Kinds::of(Kind::Int),
             ArithOp::Add | ArithOp::Subtract | ArithOp::Multiply => {
-                let int = Kinds::of(Kind::Int);
-                if left.kinds == int && right.kinds == int { int } else { Kinds::NUMBER }
+                let whole = |kinds: Kinds| kinds.contains(Kind::Int) && !kinds.contains(Kind::Float);
+                if whole(left.kinds) && whole(right.kinds) { Kinds::of(Kind::Int) } else { Kinds::NUMBER }
             }
         }
     }

@@ -65,7 +65,10 @@ impl Parser<'_> {
         if token.kind == Kind::Unknown {
             return None;
         }
-        let message = format!("a rule begins with `SELECT` or `FOREACH`, not with {}", self.found());
+        let message = match token.kind {
+            Kind::End => "there is no SQL here".to_owned(),
+            _ => format!("a rule begins with `SELECT` or `FOREACH`, not with {}", self.found()),
+        };
         let problem = Diagnostic::new(Code::UnexpectedToken, token.span, message);
         let near = match token.kind {
             Kind::Name => nearest(self.text(token), ["SELECT", "FOREACH"]),
@@ -117,7 +120,7 @@ impl Parser<'_> {
         let Some(index) = self.at.checked_sub(1) else { return false };
         let alias = field.and_then(|field| field.value.as_mut()).map(|(_, alias)| alias);
         let (Some(keyword), Some(alias)) = (self.misspelt_clause(index), alias) else { return false };
-        if !alias.as_ref().is_some_and(|path| path.span == self.tokens[index].span) {
+        if alias.as_ref().is_none_or(|path| path.span != self.tokens[index].span) {
             return false;
         }
         *alias = None;
@@ -148,13 +151,8 @@ impl Parser<'_> {
             return Ok(Field { value: None, span: start });
         }
         let expr = self.within(Context::Field, |parser| parser.expr(0))?;
-        let alias = if self.eat_keyword(Keyword::As) {
-            Some(self.alias()?)
-        } else if matches!(self.kind(), Kind::Name | Kind::Quoted) {
-            Some(self.alias()?)
-        } else {
-            None
-        };
+        let named = self.eat_keyword(Keyword::As) || matches!(self.kind(), Kind::Name | Kind::Quoted);
+        let alias = if named { Some(self.alias()?) } else { None };
         let span = self.span_from(start);
         if alias.is_none()
             && let NodeKind::Prefix { op: PrefixOp::Minus | PrefixOp::Plus, .. } = self.tree.node(expr).kind
@@ -195,7 +193,7 @@ impl Parser<'_> {
             } else {
                 let message = "a rule is one statement; nothing may follow its `;`";
                 self.report(Diagnostic::new(Code::UnexpectedToken, semicolon.span, message));
-                self.skip_clause();
+                self.at = self.tokens.len() - 1;
             }
             return;
         }
@@ -234,8 +232,8 @@ impl Parser<'_> {
                     .related(place, "the first")
             }
             Some((before, place)) if rank(before) > rank(keyword) => {
-                let message = format!("`{text}` stands before `{}`", before.text());
-                Diagnostic::new(Code::ClauseOrder, span, message).related(place, "what it must precede")
+                let message = format!("`{text}` must stand before `{}`", before.text());
+                Diagnostic::new(Code::ClauseOrder, span, message).related(place, "too early")
             }
             _ => return,
         };

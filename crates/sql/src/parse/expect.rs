@@ -53,7 +53,9 @@ impl Parser<'_> {
                 message = "there is no `IF` in this dialect".to_owned();
                 problem = problem.help("write `CASE WHEN condition THEN a ELSE b END`");
             }
-            Kind::Keyword(keyword) if !matches!(keyword, Keyword::From | Keyword::Where) => {
+            Kind::Keyword(keyword)
+                if wanted == "an expression" && !matches!(keyword, Keyword::From | Keyword::Where) =>
+            {
                 problem = problem.help(format!("to use it as a name, write `\"{}\"`", self.text(token)));
             }
             Kind::End => self.end_reported = true,

@@ -13,10 +13,7 @@ use diagnostic::{Code, Diagnostic, Span};
 
 use crate::ast::{Node, NodeId, NodeKind, Tree};
 use crate::token::{Keyword, Kind, Token, lex};
-use crate::{NESTING_MAX, SQL_BYTES_MAX, portability};
-
-/// The bound on diagnostics of one statement; what lies behind it is not worth reading.
-const PROBLEMS_MAX: usize = 100;
+use crate::{NESTING_MAX, PROBLEMS_MAX, SQL_BYTES_MAX, portability};
 
 /// Parses one statement. `base` is where `sql` begins in its file; it is added to every span.
 ///
@@ -141,12 +138,17 @@ impl<'s> Parser<'s> {
     }
 
     fn report(&mut self, problem: Diagnostic) -> Failed {
-        self.problems.push(problem);
+        // Those of the tokens have a bound of their own.
+        if self.problems.len() < 2 * PROBLEMS_MAX {
+            self.problems.push(problem);
+        }
         Failed
     }
 
     fn unportable(&mut self, span: Span, what: &str) {
-        self.tree.portability.push(portability::note(span, what));
+        if self.tree.portability.len() < 2 * PROBLEMS_MAX {
+            self.tree.portability.push(portability::note(span, what));
+        }
     }
 
     /// Goes one level deeper for the length of `inner`.

@@ -1,0 +1,7 @@
+//! The front end against the cases of the reference, against golden files, and against laws.
+
+mod catalog;
+mod conformance;
+mod golden;
+mod outline;
+mod properties;
