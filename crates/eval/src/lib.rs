@@ -1,1 +1,31 @@
-//! Evaluation.
+//! Typed IR to program, and program × event to rows.
+//!
+//! [`prepare`] makes a [`Program`] of SQL. A [`Worker`] takes up one message at a time, and a [`Message`] runs any
+//! number of programs on it, whose payload paths have been joined in a [`Union`] beforehand so that the payload is
+//! walked over once. [`test`] is the same for contexts given as JSON: the test endpoint, test files and the live path
+//! are one function.
+//!
+//! *Invariant:* no I/O, no clock, no knowledge of rules' actions. Evaluation always ends, within bounds on memory and
+//! work, and takes nothing from the heap for the rules that matter once a worker is warm.
+
+mod catalog;
+mod compile;
+mod cost;
+mod error;
+mod evaluate;
+mod paths;
+mod prepare;
+mod program;
+mod run;
+mod scan;
+pub mod test;
+mod worker;
+
+pub use catalog::Catalog;
+pub use compile::compile;
+pub use error::{EvalError, Fault};
+pub use paths::Union;
+pub use prepare::prepare;
+pub use program::{From, FromClass, Program};
+pub use run::{ROWS_MAX, Verdict};
+pub use worker::{Message, Surroundings, Worker};

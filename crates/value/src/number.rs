@@ -12,8 +12,8 @@ use crate::{Arena, BigInt, Value};
 
 /// The size of the largest integer (bits of its magnitude).
 pub const INT_BITS_MAX: u64 = 1 << 16;
-/// More digits than this cannot be an integer within bounds.
-const DIGITS_MAX: usize = 20_000;
+/// The longest integer that is read (decimal digits); all of that length are within [`INT_BITS_MAX`].
+pub const DIGITS_MAX: usize = 19_728;
 
 /// Why two numbers have no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

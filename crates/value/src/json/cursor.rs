@@ -1,4 +1,5 @@
 use super::{DEPTH_MAX, JsonError};
+use crate::number::{self, DIGITS_MAX};
 
 /// Walks over JSON text and checks it, token by token, without building anything.
 ///
@@ -231,7 +232,18 @@ impl<'a> Cursor<'a> {
             self.digits()?;
         }
         let text = &self.bytes[start..self.at];
-        Ok(if whole { Token::Int(text) } else { Token::Float(text) })
+        if whole {
+            if text.len() > DIGITS_MAX {
+                return Err(self.error("the integer has too many digits"));
+            }
+            return Ok(Token::Int(text));
+        }
+        // Only an exponent, or very many digits, can take a number out of range.
+        let risky = text.len() > 300 || text.iter().any(|byte| matches!(byte, b'e' | b'E'));
+        if risky && number::parse_float(text).is_none() {
+            return Err(self.error("the number is out of range"));
+        }
+        Ok(Token::Float(text))
     }
 
     /// The rest of a string whose opening quote has been taken.

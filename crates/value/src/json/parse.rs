@@ -5,8 +5,7 @@ use crate::{Arena, Entry, Map, Value, number};
 
 /// Reads a whole document. Strings without escapes are borrowed from it; everything else goes into the arena.
 pub fn parse<'a>(bytes: &'a [u8], arena: &'a Arena) -> Result<Value<'a>, JsonError> {
-    if let Err(error) = simdutf8::basic::from_utf8(bytes) {
-        let _ = error;
+    if simdutf8::basic::from_utf8(bytes).is_err() {
         let at = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
         return Err(JsonError { at, reason: "not UTF-8" });
     }
@@ -256,8 +255,7 @@ mod tests {
             let mut cursor = Cursor::new(text.as_bytes());
             let skipped = cursor.skip(0).and_then(|_| cursor.end()).is_ok();
             let read = parse(text.as_bytes(), &arena);
-            let range = matches!(read, Err(JsonError { reason: "the number is out of range", .. }));
-            prop_assert_eq!(skipped, read.is_ok() || range);
+            prop_assert_eq!(skipped, read.is_ok());
         }
     }
 }

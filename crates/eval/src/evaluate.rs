@@ -1,0 +1,285 @@
+//! Expressions: a walk over the tree.
+
+use bumpalo::collections::Vec;
+use diagnostic::Span;
+use functions::{Args, CallError};
+use sql::ir::{ArithOp, CompareOp};
+use value::compare::{self, Comparison};
+use value::number::{self, NumberError};
+use value::path;
+use value::{BigInt, Kind, Value};
+
+use crate::program::{Condition, Node, Step};
+use crate::run::Run;
+use crate::{EvalError, Fault};
+
+/// The most elements a range may have.
+const RANGE_MAX: i64 = 1 << 20;
+
+/// An error with its place.
+#[cold]
+pub(crate) fn fault(span: Span, fault: Fault) -> EvalError {
+    EvalError { span, fault }
+}
+
+impl<'m> Run<'m> {
+    /// The value of an expression.
+    pub(crate) fn eval(&self, node: &'m Node) -> Result<Value<'m>, EvalError> {
+        Ok(match node {
+            Node::Undefined => Value::Undefined,
+            Node::Bool(value) => Value::Bool(*value),
+            Node::Int(int) => Value::Int(*int),
+            Node::Big { negative, limbs } => {
+                Value::Big(self.arena().alloc(BigInt { negative: *negative, limbs }))
+            }
+            Node::Float(float) => Value::Float(*float),
+            Node::Str(text) => Value::Str(text),
+            Node::Field { scope, at } => self.field(*scope, *at),
+            Node::Either(first, second) => match self.eval(first)? {
+                Value::Undefined => self.eval(second)?,
+                value => value,
+            },
+            Node::Element => self.element.get(),
+            Node::Column(column) => self.column(*column),
+            Node::Payload { path, span } => self.payload(*path, *span)?,
+            Node::Steps { base, steps } => self.steps(base, steps)?,
+            Node::Slice { base, from, to, span } => slice(self.eval(base)?, *from, *to, *span)?,
+            Node::List(items) => {
+                let mut list = Vec::with_capacity_in(items.len(), self.arena().bump());
+                for item in items {
+                    list.push(self.eval(item)?);
+                }
+                Value::Array(list.into_bump_slice())
+            }
+            Node::Range { from, to, span } => self.range(*from, *to, *span)?,
+            Node::Call { function, args, span } => self.call(function, args, *span)?,
+            Node::Negate { operand, span } => self.negate(operand, *span)?,
+            Node::Plus { operand, span } => match self.eval(operand)? {
+                value if matches!(value.kind(), Kind::Int | Kind::Float) => value,
+                value => return Err(fault(*span, Fault::Sign(value.kind()))),
+            },
+            Node::Arith { first, rest } => {
+                let mut left = self.eval(first)?;
+                for (op, span, operand) in rest {
+                    left = self.arith(*op, left, self.eval(operand)?, *span)?;
+                }
+                left
+            }
+            Node::Compare { op, left, right, span } => Value::Bool(self.compare(*op, left, right, *span)?),
+            Node::In { needle, list } => Value::Bool(self.is_in(needle, list)?),
+            Node::And(terms) => Value::Bool(self.and(terms)?),
+            Node::Or(terms) => Value::Bool(self.or(terms)?),
+            Node::Not(inner) => Value::Bool(self.not(inner)?),
+            Node::Case { subject, arms, otherwise } => {
+                self.case(subject.as_deref(), arms, otherwise.as_deref())?
+            }
+        })
+    }
+
+    /// Whether a condition holds. What is neither true nor false is an error.
+    pub(crate) fn truth(&self, condition: &'m Condition) -> Result<bool, EvalError> {
+        match self.eval(&condition.node)? {
+            Value::Bool(value) => Ok(value),
+            value => Err(fault(condition.span, Fault::NotACondition(value.kind()))),
+        }
+    }
+
+    fn and(&self, terms: &'m [Condition]) -> Result<bool, EvalError> {
+        for term in terms {
+            if !self.truth(term)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn or(&self, terms: &'m [Condition]) -> Result<bool, EvalError> {
+        for term in terms {
+            if self.truth(term)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// NOT of what is neither true nor false is false.
+    fn not(&self, inner: &'m Condition) -> Result<bool, EvalError> {
+        Ok(matches!(self.eval(&inner.node)?, Value::Bool(false)))
+    }
+
+    /// The first arm that fits; a condition that is neither true nor false does not.
+    fn case(
+        &self,
+        subject: Option<&'m Node>,
+        arms: &'m [(Node, Node)],
+        otherwise: Option<&'m Node>,
+    ) -> Result<Value<'m>, EvalError> {
+        let subject = subject.map(|subject| self.eval(subject)).transpose()?;
+        for (when, then) in arms {
+            let when = self.eval(when)?;
+            let fits = match &subject {
+                Some(subject) => compare::strict(subject, &when),
+                None => matches!(when, Value::Bool(true)),
+            };
+            if fits {
+                return self.eval(then);
+            }
+        }
+        otherwise.map_or(Ok(Value::Undefined), |otherwise| self.eval(otherwise))
+    }
+
+    fn is_in(&self, needle: &'m Node, list: &'m [Node]) -> Result<bool, EvalError> {
+        let needle = self.eval(needle)?;
+        for item in list {
+            if compare::strict(&needle, &self.eval(item)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn compare(&self, op: CompareOp, left: &'m Node, right: &'m Node, span: Span) -> Result<bool, EvalError> {
+        let (left, right) = (self.eval(left)?, self.eval(right)?);
+        let comparison = match op {
+            CompareOp::Equal => Comparison::Equal,
+            CompareOp::NotEqual => Comparison::NotEqual,
+            CompareOp::Less => Comparison::Less,
+            CompareOp::LessEqual => Comparison::LessOrEqual,
+            CompareOp::Greater => Comparison::Greater,
+            CompareOp::GreaterEqual => Comparison::GreaterOrEqual,
+            CompareOp::TopicMatch => return Ok(topic_matches(&left, &right)),
+        };
+        compare::loose(comparison, &left, &right, self.arena()).map_err(|_| fault(span, Fault::NotANumber))
+    }
+
+    fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, EvalError> {
+        let scan = self.message.scan().map_err(|error| fault(span, Fault::Payload(error)))?;
+        let slot = self.slots.get(path as usize);
+        Ok(scan.zip(slot).map_or(Value::Undefined, |(scan, slot)| scan.get(*slot)))
+    }
+
+    fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, EvalError> {
+        let mut value = self.eval(base)?;
+        for step in steps {
+            let step = match step {
+                Step::Key(key) => path::Step::Key(key),
+                Step::Index(index) => path::Step::Index(*index),
+                Step::Variable(node) => match self.eval(node)? {
+                    Value::Int(index) => path::Step::Index(index),
+                    _ => return Ok(Value::Undefined),
+                },
+            };
+            if matches!(value, Value::Str(_)) {
+                self.bounded(Span::default())?;
+            }
+            value = path::get_step(value, step, self.arena());
+        }
+        Ok(value)
+    }
+
+    fn range(&self, from: i64, to: i64, span: Span) -> Result<Value<'m>, EvalError> {
+        let length = to.saturating_sub(from).saturating_add(1);
+        match length {
+            ..0 => Err(fault(span, Fault::BadRange)),
+            0..=RANGE_MAX => {
+                self.bounded(span)?;
+                let items = (from..=to).map(Value::Int);
+                Ok(Value::Array(Vec::from_iter_in(items, self.arena().bump()).into_bump_slice()))
+            }
+            _ => Err(fault(span, Fault::TooMuch("the range is too long"))),
+        }
+    }
+
+    fn call(
+        &self,
+        function: &'static functions::Function,
+        args: &'m [Node],
+        span: Span,
+    ) -> Result<Value<'m>, EvalError> {
+        let mut values = Vec::with_capacity_in(args.len(), self.arena().bump());
+        for arg in args {
+            values.push(self.eval(arg)?);
+        }
+        let args = Args::new(values.into_bump_slice(), self.context.get());
+        let failed = |error: CallError| fault(span, Fault::Call { name: function.name, error });
+        let value = (function.body)(args).map_err(failed)?;
+        self.bounded(span)?;
+        Ok(value)
+    }
+
+    fn negate(&self, operand: &'m Node, span: Span) -> Result<Value<'m>, EvalError> {
+        let value = self.eval(operand)?;
+        number::neg(&value, self.arena()).map_err(|error| match error {
+            NumberError::Kind => fault(span, Fault::Sign(value.kind())),
+            NumberError::Domain => fault(span, Fault::NoResult("-")),
+            NumberError::TooLarge => fault(span, Fault::TooMuch("the integer is too large")),
+        })
+    }
+
+    fn arith(
+        &self,
+        op: ArithOp,
+        left: Value<'m>,
+        right: Value<'m>,
+        span: Span,
+    ) -> Result<Value<'m>, EvalError> {
+        let arena = self.arena();
+        let result = match op {
+            ArithOp::Add if matches!(left, Value::Str(_)) || matches!(right, Value::Str(_)) => {
+                self.bounded(span)?;
+                return Ok(functions::concat(left, right, arena));
+            }
+            ArithOp::Add => number::add(&left, &right, arena),
+            ArithOp::Subtract => number::sub(&left, &right, arena),
+            ArithOp::Multiply => number::mul(&left, &right, arena),
+            ArithOp::Divide => number::divide(&left, &right),
+            ArithOp::IntegerDivide => number::div(&left, &right, arena),
+            ArithOp::Remainder => number::rem(&left, &right, arena),
+        };
+        result.map_err(|error| match error {
+            NumberError::Kind => {
+                fault(span, Fault::Operands { op: sign(op), left: left.kind(), right: right.kind() })
+            }
+            NumberError::Domain => fault(span, Fault::NoResult(sign(op))),
+            NumberError::TooLarge => fault(span, Fault::TooMuch("the integer is too large")),
+        })
+    }
+}
+
+fn sign(op: ArithOp) -> &'static str {
+    match op {
+        ArithOp::Add => "+",
+        ArithOp::Subtract => "-",
+        ArithOp::Multiply => "*",
+        ArithOp::Divide => "/",
+        ArithOp::IntegerDivide => "div",
+        ArithOp::Remainder => "mod",
+    }
+}
+
+/// `topic =~ filter`; only strings can match.
+fn topic_matches(topic: &Value<'_>, filter: &Value<'_>) -> bool {
+    let (Value::Str(topic), Value::Str(filter)) = (topic, filter) else { return false };
+    match (simdutf8::basic::from_utf8(topic), simdutf8::basic::from_utf8(filter)) {
+        (Ok(topic), Ok(filter)) => topic::matches(filter, topic),
+        _ => false,
+    }
+}
+
+/// `a[from..to]`. Ends may lie behind the array; a start before it, and an end before the start, are errors, but for
+/// the end right before the start and a start far behind the array, which give nothing.
+fn slice<'m>(base: Value<'m>, from: i64, to: i64, span: Span) -> Result<Value<'m>, EvalError> {
+    let Value::Array(items) = base else { return Err(fault(span, Fault::NotAnArray(base.kind()))) };
+    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let place = |end: i64| if end < 0 { length.saturating_add(end).saturating_add(1) } else { end };
+    let (from, to) = (place(from), place(to));
+    if from >= length.saturating_add(2) {
+        return Ok(Value::Array(&[]));
+    }
+    if from < 1 || to < from.saturating_sub(1) {
+        return Err(fault(span, Fault::BadRange));
+    }
+    let clamp = |end: i64| usize::try_from(end.min(length)).unwrap_or(0);
+    let start = clamp(from - 1);
+    Ok(Value::Array(&items[start..clamp(to).max(start)]))
+}

@@ -1,0 +1,16 @@
+use diagnostic::Diagnostic;
+
+use crate::{Catalog, Program, compile};
+
+/// Makes a program of the SQL of one rule, and reports everything that is wrong with it.
+///
+/// `base` is the offset of the SQL in its file, which all spans are relative to. There is a program exactly if none of
+/// the diagnostics is an error.
+pub fn prepare(sql: &str, base: u32, rule_id: &str) -> (Option<Program>, Vec<Diagnostic>) {
+    let (tree, mut diagnostics) = sql::parse(sql, base);
+    let (statement, more) = sql::lower(&tree, &Catalog);
+    diagnostics.extend(more);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    let statement = statement.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    (statement.map(|statement| compile(&statement, rule_id)), diagnostics)
+}

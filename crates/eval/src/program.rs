@@ -1,0 +1,277 @@
+use diagnostic::Span;
+use event::{Column, Event, EventKind};
+use functions::Function;
+use sql::ir::{ArithOp, CompareOp};
+use topic::TopicFilter;
+
+use crate::paths::PathSet;
+
+/// A statement in the form that runs: names resolved to places, functions to pointers, payload paths to slots.
+///
+/// Immutable and shared between threads. Knows the id of its rule only to show it in the `metadata` column.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) rule_id: Box<str>,
+    pub(crate) from: Box<[From]>,
+    pub(crate) shape: Shape,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) paths: PathSet,
+}
+
+/// One entry of FROM.
+#[derive(Debug, Clone)]
+pub struct From {
+    /// What it matches: a topic filter, which for events and sources is a filter over their names.
+    pub filter: TopicFilter,
+    /// What sort of thing it is about.
+    pub class: FromClass,
+}
+
+/// What an entry of FROM is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FromClass {
+    /// Messages that clients publish.
+    Publish,
+    /// Events: `$events/…`, wildcards allowed.
+    Event,
+    /// Sources: `$bridges/…` and `$sources/…`, wildcards allowed.
+    Source,
+}
+
+impl From {
+    /// The entry of this text.
+    pub(crate) fn new(filter: TopicFilter) -> Self {
+        let class = match filter.as_str().split('/').next() {
+            Some("$events") => FromClass::Event,
+            Some("$bridges" | "$sources") => FromClass::Source,
+            _ => FromClass::Publish,
+        };
+        Self { filter, class }
+    }
+
+    /// Whether events of this kind could match.
+    pub fn concerns(&self, kind: EventKind) -> bool {
+        let class = match kind {
+            EventKind::MessagePublish => FromClass::Publish,
+            EventKind::Source => FromClass::Source,
+            _ => FromClass::Event,
+        };
+        self.class == class
+    }
+
+    /// Whether this event matches.
+    pub fn matches(&self, event: &Event<'_>) -> bool {
+        let [shown, other] = event.from;
+        self.concerns(event.kind)
+            && (topic::matches(self.filter.as_str(), shown)
+                || !other.is_empty() && topic::matches(self.filter.as_str(), other))
+    }
+}
+
+impl Program {
+    /// The id of the rule it was made for.
+    pub fn rule_id(&self) -> &str {
+        &self.rule_id
+    }
+
+    /// The entries of FROM, at least one.
+    pub fn from(&self) -> &[From] {
+        &self.from
+    }
+
+    /// Whether any entry of FROM matches this event.
+    pub fn matches(&self, event: &Event<'_>) -> bool {
+        self.from.iter().any(|from| from.matches(event))
+    }
+
+    /// Whether it reads inside of the payload, so that the payload must be JSON.
+    pub fn needs_payload_scan(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
+    /// Whether it is a FOREACH, whose output is a list.
+    pub fn is_foreach(&self) -> bool {
+        matches!(self.shape, Shape::Foreach(_))
+    }
+
+    pub(crate) fn paths(&self) -> &PathSet {
+        &self.paths
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Shape {
+    Select(List),
+    Foreach(Box<Foreach>),
+}
+
+/// A list of fields. Each field keeps what its root name holds after it has been written, so that any later reader
+/// finds the state that it is meant to see, whatever was evaluated in between.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) fields: Box<[Field]>,
+    /// The fields that the condition needs, ascending: evaluated before it.
+    pub(crate) before: Box<[u32]>,
+    /// The others, ascending.
+    pub(crate) after: Box<[u32]>,
+    /// The row that comes out.
+    pub(crate) row: Box<[Out]>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Field {
+    /// `*`, which takes part in the row only.
+    Star,
+    Value {
+        node: Node,
+        target: Option<Target>,
+        span: Span,
+    },
+}
+
+/// Where a value goes inside of its root; a field without one replaces the root.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// What the root holds before.
+    pub(crate) base: Base,
+    pub(crate) steps: Box<[TargetStep]>,
+    /// The root is `payload`: text that it holds is read as JSON first.
+    pub(crate) decode: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Base {
+    Nothing,
+    /// What an earlier field of the same list has left.
+    Earlier(u32),
+    /// What a `*` before has put there.
+    Star(Box<Node>),
+}
+
+#[derive(Debug)]
+pub(crate) enum TargetStep {
+    Key(Box<[u8]>),
+    Index(i64),
+    Append,
+    Variable(Node),
+}
+
+/// A part of a row.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// Every column but those of which the bit is set in `hidden`, then `others`.
+    Star { hidden: u64, others: Box<[(Box<[u8]>, Node)]> },
+    /// A root under its name, as the field `last` has left it.
+    Root { name: Box<[u8]>, last: u32 },
+}
+
+#[derive(Debug)]
+pub(crate) struct Foreach {
+    pub(crate) list: List,
+    pub(crate) body: List,
+    pub(crate) filter: Option<Condition>,
+    /// Where the array stands.
+    pub(crate) span: Span,
+    /// What one element costs at the most, in nodes.
+    pub(crate) cost: u64,
+}
+
+/// Which list of fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Fields,
+    Body,
+}
+
+/// An expression. An enum tree: the scan of the payload dominates the cost, so that no form of it is faster by much.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Undefined,
+    Bool(bool),
+    Int(i64),
+    Big {
+        negative: bool,
+        limbs: Box<[u64]>,
+    },
+    Float(f64),
+    Str(Box<[u8]>),
+    /// What a field has left under its root.
+    Field {
+        scope: Scope,
+        at: u32,
+    },
+    /// The first that is not undefined.
+    Either(Box<Node>, Box<Node>),
+    Element,
+    Column(Column),
+    /// A path into the payload that the scan follows.
+    Payload {
+        path: u32,
+        span: Span,
+    },
+    Steps {
+        base: Box<Node>,
+        steps: Box<[Step]>,
+    },
+    Slice {
+        base: Box<Node>,
+        from: i64,
+        to: i64,
+        span: Span,
+    },
+    List(Box<[Node]>),
+    Range {
+        from: i64,
+        to: i64,
+        span: Span,
+    },
+    Call {
+        function: &'static Function,
+        args: Box<[Node]>,
+        span: Span,
+    },
+    Negate {
+        operand: Box<Node>,
+        span: Span,
+    },
+    Plus {
+        operand: Box<Node>,
+        span: Span,
+    },
+    Arith {
+        first: Box<Node>,
+        rest: Box<[(ArithOp, Span, Node)]>,
+    },
+    Compare {
+        op: CompareOp,
+        left: Box<Node>,
+        right: Box<Node>,
+        span: Span,
+    },
+    In {
+        needle: Box<Node>,
+        list: Box<[Node]>,
+    },
+    And(Box<[Condition]>),
+    Or(Box<[Condition]>),
+    Not(Box<Condition>),
+    Case {
+        subject: Option<Box<Node>>,
+        arms: Box<[(Node, Node)]>,
+        otherwise: Option<Box<Node>>,
+    },
+}
+
+/// An expression that must be true or false.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) node: Node,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum Step {
+    Key(Box<[u8]>),
+    Index(i64),
+    Variable(Node),
+}

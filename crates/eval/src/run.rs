@@ -1,0 +1,254 @@
+use std::cell::Cell;
+
+use bumpalo::collections::Vec;
+use diagnostic::Span;
+use event::{Column, Example};
+use functions::CallContext;
+use value::path;
+use value::{Arena, Entry, Map, Value, json};
+
+use crate::catalog::bit;
+use crate::evaluate::fault;
+use crate::program::{Base, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
+use crate::{EvalError, Fault, Message};
+
+/// The most rows one message may give.
+pub const ROWS_MAX: usize = 100_000;
+/// The most work one loop may be: elements times nodes.
+const WORK_MAX: u64 = 50_000_000;
+
+/// What came of a program.
+#[derive(Debug, Clone, Copy)]
+pub enum Verdict<'m> {
+    /// WHERE was not true.
+    Filtered,
+    /// The rows, each a map: one of a SELECT, any number of a FOREACH, none included.
+    Rows(&'m [Value<'m>]),
+}
+
+/// One program on one message.
+pub(crate) struct Run<'m> {
+    pub(crate) message: Message<'m>,
+    program: &'m Program,
+    /// The nodes of the union at which the program's payload paths end.
+    pub(crate) slots: &'m [u32],
+    /// What each field of SELECT or FOREACH, and of DO, has left under its root.
+    fields: &'m [Cell<Value<'m>>],
+    body: &'m [Cell<Value<'m>>],
+    /// The value of the last field of FOREACH.
+    array: Cell<Value<'m>>,
+    pub(crate) element: Cell<Value<'m>>,
+    /// What functions see at the moment.
+    pub(crate) context: Cell<&'m CallContext<'m>>,
+}
+
+impl<'m> Run<'m> {
+    pub(crate) fn new(message: Message<'m>, program: &'m Program, slots: &'m [u32]) -> Self {
+        let cells = |list: &List| {
+            let bump = message.arena.bump();
+            &*bump.alloc_slice_fill_with(list.fields.len(), |_| Cell::new(Value::Undefined))
+        };
+        let (fields, body): (_, &[_]) = match &program.shape {
+            Shape::Select(list) => (cells(list), &[]),
+            Shape::Foreach(foreach) => (cells(&foreach.list), cells(&foreach.body)),
+        };
+        let (array, element) = (Cell::default(), Cell::default());
+        Self { message, program, slots, fields, body, array, element, context: Cell::new(message.selecting) }
+    }
+
+    pub(crate) fn all(&self) -> Result<Verdict<'m>, EvalError> {
+        match &self.program.shape {
+            Shape::Select(list) => {
+                if !self.fields_and_condition(list)? {
+                    return Ok(Verdict::Filtered);
+                }
+                Ok(Verdict::Rows(self.arena().slice(&[self.row(list, Scope::Fields)?])))
+            }
+            Shape::Foreach(foreach) => {
+                if !self.fields_and_condition(&foreach.list)? {
+                    return Ok(Verdict::Filtered);
+                }
+                self.each(foreach).map(Verdict::Rows)
+            }
+        }
+    }
+
+    pub(crate) fn arena(&self) -> &'m Arena {
+        self.message.arena
+    }
+
+    /// What a field has left under its root.
+    pub(crate) fn field(&self, scope: Scope, at: u32) -> Value<'m> {
+        self.cells(scope)[at as usize].get()
+    }
+
+    fn cells(&self, scope: Scope) -> &'m [Cell<Value<'m>>] {
+        match scope {
+            Scope::Fields => self.fields,
+            Scope::Body => self.body,
+        }
+    }
+
+    /// A column as SQL sees it, `metadata` included.
+    pub(crate) fn column(&self, column: Column) -> Value<'m> {
+        if column == Column::Metadata {
+            let rule_id = Entry { key: b"rule_id", value: Value::text(&self.program.rule_id) };
+            return Value::Map(Map::new(self.arena().slice(&[rule_id])));
+        }
+        self.message.column(column)
+    }
+
+    /// Evaluates the fields that WHERE needs, then WHERE, and if it is true, the other fields.
+    fn fields_and_condition(&self, list: &'m List) -> Result<bool, EvalError> {
+        for at in &list.before {
+            self.write(list, Scope::Fields, *at)?;
+        }
+        if let Some(condition) = &self.program.condition {
+            self.context.set(self.message.judging);
+            let holds = self.truth(condition)?;
+            self.context.set(self.message.selecting);
+            if !holds {
+                return Ok(false);
+            }
+        }
+        for at in &list.after {
+            self.write(list, Scope::Fields, *at)?;
+        }
+        Ok(true)
+    }
+
+    /// Evaluates a field and keeps what it leaves under its root.
+    fn write(&self, list: &'m List, scope: Scope, at: u32) -> Result<(), EvalError> {
+        if let Field::Value { node, target, span } = &list.fields[at as usize] {
+            let value = self.eval(node)?;
+            self.bounded(*span)?;
+            if scope == Scope::Fields && at as usize + 1 == list.fields.len() {
+                self.array.set(value);
+            }
+            let root = match target {
+                Some(target) => self.put(target, *span, scope, value)?,
+                None => value,
+            };
+            self.cells(scope)[at as usize].set(root);
+        }
+        Ok(())
+    }
+
+    /// What a root holds when a value has been put into it.
+    fn put(
+        &self,
+        target: &'m Target,
+        span: Span,
+        scope: Scope,
+        value: Value<'m>,
+    ) -> Result<Value<'m>, EvalError> {
+        let base = match &target.base {
+            Base::Nothing => Value::Undefined,
+            Base::Earlier(at) => self.field(scope, *at),
+            Base::Star(node) => self.eval(node)?,
+        };
+        let base = match base {
+            Value::Str(text) if target.decode => {
+                json::parse(text, self.arena()).map_err(|error| fault(span, Fault::Payload(error)))?
+            }
+            base => base,
+        };
+        let mut steps = Vec::with_capacity_in(target.steps.len(), self.arena().bump());
+        for step in &target.steps {
+            steps.push(match step {
+                TargetStep::Key(key) => path::Step::Key(key),
+                TargetStep::Index(index) => path::Step::Index(*index),
+                TargetStep::Append => path::Step::Tail,
+                TargetStep::Variable(node) => match self.eval(node)? {
+                    Value::Int(index) => path::Step::Index(index),
+                    // No place at all: out of range of every list.
+                    _ => path::Step::Index(i64::MAX),
+                },
+            });
+        }
+        if steps.len() > path::STEPS_MAX {
+            return Err(fault(span, Fault::TooMuch("the alias has too many steps")));
+        }
+        Ok(path::put(base, &steps, value, self.arena()))
+    }
+
+    fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], EvalError> {
+        let Value::Array(items) = self.array.get() else { return Ok(&[]) };
+        let span = foreach.span;
+        if foreach.cost.saturating_mul(items.len() as u64) > WORK_MAX {
+            return Err(fault(span, Fault::TooMuch("the loop would take too long")));
+        }
+        let mut rows = Vec::new_in(self.arena().bump());
+        for item in items {
+            self.element.set(*item);
+            if let Some(filter) = &foreach.filter {
+                self.context.set(self.message.judging);
+                let holds = self.truth(filter)?;
+                self.context.set(self.message.selecting);
+                if !holds {
+                    continue;
+                }
+            }
+            for at in &foreach.body.after {
+                self.write(&foreach.body, Scope::Body, *at)?;
+            }
+            if rows.len() >= ROWS_MAX {
+                return Err(fault(span, Fault::TooMuch("the loop gives too many rows")));
+            }
+            rows.push(self.row(&foreach.body, Scope::Body)?);
+            self.bounded(span)?;
+        }
+        Ok(rows.into_bump_slice())
+    }
+
+    /// The row of a list whose fields have been written.
+    fn row(&self, list: &'m List, scope: Scope) -> Result<Value<'m>, EvalError> {
+        let mut entries = Vec::with_capacity_in(list.row.len(), self.arena().bump());
+        for out in &list.row {
+            match out {
+                Out::Root { name, last } => {
+                    entries.push(Entry { key: name, value: self.field(scope, *last) })
+                }
+                Out::Star { hidden, others } => {
+                    self.star(*hidden, &mut entries);
+                    for (name, node) in others {
+                        entries.push(Entry { key: name, value: self.eval(node)? });
+                    }
+                }
+            }
+        }
+        Ok(Value::Map(Map::new(entries.into_bump_slice())))
+    }
+
+    /// Every column that the event declares. Columns that tests do not fill in are there only if they hold something.
+    fn star(&self, hidden: u64, entries: &mut Vec<'m, Entry<'m>>) {
+        let spec = self.message.event.kind.spec();
+        entries.reserve(spec.columns.len() + 1);
+        let mut push = |column: Column, value: Value<'m>| {
+            if hidden & bit(column) == 0 {
+                entries.push(Entry { key: column.name().as_bytes(), value });
+            }
+        };
+        for (column, example) in spec.columns {
+            match self.message.column(*column) {
+                Value::Undefined if *example == Example::Undefined => {}
+                value => push(*column, value),
+            }
+        }
+        for column in spec.unfilled {
+            match self.message.column(*column) {
+                Value::Undefined => {}
+                value => push(*column, value),
+            }
+        }
+        push(Column::Metadata, self.column(Column::Metadata));
+    }
+
+    /// Fails when the evaluation has taken more memory than it may.
+    pub(crate) fn bounded(&self, span: Span) -> Result<(), EvalError> {
+        if self.arena().is_exhausted() {
+            return Err(fault(span, Fault::TooMuch("the evaluation takes too much memory")));
+        }
+        Ok(())
+    }
+}

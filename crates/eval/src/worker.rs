@@ -1,0 +1,119 @@
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use event::{Column, Event};
+use functions::{CallContext, ColumnSource, Random};
+use value::json::JsonError;
+use value::{Arena, Value};
+
+use crate::catalog::{bit, declared};
+use crate::paths::Union;
+use crate::run::{Run, Verdict};
+use crate::scan::Scan;
+use crate::{EvalError, Program};
+
+/// What one thread needs to evaluate: its arena and what lies outside of messages.
+///
+/// Keep one per thread and use it for every message; after the first few it takes no more memory from the heap.
+#[derive(Debug)]
+pub struct Worker {
+    arena: Arena,
+    random: Random,
+    surroundings: Arc<Surroundings>,
+}
+
+/// What rules can see of the process. Read once at the start.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The variables for `getenv`, without their prefix `EMQXVAR_`.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Worker {
+    /// A worker whose random numbers begin at `seed`.
+    pub fn new(surroundings: Arc<Surroundings>, seed: u64) -> Self {
+        Self { arena: Arena::new(), random: Random::new(seed), surroundings }
+    }
+
+    /// Takes up the next message: everything that was built for the one before is gone. `union` belongs to the
+    /// programs that will run on it.
+    pub fn begin<'m>(&'m mut self, event: &'m Event<'m>, union: &'m Union) -> Message<'m> {
+        self.arena.reset();
+        let this: &'m Worker = self;
+        let arena = &this.arena;
+        let columns: &'m EventColumns<'m> = arena.bump().alloc(EventColumns(event));
+        let selecting = CallContext {
+            arena,
+            columns: Some(columns),
+            now_micros: event.timestamp_ms.saturating_mul(1000),
+            random: &this.random,
+            variables: &this.surroundings.variables,
+        };
+        Message {
+            arena,
+            event,
+            declared: declared(event.kind),
+            union,
+            scan: arena.bump().alloc(OnceCell::new()),
+            selecting: arena.alloc(selecting),
+            judging: arena.alloc(CallContext { columns: None, ..selecting }),
+        }
+    }
+}
+
+struct EventColumns<'m>(&'m Event<'m>);
+
+impl ColumnSource for EventColumns<'_> {
+    fn column<'a>(&'a self, name: &str, arena: &'a Arena) -> Value<'a> {
+        match Column::from_name(name) {
+            Some(column) if declared(self.0.kind) & bit(column) != 0 => self.0.columns.get(column, arena),
+            _ => Value::Undefined,
+        }
+    }
+}
+
+/// One message under evaluation. Its payload is scanned when the first program needs it, once for all of them.
+#[derive(Clone, Copy)]
+pub struct Message<'m> {
+    pub(crate) arena: &'m Arena,
+    pub(crate) event: &'m Event<'m>,
+    pub(crate) declared: u64,
+    union: &'m Union,
+    scan: &'m OnceCell<Result<Option<Scan<'m>>, JsonError>>,
+    /// What functions see in SELECT, FOREACH and DO, and what they see in WHERE and INCASE.
+    pub(crate) selecting: &'m CallContext<'m>,
+    pub(crate) judging: &'m CallContext<'m>,
+}
+
+impl<'m> Message<'m> {
+    /// Runs the program that stands at `place` in the list from which the union was made.
+    ///
+    /// Does not look at FROM: the caller has found that the program matches. Rows live as long as the message. An
+    /// error concerns this program only; there are no partial results.
+    pub fn run(&self, place: usize, program: &'m Program) -> Result<Verdict<'m>, EvalError> {
+        Run::new(*self, program, self.union.program(place)).all()
+    }
+
+    /// Where rows and columns live: for templates that want more of the message.
+    pub fn arena(&self) -> &'m Arena {
+        self.arena
+    }
+
+    /// A column as SQL sees it.
+    pub(crate) fn column(&self, column: Column) -> Value<'m> {
+        if self.declared & bit(column) == 0 {
+            return Value::Undefined;
+        }
+        self.event.columns.get(column, self.arena)
+    }
+
+    /// What the payload holds at the paths of the union; `None` if there is no payload.
+    pub(crate) fn scan(&self) -> Result<Option<&'m Scan<'m>>, JsonError> {
+        let scan = self.scan.get_or_init(|| match self.column(Column::Payload) {
+            Value::Str(payload) => Scan::new(payload, self.union, self.arena).map(Some),
+            _ => Ok(None),
+        });
+        scan.as_ref().map(Option::as_ref).map_err(|error| *error)
+    }
+}
