@@ -14,6 +14,12 @@ use crate::units::{self, UnitError};
 /// The most bytes of a file named by a path that are hashed; a larger one is known by its path alone.
 const HASHED_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The most unknown keys reported of one table: past them the table is meant for something else.
+const UNKNOWN_KEYS_MAX: usize = 20;
+
+/// The most of a key that a message repeats.
+const KEY_BYTES_SHOWN: usize = 64;
+
 /// Checks `section` against `fields` and fills in the defaults.
 ///
 /// Paths and `file://` secrets are relative to `base_dir`, the folder of the file that names them. Every problem is
@@ -48,11 +54,11 @@ impl Checker<'_> {
     }
 
     fn unknown_keys(&mut self, section: &Section, fields: &'static [Field]) {
-        for entry in section.entries() {
-            if fields.iter().any(|field| names(field).any(|name| name == entry.key)) {
-                continue;
-            }
-            let message = format!("there is no setting `{}{}`", self.path, entry.key);
+        let is_unknown =
+            |entry: &&Entry| !fields.iter().any(|field| names(field).any(|name| name == entry.key));
+        for entry in section.entries().iter().filter(is_unknown).take(UNKNOWN_KEYS_MAX) {
+            let shown = entry.key.get(..entry.key.floor_char_boundary(KEY_BYTES_SHOWN)).unwrap_or_default();
+            let message = format!("there is no setting `{}{shown}`", self.path);
             let help = did_you_mean(&entry.key, fields.iter().flat_map(names));
             self.diagnostics
                 .push(Diagnostic::new(Code::UnknownKey, entry.key_span, message).maybe_help(help));

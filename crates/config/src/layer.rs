@@ -9,8 +9,9 @@ use diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::check::names;
 use crate::field::{Field, FieldKind};
 use crate::folder::FileProblem;
-use crate::section::{Node, NodeValue, Section};
-use crate::server_file::{Overrides, SERVER_FIELDS};
+use crate::section::{Node, NodeValue, Section, in_order_of_the_file};
+use crate::server_fields::SERVER_FIELDS;
+use crate::server_file::Overrides;
 use crate::settings::{Settings, check};
 
 /// What the names of our variables begin with.
@@ -45,7 +46,8 @@ impl Layer {
     }
 
     pub(crate) fn into_problems(self) -> impl Iterator<Item = FileProblem> {
-        let Layer { name, text, diagnostics, .. } = self;
+        let Layer { name, text, mut diagnostics, .. } = self;
+        in_order_of_the_file(&mut diagnostics);
         let problem = move |diagnostic| FileProblem { path: name.clone(), text: text.clone(), diagnostic };
         diagnostics.into_iter().map(problem)
     }

@@ -9,12 +9,10 @@ use crate::settings::holds_key;
 /// The section as it may be shown: secrets become [`REDACTED`], and so does what is not declared, for it may be a
 /// misspelt secret.
 pub fn redacted(section: &Section, fields: &[Field]) -> Section {
-    let mut shown = Section::empty(section.span);
-    for entry in section.entries() {
+    section.mapped(|entry| {
         let kind = field_of(&entry.key, fields).map(|field| field.kind);
-        shown.set(&entry.key, redacted_node(&entry.node, kind));
-    }
-    shown
+        redacted_node(&entry.node, kind)
+    })
 }
 
 fn redacted_node(node: &Node, kind: Option<FieldKind>) -> Node {
@@ -71,18 +69,23 @@ fn kept_node(node: &Node, before: &Node, kind: FieldKind) -> Node {
 }
 
 /// The TOML text with the values of keys that sound like secrets overwritten by asterisks, byte for byte, so that every
-/// place in it stays: for the excerpts that diagnostics show, also of a file that is not valid TOML.
+/// place in it stays: for the excerpts that diagnostics show, also of a file that is not valid TOML. In doubt it hides.
 pub fn masked(text: &str) -> String {
     const SOUNDS_SECRET: [&str; 5] = ["password", "passphrase", "secret", "token", "private_key"];
+    const KEY_BYTES_MAX: usize = 128;
     let mut bytes = text.as_bytes().to_vec();
-    for (equals, _) in text.match_indices(['=', ':']) {
-        let line_start = text[..equals].rfind(['\n', '{', ',']).map_or(0, |at| at + 1);
-        let key = text[line_start..equals].to_ascii_lowercase();
+    let mut masked_end = 0;
+    for (equals, _) in text.match_indices('=') {
+        if equals < masked_end {
+            continue;
+        }
+        let before = &text[text.floor_char_boundary(equals.saturating_sub(KEY_BYTES_MAX))..equals];
+        let key = &before[before.rfind(['\n', '{', ',']).map_or(0, |at| at + 1)..];
+        let key = key.to_ascii_lowercase();
         if SOUNDS_SECRET.iter().any(|word| key.contains(word)) {
-            bytes[value_range(text, equals + 1)]
-                .iter_mut()
-                .filter(|b| !b.is_ascii_whitespace())
-                .for_each(|b| *b = b'*');
+            let value = value_range(text, equals + 1);
+            masked_end = value.end;
+            bytes[value].iter_mut().filter(|b| !b.is_ascii_whitespace()).for_each(|b| *b = b'*');
         }
     }
     // What was overwritten are whole characters, from a delimiter to a delimiter.
@@ -182,6 +185,7 @@ mod tests {
             ("password = \"a\\\"b\" # x", "password = \"****\" # x"),
             ("password = \"open\nqos = 1", "password = \"****\nqos = 1"),
             ("password = { file = \"pw\" }", "password = { file = \"pw\" }"),
+            ("password=password=x, b=1", "password=**********, b=1"),
             ("api.secret='''\nx y'''", "api.secret='''\n* *'''"),
             ("\"Token\" = \"é\"", "\"Token\" = \"**\""),
         ];

@@ -4,7 +4,7 @@ use std::fmt;
 
 use diagnostic::{Code, Diagnostic, Span, did_you_mean};
 
-use crate::section::{Entry, Node, Section};
+use crate::section::{Entry, Node, Section, in_order_of_the_file};
 use crate::text_file::{check_name, without_bom};
 use crate::toml_text::table_text;
 
@@ -79,6 +79,7 @@ impl Declaration {
 
 /// Reads a resource file. Spans are those of `text`, the whole file.
 pub fn parse_resource_file(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Declaration> {
+    let reported = diagnostics.len();
     let file = Section::parse_toml(&without_bom(text), diagnostics);
     let mut declarations = Vec::new();
     for entry in file.entries() {
@@ -113,6 +114,7 @@ pub fn parse_resource_file(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec
             }
         }
     }
+    in_order_of_the_file(&mut diagnostics[reported..]);
     declarations
 }
 

@@ -9,7 +9,7 @@ use diagnostic::{Code, Diagnostic, Span};
 
 use crate::action::{Action, parse_actions};
 use crate::field::{Field, FieldDefault, FieldKind, field};
-use crate::section::Section;
+use crate::section::{Node, Section, in_order_of_the_file};
 use crate::settings::{Settings, check};
 use crate::toml_text::section_text;
 
@@ -57,10 +57,12 @@ impl RuleFile {
             let below = text.get(head.settings_end..).unwrap_or_default();
             sql_start = head.settings_end + (below.len() - below.trim_start().len());
         } else if !head.description.is_empty() {
-            section.set("description", crate::section::Node::str(head.description));
+            section.set("description", Node::str(head.description));
         }
         let mut own = Vec::new();
-        let (settings, actions) = check_rule(&section, if syntax_is_good { diagnostics } else { &mut own });
+        let (settings, actions) =
+            check_rule(&section, if syntax_is_good { &mut *diagnostics } else { &mut own });
+        in_order_of_the_file(&mut diagnostics[reported..]);
         RuleFile {
             sql: text.get(sql_start..).unwrap_or_default().trim_end().to_owned(),
             sql_start: u32::try_from(sql_start).unwrap_or(u32::MAX),
@@ -99,7 +101,7 @@ impl RuleFile {
 pub fn rule_text(section: &Section, sql: &str) -> String {
     let sql_body = Head::of(sql).sql_start;
     let (above, body) = sql.split_at(sql_body.min(sql.len()));
-    let description = section.get("description").and_then(crate::section::Node::as_str).unwrap_or_default();
+    let description = section.get("description").and_then(Node::as_str).unwrap_or_default();
     let as_comments = above.trim().is_empty() && comments_can_hold(description);
     let written = section.filtered(|entry| entry.key != "description" || !as_comments);
     let mut text = String::new();
@@ -257,7 +259,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::section::Node;
     use crate::section::tests::any_section;
 
     const HEAT: &str = "-- Readings above 30 °C raise a local alarm\n-- and go to the cloud.\n\
@@ -355,7 +356,7 @@ mod tests {
         (any_section(), proptest::option::of(description), any::<bool>()).prop_map(
             |(mut section, description, enable)| {
                 section.remove("description");
-                section.set("enable", Node::new(crate::section::NodeValue::Bool(enable)));
+                section.set("enable", Node::new(crate::NodeValue::Bool(enable)));
                 if let Some(description) = description {
                     section.set("description", Node::str(description));
                 }

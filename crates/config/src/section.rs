@@ -203,8 +203,17 @@ impl PartialEq for Node {
 
 impl PartialEq for Section {
     fn eq(&self, other: &Section) -> bool {
+        // Sorted, because a section of a stranger may have very many keys.
+        let sorted = |section: &Section| {
+            let mut order: Vec<usize> = (0..section.entries.len()).collect();
+            order.sort_by(|a, b| section.entries[*a].key.cmp(&section.entries[*b].key));
+            order
+        };
         self.entries.len() == other.entries.len()
-            && self.entries.iter().all(|entry| other.get(&entry.key).is_some_and(|node| *node == entry.node))
+            && sorted(self).into_iter().zip(sorted(other)).all(|(a, b)| {
+                let (a, b) = (&self.entries[a], &other.entries[b]);
+                a.key == b.key && a.node == b.node
+            })
     }
 }
 
@@ -225,7 +234,7 @@ impl Section {
                 Diagnostic::new(Code::BadToml, span, error.message())
             })
             .collect();
-        problems.sort_by_key(|problem| problem.span.start);
+        in_order_of_the_file(&mut problems);
         problems.truncate(SYNTAX_ERRORS_MAX);
         diagnostics.append(&mut problems);
         let span = Span::from(table.span());
@@ -285,11 +294,26 @@ impl Section {
         Some(self.entries.remove(at))
     }
 
+    /// The section with other values.
+    pub(crate) fn mapped(&self, value: impl Fn(&Entry) -> Node) -> Section {
+        let entries = self.entries.iter().map(|entry| Entry {
+            key: entry.key.clone(),
+            key_span: entry.key_span,
+            node: value(entry),
+        });
+        Section { entries: entries.collect(), span: self.span }
+    }
+
     /// The section without the entries of which `keep` says no.
     pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Section {
         let entries = self.entries.iter().filter(|entry| keep(entry)).cloned().collect();
         Section { entries, span: self.span }
     }
+}
+
+/// Sorts the problems of one file as a reader meets them.
+pub(crate) fn in_order_of_the_file(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
 }
 
 fn section_of(table: DeTable<'_>, span: Span, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Section {

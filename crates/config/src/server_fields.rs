@@ -1,0 +1,137 @@
+//! What `sluicegate.toml` may hold, declared once.
+
+use crate::field::{Field, FieldDefault, FieldKind, field};
+
+const NODE_FIELDS: &[Field] = &[field(
+    "name",
+    FieldKind::Str,
+    FieldDefault::Text("sluicegate@127.0.0.1"),
+    "The name of this node, as events and answers show it; client ids of connectors carry its hash.",
+)];
+
+const MQTT_FIELDS: &[Field] = &[
+    field(
+        "listen",
+        FieldKind::Str,
+        FieldDefault::Text("127.0.0.1:1883"),
+        "The address of the embedded broker.",
+    ),
+    field(
+        "allow_anonymous",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether an address that others can reach may be bound although clients need no credentials.",
+    ),
+    field(
+        "max_packet_size",
+        FieldKind::Bytes,
+        FieldDefault::Text("1MB"),
+        "The largest packet a client may send.",
+    ),
+    field(
+        "ack",
+        FieldKind::OneOf(&["received", "stored", "delivered"]),
+        FieldDefault::Absent,
+        "When a publisher is acknowledged; left out, as soon as its message is safe where an action is durable, and at once \
+         elsewhere.",
+    ),
+];
+
+const LOCAL_FIELDS: &[Field] = &[field(
+    "broker",
+    FieldKind::Str,
+    FieldDefault::Text("embedded"),
+    "Where local topics live: `embedded`.",
+)];
+
+const API_KEY_FIELDS: &[Field] = &[
+    field("key", FieldKind::Str, FieldDefault::Required, "The name of the key: the user of HTTP Basic."),
+    field(
+        "secret",
+        FieldKind::Secret,
+        FieldDefault::Required,
+        "The secret of the key: the password of HTTP Basic.",
+    ),
+    field(
+        "role",
+        FieldKind::OneOf(&["administrator", "viewer", "publisher"]),
+        FieldDefault::Text("administrator"),
+        "What the key may do.",
+    ),
+];
+
+const HTTP_FIELDS: &[Field] = &[
+    field(
+        "listen",
+        FieldKind::Str,
+        FieldDefault::Text("127.0.0.1:18083"),
+        "The address of the API, metrics and health.",
+    ),
+    field(
+        "api_keys",
+        FieldKind::TableList(API_KEY_FIELDS),
+        FieldDefault::Empty,
+        "Who may use the API; nobody else once there is one.",
+    ),
+    field(
+        "allow_anonymous",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether an address that others can reach may be bound although there are no API keys.",
+    ),
+];
+
+const RULES_FIELDS: &[Field] = &[
+    field(
+        "dirs",
+        FieldKind::StrList,
+        FieldDefault::Absent,
+        "The folders of rule and resource files: `rules` if left out.",
+    ),
+    field(
+        "watch",
+        FieldKind::Bool,
+        FieldDefault::Bool(true),
+        "Whether changes in them take effect by themselves.",
+    ),
+    field(
+        "strict",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether any error keeps everything as it was, and refuses the start.",
+    ),
+];
+
+const DATA_FIELDS: &[Field] = &[field(
+    "dir",
+    FieldKind::Path,
+    FieldDefault::Absent,
+    "The folder of buffers and of what the API created: `data` if left out.",
+)];
+
+const LOG_FIELDS: &[Field] = &[
+    field(
+        "level",
+        FieldKind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        FieldDefault::Text("info"),
+        "What is logged: this and what is worse.",
+    ),
+    field("format", FieldKind::OneOf(&["text", "json"]), FieldDefault::Text("text"), "How it is logged."),
+];
+
+/// What `sluicegate.toml` may hold.
+pub const SERVER_FIELDS: &[Field] = &[
+    field("node", FieldKind::Table(NODE_FIELDS), FieldDefault::Empty, "This node."),
+    field("mqtt", FieldKind::Table(MQTT_FIELDS), FieldDefault::Empty, "The embedded broker."),
+    field("local", FieldKind::Table(LOCAL_FIELDS), FieldDefault::Empty, "Where local topics live."),
+    field("http", FieldKind::Table(HTTP_FIELDS), FieldDefault::Empty, "The HTTP listener."),
+    field("rules", FieldKind::Table(RULES_FIELDS), FieldDefault::Empty, "The rules folders."),
+    field("data", FieldKind::Table(DATA_FIELDS), FieldDefault::Empty, "The data folder."),
+    field("log", FieldKind::Table(LOG_FIELDS), FieldDefault::Empty, "The log."),
+    field(
+        "shutdown_timeout",
+        FieldKind::Duration,
+        FieldDefault::Text("10s"),
+        "How long the server takes at most to drain when it is told to stop.",
+    ),
+];

@@ -1,0 +1,3 @@
+--- enable = 
+--- actions = ["mqtt:a"
+SELECT 1 FROM "t"

@@ -1,0 +1,5 @@
+﻿-- windows
+--- enable = false
+
+SELECT *
+FROM "t"
