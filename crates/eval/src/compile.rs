@@ -95,7 +95,9 @@ impl<'s> Compiler<'s> {
             ir::TargetStep::Variable(name) => TargetStep::Variable(self.side(name, reader, Side::Alias)),
         });
         let steps = steps.collect::<Vec<_>>().into();
-        Some(Target { base, steps, decode: &*alias.name == "payload" })
+        // Text under `payload` is read as JSON if a field has put it there; what `*` shows is replaced.
+        let decode = &*alias.name == "payload" && matches!(base, Base::Earlier(_));
+        Some(Target { base, steps, decode })
     }
 
     /// What a `*` puts under the name of an alias.

@@ -135,7 +135,7 @@ pub(crate) struct Target {
     /// What the root holds before.
     pub(crate) base: Base,
     pub(crate) steps: Box<[TargetStep]>,
-    /// The root is `payload`: text that it holds is read as JSON first.
+    /// Text that the root holds is read as JSON first.
     pub(crate) decode: bool,
 }
 

@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use bumpalo::collections::Vec;
 use diagnostic::Span;
-use event::{Column, Example};
+use event::Column;
 use functions::CallContext;
 use value::path;
 use value::{Arena, Entry, Map, Value, json};
@@ -220,7 +220,8 @@ impl<'m> Run<'m> {
         Ok(Value::Map(Map::new(entries.into_bump_slice())))
     }
 
-    /// Every column that the event declares. Columns that tests do not fill in are there only if they hold something.
+    /// Every column that the event declares. Those that only some of its kind have are there if
+    /// they hold something.
     fn star(&self, hidden: u64, entries: &mut Vec<'m, Entry<'m>>) {
         let spec = self.message.event.kind.spec();
         entries.reserve(spec.columns.len() + 1);
@@ -229,11 +230,8 @@ impl<'m> Run<'m> {
                 entries.push(Entry { key: column.name().as_bytes(), value });
             }
         };
-        for (column, example) in spec.columns {
-            match self.message.column(*column) {
-                Value::Undefined if *example == Example::Undefined => {}
-                value => push(*column, value),
-            }
+        for (column, _) in spec.columns {
+            push(*column, self.message.column(*column));
         }
         for column in spec.unfilled {
             match self.message.column(*column) {

@@ -200,10 +200,7 @@ fn names<'a>(spec: &EventSpec, event_type: &'a [u8], fields: &Fields<'a>, arena:
 /// Whether a context may set this column. What the event says of itself it may not.
 fn may_be_given(spec: &EventSpec, column: Column) -> bool {
     let declared = crate::catalog::declared(spec.kind) & crate::catalog::bit(column) != 0;
-    // Older senders of these two events say where the publisher came from.
-    let tolerated = matches!(column, Column::Peerhost)
-        && matches!(spec.kind, EventKind::MessageTransformationFailed | EventKind::SchemaValidationFailed);
-    (declared || tolerated) && !matches!(column, Column::Event | Column::Metadata)
+    declared && !matches!(column, Column::Event | Column::Metadata)
 }
 
 /// A field of a context in the kind that its column has. Text that spells an integer passes for one, and scalars for

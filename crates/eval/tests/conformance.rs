@@ -46,7 +46,8 @@ fn cases() -> Vec<Value> {
 fn answer(sql: &str, context: &str, worker: &mut Worker) -> Answer {
     let (program, diagnostics) = eval::prepare(sql, 0, "sql_tester");
     let Some(program) = program else {
-        let messages: Vec<_> = diagnostics.iter().map(|one| format!("{} {}", one.code, one.message)).collect();
+        let messages: Vec<_> =
+            diagnostics.iter().map(|one| format!("{} {}", one.code, one.message)).collect();
         return Answer::Refused(messages.join("; "));
     };
     let arena = Arena::new();
@@ -179,9 +180,8 @@ fn known() -> BTreeMap<String, String> {
 /// Whether a case calls a function that this build says is not there yet.
 fn waits_for_function(sql: &str) -> bool {
     functions::NOT_YET.iter().any(|name| {
-        sql.match_indices(&format!("{name}(")).any(|(at, _)| {
-            !sql[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
-        })
+        sql.match_indices(&format!("{name}("))
+            .any(|(at, _)| !sql[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
     })
 }
 
@@ -203,15 +203,23 @@ fn agrees_with_the_reference() {
         } else if waits {
             group.2 += 1;
         } else {
-            differences.insert(id, format!("{sql}\n    expected {:?}\n    found    {ours:?}", expected(&case)));
+            differences
+                .insert(id, format!("{sql}\n    expected {:?}\n    found    {ours:?}", expected(&case)));
         }
     }
     let (mut agreed, mut all, mut waiting) = (0, 0, 0);
     for (group, (same, count, waits)) in &groups {
-        println!("{group:24} {same:5} of {count:5}{}", if *waits > 0 { format!(", {waits} wait for a function") } else { String::new() });
+        println!(
+            "{group:24} {same:5} of {count:5}{}",
+            if *waits > 0 { format!(", {waits} wait for a function") } else { String::new() }
+        );
         (agreed, all, waiting) = (agreed + same, all + count, waiting + waits);
     }
-    println!("{:24} {agreed:5} of {all:5}, {waiting} wait for a function, {} differ", "total", differences.len());
+    println!(
+        "{:24} {agreed:5} of {all:5}, {waiting} wait for a function, {} differ",
+        "total",
+        differences.len()
+    );
 
     let found: BTreeSet<_> = differences.keys().cloned().collect();
     let listed: BTreeSet<_> = known.keys().cloned().collect();
@@ -223,7 +231,11 @@ fn agrees_with_the_reference() {
         println!("{id}: {}", differences[id]);
     }
     let gone: Vec<_> = listed.difference(&found).collect();
-    assert!(found.is_subset(&listed), "{} cases differ and are not listed", found.difference(&listed).count());
+    assert!(
+        found.is_subset(&listed),
+        "{} cases differ and are not listed",
+        found.difference(&listed).count()
+    );
     assert!(gone.is_empty(), "listed as different, but they agree now: {gone:?}");
 }
 

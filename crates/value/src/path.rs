@@ -59,7 +59,8 @@ pub fn place(index: i64, length: usize) -> Option<usize> {
 
 /// A copy of `base` with `value` at the end of the path, as an alias `AS a.b[1]` puts it.
 ///
-/// What is missing or of the wrong kind on the way is made new: a map for a key, a list of one for a place. In a list
+/// What is missing or of the wrong kind on the way is made new: a map for a key (in which, where JSON text was, what
+/// the path goes through is kept), a list of one for a place. In a list
 /// that is there, `[0]` prepends, `[-0]` appends, `[n]` replaces, and a place out of range leaves it as it is.
 pub fn put<'a>(base: Value<'a>, steps: &[Step<'a>], value: Value<'a>, arena: &'a Arena) -> Value<'a> {
     if steps.len() > STEPS_MAX {
@@ -68,7 +69,12 @@ pub fn put<'a>(base: Value<'a>, steps: &[Step<'a>], value: Value<'a>, arena: &'a
     let Some((step, rest)) = steps.split_first() else { return value };
     match (*step, base) {
         (Step::Key(key), Value::Map(map)) => put_key(map, key, rest, value, arena),
-        (Step::Key(key), _) => put_key(Map::default(), key, rest, value, arena),
+        (Step::Key(key), base) => {
+            // Of JSON text only what the path itself goes through is taken over.
+            let inner = if rest.is_empty() { Value::Undefined } else { get_step(base, *step, arena) };
+            let inner = put(inner, rest, value, arena);
+            Value::Map(Map::new(arena.slice(&[Entry { key, value: inner }])))
+        }
         (Step::Index(0), Value::Array(items)) => {
             let first = put(Value::Undefined, rest, value, arena);
             array(std::iter::once(first).chain(items.iter().copied()), items.len() + 1, arena)
@@ -147,6 +153,7 @@ mod tests {
         check_put("null", &[Index(3)], "[9]");
         check_put("[[1,2],[3]]", &[Index(1), Index(1), Key(b"x")], r#"[[{"x":9},2],[3]]"#);
         check_put("[]", &[Tail, Key(b"v")], r#"[{"v":9}]"#);
+        check_put(r#""{\"t\":1,\"l\":[1]}""#, &[Key(b"l"), Tail], r#"{"l":[1,9]}"#);
     }
 
     #[test]
