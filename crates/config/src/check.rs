@@ -1,6 +1,6 @@
 //! Checks a section against the fields its owner declares.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diagnostic::{Code, Diagnostic, Span, did_you_mean};
 
@@ -8,7 +8,7 @@ use crate::content::{ContentHash, read_file};
 use crate::field::{Field, FieldDefault, FieldKind};
 use crate::secret::SecretOrigin;
 use crate::section::{Entry, Node, NodeValue, Section};
-use crate::settings::{Anything, MapEntry, Setting, SettingValue, Settings, holds_key};
+use crate::settings::{Anything, MapEntry, Setting, SettingValue, Settings, is_pem};
 use crate::units::{self, UnitError};
 
 /// The most bytes of a file named by a path that are hashed; a larger one is known by its path alone.
@@ -70,7 +70,8 @@ impl Checker<'_> {
             Some(entry) => {
                 let value = self.value(&entry.node, &entry.key, field.kind);
                 let value = value.unwrap_or_else(|Refused| self.placeholder(field, section.span));
-                Setting { value, node: entry.node.clone(), key_span: entry.key_span, given: true }
+                let file = self.named_file(&entry.node, field.kind);
+                Setting { value, node: entry.node.clone(), key_span: entry.key_span, given: true, file }
             }
             None => {
                 if field.default == FieldDefault::Required {
@@ -123,7 +124,27 @@ impl Checker<'_> {
             NodeValue::Null => SettingValue::Absent,
             _ => self.value(&node, field.name, field.kind).unwrap_or(SettingValue::Absent),
         };
-        Setting { value, node: Node { span: section_span, ..node }, key_span: section_span, given: false }
+        Setting {
+            value,
+            node: Node { span: section_span, ..node },
+            key_span: section_span,
+            given: false,
+            file: None,
+        }
+    }
+
+    fn named_file(&self, node: &Node, kind: FieldKind) -> Option<PathBuf> {
+        match kind {
+            FieldKind::Path => node
+                .as_str()
+                .filter(|text| !text.is_empty() && !is_pem(text))
+                .map(|text| self.base_dir.join(text)),
+            FieldKind::Secret => match secret_origin(node, self.base_dir)? {
+                SecretOrigin::File(path) => Some(path),
+                SecretOrigin::Plain(_) | SecretOrigin::Env(_) => None,
+            },
+            _ => None,
+        }
     }
 
     /// What stands in for a refused value. Its own problems would only repeat that it was refused.
@@ -277,7 +298,7 @@ impl Checker<'_> {
             return Ok(SettingValue::Absent);
         }
         let path = self.base_dir.join(text);
-        let hash = if holds_key(text) {
+        let hash = if is_pem(text) {
             None
         } else {
             read_file(&path, HASHED_BYTES_MAX).ok().map(|bytes| ContentHash::of(&bytes))

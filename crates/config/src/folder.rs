@@ -92,8 +92,7 @@ pub struct Duplicate {
 pub struct Snapshot {
     /// The files that could be read, in the order of their paths; also those of one id.
     pub files: Vec<File>,
-    /// The ids that more than one file claims. Which of them stays is the owner's to say; each file of them but the first
-    /// has a problem too.
+    /// The ids that more than one file claims. Each of these files has a problem too, that names another one.
     pub duplicates: Vec<Duplicate>,
     /// What could not be read, and why.
     pub problems: Vec<FileProblem>,
@@ -169,8 +168,9 @@ impl Snapshot {
         }
         by_id.retain(|_, paths| paths.len() > 1);
         for (id, paths) in by_id {
-            for path in &paths[1..] {
-                let message = format!("the rule `{id}` is also declared by `{}`", paths[0].display());
+            for path in &paths {
+                let other = paths.iter().find(|other| *other != path).unwrap_or(path);
+                let message = format!("the rule `{id}` is also declared by `{}`", other.display());
                 let diagnostic = Diagnostic::new(Code::DuplicateId, Span::default(), message);
                 let help = "the id of a rule is its file's name: rename one of the files";
                 self.problems.push(FileProblem::new(path, diagnostic.help(help)));
@@ -374,7 +374,10 @@ mod tests {
         let snapshot = Snapshot::read(&[dir.path().to_owned()]);
         let paths = vec![at("heat.sql"), at("x/heat.sql")];
         assert_eq!(snapshot.duplicates, [Duplicate { id: "heat".to_owned(), paths }]);
-        let told = ["x/heat.sql: E405 the rule `heat` is also declared by `heat.sql`"];
+        let told = [
+            "heat.sql: E405 the rule `heat` is also declared by `x/heat.sql`",
+            "x/heat.sql: E405 the rule `heat` is also declared by `heat.sql`",
+        ];
         assert_eq!(problems(&snapshot, dir.path()), told);
     }
 }

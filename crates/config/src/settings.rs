@@ -37,6 +37,8 @@ pub(crate) struct Setting {
     pub(crate) node: Node,
     pub(crate) key_span: Span,
     pub(crate) given: bool,
+    /// The file that the value names, there or not.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// What a setting means.
@@ -135,8 +137,13 @@ impl Hash for Settings {
     }
 }
 
-static ABSENT: Setting =
-    Setting { value: SettingValue::Absent, node: Node::NULL, key_span: Span::new(0, 0), given: false };
+static ABSENT: Setting = Setting {
+    value: SettingValue::Absent,
+    node: Node::NULL,
+    key_span: Span::new(0, 0),
+    given: false,
+    file: None,
+};
 
 static EMPTY: Settings = Settings { fields: &[], values: Vec::new(), span: Span::new(0, 0) };
 
@@ -319,8 +326,8 @@ impl Settings {
         shown.map(|(field, setting)| (field.name.to_owned(), setting.to_json())).collect()
     }
 
-    /// The files that paths among these settings name and that existed when they were checked, certificates above all: a
-    /// change of one is a change of the settings.
+    /// The files that paths and secrets among these settings name, there or not: a change of one may be a change of the
+    /// settings, which then have to be checked anew.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         self.collect_files(&mut files);
@@ -329,8 +336,8 @@ impl Settings {
 
     fn collect_files(&self, files: &mut Vec<PathBuf>) {
         for setting in &self.values {
+            files.extend(setting.file.clone());
             match &setting.value {
-                SettingValue::Path(path, Some(_)) => files.push(path.clone()),
                 SettingValue::Table(settings) => settings.collect_files(files),
                 SettingValue::Tables(tables) => tables.iter().for_each(|table| table.collect_files(files)),
                 _ => {}
@@ -387,6 +394,11 @@ impl Setting {
 /// Whether a text that should be a path holds a private key itself.
 pub(crate) fn holds_key(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
+}
+
+/// Whether a text that should be a path is the content of a certificate or key file, as the reference allows.
+pub(crate) fn is_pem(text: &str) -> bool {
+    text.contains("-----BEGIN ")
 }
 
 impl Node {
@@ -592,6 +604,10 @@ mod tests {
         std::fs::write(dir.path().join("ca.pem"), "two").unwrap();
         assert_ne!(before, read(), "the content of a certificate counts");
         assert_eq!(before.files(), [dir.path().join("ca.pem")]);
+        let text =
+            "server = 'h'\npassword = { file = 'pw' }\nids = [{ clientid = 'c', password = 'file:///x/pw' }]";
+        let missing = read_in(dir.path(), text).0;
+        assert_eq!(missing.files(), [dir.path().join("pw"), "/x/pw".into()], "also what is not there yet");
     }
 
     #[test]

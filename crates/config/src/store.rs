@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::content::ContentHash;
+use crate::folder::Snapshot;
 use crate::resource_file::{Category, Declaration};
 use crate::rule_file::rule_text;
 use crate::section::Section;
@@ -47,7 +48,7 @@ impl Store {
     /// The store in `data_dir`; makes its folders, which only their owner may enter, and takes away what a crash left
     /// half written.
     pub fn open(data_dir: &Path) -> Result<Store, StoreError> {
-        let root = Store::dir_in(data_dir);
+        let root = data_dir.join("rest");
         let store = Store { rules: root.join("rules"), resources: root.join("resources"), root };
         for dir in [&store.rules, &store.resources] {
             // Secrets of REST bodies lie here.
@@ -61,14 +62,14 @@ impl Store {
         Ok(store)
     }
 
-    /// The folder of the store in a data folder, which is there once the store was opened.
-    pub fn dir_in(data_dir: &Path) -> PathBuf {
-        data_dir.join("rest")
-    }
-
-    /// The folder that is read as rules folders are, by [`Snapshot::read`](crate::Snapshot::read).
+    /// The folder of the store.
     pub fn dir(&self) -> &Path {
         &self.root
+    }
+
+    /// What is stored: files as those of a rules folder.
+    pub fn read(&self) -> Snapshot {
+        Snapshot::read(std::slice::from_ref(&self.root))
     }
 
     /// Stores a rule in place of the one of this id, if there is one. It is on the disk when this returns.
@@ -165,7 +166,6 @@ mod tests {
     use diagnostic::Span;
 
     use super::*;
-    use crate::folder::Snapshot;
     use crate::resource_file::parse_resource_file;
     use crate::rule_file::RuleFile;
     use crate::section::Node;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn names(store: &Store) -> Vec<String> {
-        let snapshot = Snapshot::read(&[store.dir().to_owned()]);
+        let snapshot = store.read();
         assert!(snapshot.problems.is_empty(), "{:?}", snapshot.problems);
         let name = |file: &crate::File| file.path.strip_prefix(store.dir()).unwrap().display().to_string();
         snapshot.files.iter().map(name).collect()
@@ -202,7 +202,7 @@ mod tests {
         store.put_resource(&connector("cloud.eu", "p2")).unwrap();
         assert_eq!(names(&store), ["resources/connector.mqtt.cloud.eu.toml", "rules/heat.sql"]);
 
-        let snapshot = Snapshot::read(&[store.dir().to_owned()]);
+        let snapshot = store.read();
         let read = parse_resource_file(&snapshot.files[0].text, &mut Vec::new());
         assert_eq!(
             (read[0].id().as_str(), &read[0].section),
