@@ -1,6 +1,6 @@
 //! What the rules folders hold at one moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -78,22 +78,12 @@ impl FileProblem {
     }
 }
 
-/// Several files of one rule id, in the order of their paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
-    /// The id.
-    pub id: String,
-    /// The files.
-    pub paths: Vec<PathBuf>,
-}
-
 /// What the folders hold at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// The files that could be read, in the order of their paths; also those of one id.
+    /// The files that could be read, in the order of their paths. Several may claim one id: whoever knows what is loaded
+    /// already, and what else declares it, says which of them stays.
     pub files: Vec<File>,
-    /// The ids that more than one file claims. Each of these files has a problem too, that names another one.
-    pub duplicates: Vec<Duplicate>,
     /// What could not be read, and why.
     pub problems: Vec<FileProblem>,
 }
@@ -117,7 +107,6 @@ impl Snapshot {
             }
             bytes += snapshot.add(path, kind);
         }
-        snapshot.find_duplicates();
         snapshot
     }
 
@@ -159,25 +148,6 @@ impl Snapshot {
             None => self.files.push(File { path, kind, text, hash }),
         }
         len
-    }
-
-    fn find_duplicates(&mut self) {
-        let mut by_id: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
-        for file in self.files.iter().filter(|file| file.kind == FileKind::Rule) {
-            by_id.entry(file.stem()).or_default().push(&file.path);
-        }
-        by_id.retain(|_, paths| paths.len() > 1);
-        for (id, paths) in by_id {
-            for path in &paths {
-                let other = paths.iter().find(|other| *other != path).unwrap_or(path);
-                let message = format!("the rule `{id}` is also declared by `{}`", other.display());
-                let diagnostic = Diagnostic::new(Code::DuplicateId, Span::default(), message);
-                let help = "the id of a rule is its file's name: rename one of the files";
-                self.problems.push(FileProblem::new(path, diagnostic.help(help)));
-            }
-            let paths = paths.into_iter().map(Path::to_owned).collect();
-            self.duplicates.push(Duplicate { id: id.to_owned(), paths });
-        }
     }
 }
 
@@ -361,23 +331,5 @@ mod tests {
                 "latin.sql: E406 byte 3 of the file is not UTF-8",
             ]
         );
-    }
-
-    #[test]
-    fn two_files_of_one_id_are_told_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        fs::create_dir(at("x")).unwrap();
-        for name in ["heat.sql", "x/heat.sql", "heat.toml", "x/heat.toml"] {
-            fs::write(at(name), "").unwrap();
-        }
-        let snapshot = Snapshot::read(&[dir.path().to_owned()]);
-        let paths = vec![at("heat.sql"), at("x/heat.sql")];
-        assert_eq!(snapshot.duplicates, [Duplicate { id: "heat".to_owned(), paths }]);
-        let told = [
-            "heat.sql: E405 the rule `heat` is also declared by `x/heat.sql`",
-            "x/heat.sql: E405 the rule `heat` is also declared by `heat.sql`",
-        ];
-        assert_eq!(problems(&snapshot, dir.path()), told);
     }
 }
