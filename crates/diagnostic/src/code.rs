@@ -205,8 +205,6 @@ codes! {
 
     SettingsAfterSql "W601" "A settings line after the SQL began."
         "Lines that begin with `---` are settings only above the first word of SQL; below they are comments.",
-    PlaceholderNeverSet "W602" "A placeholder that is never set."
-        "The SELECT of this rule gives no such name.",
     DeprecatedKey "W603" "An old spelling."
         "It works; the help names the present one.",
     IneffectiveSetting "W604" "A setting without effect."

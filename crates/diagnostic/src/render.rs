@@ -112,3 +112,59 @@ impl<'a> Files<'a> for Source {
         Source::line_range(self, line).ok_or(Error::LineTooLarge { given: line, max: self.line_count() - 1 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, Span};
+
+    fn heat() -> (Source, Diagnostic) {
+        let source =
+            Source::new("rules/heat.sql", "-- 30 °C\n--- tags = []\nSELECT substr(payload.name) AS n\n");
+        let diagnostic =
+            Diagnostic::new(Code::Arity, Span::new(31, 51), "`substr` takes 2 or 3 arguments, found 1")
+                .label("missing `start`")
+                .related(Span::new(24, 30), "in this list")
+                .note("a note")
+                .help("substr(string, start)");
+        (source, diagnostic)
+    }
+
+    #[test]
+    fn a_diagnostic_is_drawn_at_its_line_in_the_file() {
+        let (source, diagnostic) = heat();
+        let expected = "\
+error[E204]: `substr` takes 2 or 3 arguments, found 1
+  ┌─ rules/heat.sql:3:8
+3 │ SELECT substr(payload.name) AS n
+  │ ------ ^^^^^^^^^^^^^^^^^^^^ missing `start`
+  │ │
+  │ in this list
+  = note: a note
+  = help: substr(string, start)
+";
+        assert_eq!(source.render(&diagnostic, Style::Plain), expected);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_colour() {
+        let (source, diagnostic) = heat();
+        let coloured = source.render(&diagnostic, Style::Colour);
+        assert!(coloured.contains('\u{1b}'));
+        let plain: Vec<String> =
+            coloured.lines().map(|line| without_colour(line).trim_end().to_owned()).collect();
+        assert_eq!(plain.join("\n").trim_end(), source.render(&diagnostic, Style::Plain).trim_end());
+    }
+
+    #[test]
+    fn spans_that_do_not_fit_are_drawn_nevertheless() {
+        let (source, diagnostic) = heat();
+        for span in
+            [Span::new(7, 8), Span::new(500, 600), Span::new(9, 3), Span::at(0), Span::new(0, u32::MAX)]
+        {
+            let moved = Diagnostic { span, ..diagnostic.clone() };
+            assert!(source.render(&moved, Style::Plain).contains("E204"));
+        }
+        assert!(Source::new("", "").render(&diagnostic, Style::Colour).contains("E204"));
+    }
+}

@@ -23,6 +23,9 @@ impl Template {
     }
 }
 
+/// How many mistakes of one template are reported.
+const DIAGNOSTICS_MAX: usize = 100;
+
 struct Parser<'t> {
     text: &'t str,
     segments: Vec<Segment>,
@@ -69,7 +72,9 @@ impl Parser<'_> {
                     let message = format!("`${{{inside}}}` is not a placeholder");
                     let diagnostic = Diagnostic::new(Code::BadPlaceholder, span, message)
                         .help("write a path such as `${payload.items[1].id}`, or `${.}` for the whole row");
-                    self.diagnostics.push(diagnostic);
+                    if self.diagnostics.len() < DIAGNOSTICS_MAX {
+                        self.diagnostics.push(diagnostic);
+                    }
                     return;
                 }
             },
@@ -164,5 +169,6 @@ mod tests {
         assert_eq!(codes("${}"), [Code::BadPlaceholder]);
         assert_eq!(codes("${a b} ${a..b} ${a[x]}"), [Code::BadPlaceholder; 3]);
         assert_eq!(codes(&"x".repeat(BYTES_MAX + 1)), [Code::TemplateTooLong]);
+        assert_eq!(codes(&"${}".repeat(1000)).len(), DIAGNOSTICS_MAX);
     }
 }

@@ -1,5 +1,6 @@
 //! The front end against the cases of the reference, against golden files, and against laws.
 
+mod bounds;
 mod catalog;
 mod conformance;
 mod golden;
