@@ -1,1 +1,51 @@
-//! Broker.
+//! The embedded broker: MQTT 3.1, 3.1.1 and 5 clients in, events out.
+//!
+//! Who owns which state:
+//!
+//! - [`Broker`] has what all share: the registry of sessions by client id (a concurrent map), the index of
+//!   subscriptions, the retained messages, the counters. Each is locked for one look-up or change, never two at a time
+//!   but an inbox under the index, and never across an await.
+//! - A *session* is one client id. Its inbox is open to whoever routes to it and is where a session's bound stands: a
+//!   subscriber that never reads costs its bound and nobody else anything. Everything else of it (subscriptions,
+//!   messages under way, packet ids of QoS 2) belongs to its connection alone, which holds the session's lock from
+//!   CONNECT to its end; a connection that takes over waits for that lock.
+//! - A *connection* is one task. It owns the socket and is the only one that reads and writes it. It turns: whatever
+//!   can be written and read is, then all packets that came are handled, then what waits in the inbox is put into the
+//!   output as far as there is room. Nothing in a turn waits.
+//!
+//! A publisher's task routes its own messages: it finds the sessions in a cached route, pushes one shared message into
+//! each inbox, then lets the rules judge it, on the spot. Connections whose inbox was empty are woken once, when the
+//! batch of packets is done, so that they write in batches too.
+//!
+//! PUBACK, and PUBREC for QoS 2, hang on the message's [`event::Completion`] and go out in receive order.
+//!
+//! *Invariant:* knows nothing of rules. It emits events, accepts publishes, and acknowledges when told; the ACL runs
+//! before any rule sees a message.
+
+mod access;
+mod acks;
+mod broker;
+mod config;
+mod connect;
+mod connection;
+mod events;
+mod inbound;
+mod inbox;
+mod inflight;
+mod janitor;
+mod listener;
+mod message;
+mod metrics;
+mod outbound;
+mod publish;
+mod retained;
+mod session;
+mod subscribe;
+mod subscriptions;
+mod wake;
+mod will;
+
+pub use access::{Acl, AllowAll, Auth, Login, Users, Who};
+pub use broker::Broker;
+pub use config::{Bound, BrokerConfig, Listener};
+pub use metrics::Metrics;

@@ -94,10 +94,20 @@ impl Conn {
         poll_fn(|cx| self.poll_write_out(cx, &mut written)).await
     }
 
-    /// Writes everything that is pending, then closes the sending side.
+    /// Writes everything that is pending, closes the sending side, and throws away what still comes until the peer has
+    /// closed too: a socket that is dropped with something unread takes the last words back. Under the caller's time
+    /// limit.
     pub async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+        let mut thrown = [0; 1024];
+        loop {
+            let mut room = ReadBuf::new(&mut thrown);
+            poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await?;
+            if room.filled().is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Gives memory back while nothing moves: call it now and then on a connection that is idle.

@@ -1,5 +1,7 @@
 //! TLS handshakes over loopback: whom a client trusts, and that packets pass.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use mqtt::tls::{ClientTls, Trust, client_config, server_name};

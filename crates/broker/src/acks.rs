@@ -1,0 +1,106 @@
+use std::collections::VecDeque;
+
+use event::Outcome;
+use mqtt::{Ack, Output, Packet, PacketId, ReasonCode};
+
+use crate::connection::End;
+
+/// Acknowledgements that a connection owes its client, in the order in which the messages came: PUBACK for QoS 1,
+/// PUBREC for QoS 2. One that is not settled holds back those behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Acks {
+    owed: VecDeque<Owed>,
+    /// How many of them are PUBACKs.
+    pubacks: usize,
+}
+
+#[derive(Debug)]
+struct Owed {
+    ticket: u64,
+    packet_id: PacketId,
+    kind: AckKind,
+    state: AckState,
+}
+
+/// Which packet acknowledges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    /// QoS 1.
+    PubAck,
+    /// QoS 2.
+    PubRec,
+}
+
+/// Whether an acknowledgement may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AckState {
+    /// The rules are not done.
+    Waiting,
+    /// It may, with this reason.
+    Ready(ReasonCode),
+    /// It never may: the connection ends, so that the client sends the message again.
+    Abandoned,
+}
+
+impl Acks {
+    /// The number owed.
+    pub(crate) fn len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// The number of PUBACKs owed.
+    pub(crate) fn pubacks(&self) -> usize {
+        self.pubacks
+    }
+
+    /// Whether a PUBREC for this packet id is owed.
+    pub(crate) fn owes_pubrec(&self, packet_id: PacketId) -> bool {
+        self.owed.iter().any(|owed| owed.kind == AckKind::PubRec && owed.packet_id == packet_id)
+    }
+
+    /// One more message has come. Call [`Acks::put`] when it may be ready.
+    pub(crate) fn owe(&mut self, ticket: u64, packet_id: PacketId, kind: AckKind, state: AckState) {
+        self.pubacks += usize::from(kind == AckKind::PubAck);
+        self.owed.push_back(Owed { ticket, packet_id, kind, state });
+    }
+
+    /// The rules are done with a message. Returns how it is acknowledged; `None` if this connection does not owe it.
+    pub(crate) fn settle(&mut self, ticket: u64, outcome: Outcome) -> Option<AckKind> {
+        // Messages settle more or less in the order in which they came: the first is nearly always the one.
+        let owed = self.owed.iter_mut().find(|owed| owed.ticket == ticket)?;
+        owed.state = match outcome {
+            Outcome::Settled => AckState::Ready(ReasonCode::Success),
+            Outcome::Abandoned => AckState::Abandoned,
+        };
+        Some(owed.kind)
+    }
+
+    /// Puts every acknowledgement into the output that may go out now.
+    pub(crate) fn put(&mut self, output: &mut Output) -> Result<(), End> {
+        while let Some(first) = self.owed.front() {
+            match first.state {
+                AckState::Waiting => return Ok(()),
+                AckState::Abandoned => return Err(End::Abandoned),
+                AckState::Ready(reason) => {
+                    let ack = Ack::new(first.packet_id, reason);
+                    match first.kind {
+                        AckKind::PubAck => {
+                            self.pubacks -= 1;
+                            put(output, &Packet::PublishAck(ack));
+                        }
+                        AckKind::PubRec => put(output, &Packet::PublishReceived(ack)),
+                    }
+                    self.owed.pop_front();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a small packet into the output: one that always fits, or that its client has said it does not take.
+pub(crate) fn put(output: &mut Output, packet: &Packet<'_>) {
+    if let Err(error) = output.put(packet) {
+        tracing::debug!(packet = packet.name(), %error, "packet left out");
+    }
+}

@@ -1,0 +1,278 @@
+use std::hash::BuildHasher;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use dashmap::DashMap;
+use event::{Completion, Dispatch, EventKind, LocalMessage, LocalPublish, MessageId, PublishError, Trail};
+use mqtt::QoS;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio_util::task::TaskTracker;
+use topic::TopicName;
+
+use crate::config::{Bound, BrokerConfig, Listener};
+use crate::janitor::Janitor;
+use crate::listener;
+use crate::message::{Now, Numbers};
+use crate::metrics::{Counters, Metrics, Tally};
+use crate::publish::{From, Publication};
+use crate::retained::Retained;
+use crate::session::{Kept, Session};
+use crate::subscriptions::{RouteCache, Subscriptions};
+use crate::will::Will;
+
+/// The embedded broker.
+///
+/// [`Broker::new`] makes one that routes what the server itself publishes; [`Broker::open`] gives it its rules and lets
+/// clients in.
+pub struct Broker {
+    pub(crate) config: BrokerConfig,
+    /// The part of message ids that tells nodes apart.
+    pub(crate) node_hash: u32,
+    /// Hands out blocks of message numbers.
+    pub(crate) numbers: AtomicU32,
+    pub(crate) sessions: DashMap<Arc<str>, Arc<Session>>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) retained: Retained,
+    pub(crate) counters: Counters,
+    /// Connections accepted from the network, also those that have not sent CONNECT yet.
+    pub(crate) connections: AtomicUsize,
+    /// Clients connected.
+    pub(crate) clients: AtomicUsize,
+    pub(crate) janitor: Janitor,
+    /// Tasks of listeners and connections: awaited by [`Broker::shutdown`].
+    pub(crate) tasks: TaskTracker,
+    /// Empty before `open` and after `shutdown`, which breaks the circle of rules that publish to this broker.
+    rules: ArcSwapOption<Rules>,
+    phase: watch::Sender<Phase>,
+    /// Routes for what the server publishes. A lock, since any thread may; who does not get it goes without.
+    local: Mutex<Local>,
+}
+
+#[derive(Default)]
+struct Local {
+    routes: RouteCache,
+    numbers: Numbers,
+}
+
+struct Rules(Arc<dyn Dispatch>);
+
+/// How far a broker is with closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It is not.
+    Open,
+    /// It takes no new connections.
+    Deaf,
+    /// Every connection is to end.
+    Closing,
+}
+
+/// A session that a connection has, until it lets go of `kept`.
+pub(crate) struct Claimed {
+    pub(crate) session: Arc<Session>,
+    pub(crate) claim: u64,
+    pub(crate) kept: OwnedMutexGuard<Kept>,
+}
+
+impl Broker {
+    /// A broker without listeners and rules.
+    pub fn new(config: BrokerConfig) -> Arc<Self> {
+        Arc::new(Self {
+            node_hash: (rustc_hash::FxBuildHasher.hash_one(&config.node) >> 32) as u32,
+            numbers: AtomicU32::new(0),
+            sessions: DashMap::new(),
+            subscriptions: Subscriptions::default(),
+            retained: Retained::new(config.retained_messages_max, config.retained_bytes_max),
+            counters: Counters::default(),
+            connections: AtomicUsize::new(0),
+            clients: AtomicUsize::new(0),
+            janitor: Janitor::default(),
+            tasks: TaskTracker::new(),
+            rules: ArcSwapOption::empty(),
+            phase: watch::Sender::new(Phase::Open),
+            local: Mutex::default(),
+            config,
+        })
+    }
+
+    /// Gives events to `rules` from now on, and lets clients in at every listener. Returns the addresses bound, in
+    /// order; if one cannot be bound, none is, and the error is the operating system's. Call it once, on a runtime.
+    pub async fn open(
+        self: &Arc<Self>,
+        rules: Arc<dyn Dispatch>,
+        listeners: &[Listener],
+    ) -> io::Result<Vec<Bound>> {
+        let sockets = listener::bind(listeners).await?;
+        self.rules.store(Some(Arc::new(Rules(rules))));
+        let broker = Arc::clone(self);
+        self.tasks.spawn(async move { broker.janitor.work(&broker, broker.reached(Phase::Closing)).await });
+        let mut bound = Vec::new();
+        for (listener, socket, address) in sockets {
+            bound.push(Bound { name: listener.name.clone(), address });
+            self.tasks.spawn(listener::listen(Arc::clone(self), listener, socket));
+        }
+        Ok(bound)
+    }
+
+    /// Takes no new connections from now on. Those that are there stay.
+    pub fn stop_listening(&self) {
+        self.phase
+            .send_if_modified(|phase| std::mem::replace(phase, (*phase).max(Phase::Deaf)) < Phase::Deaf);
+    }
+
+    /// Ends every connection (in MQTT 5 with `server shutting down`), publishes no wills, and waits until all tasks are
+    /// done or `deadline` has passed. Returns whether all were done. Publishing fails from now on.
+    pub async fn shutdown(&self, deadline: Duration) -> bool {
+        self.phase.send_replace(Phase::Closing);
+        for session in &self.sessions {
+            session.stop();
+        }
+        self.tasks.close();
+        let done = tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok();
+        self.rules.store(None);
+        done
+    }
+
+    /// The counters at this moment.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            connections: self.clients.load(Ordering::Relaxed),
+            sessions: self.sessions.len(),
+            subscriptions: self.subscriptions.len(),
+            retained: self.retained.len(),
+            ..self.counters.snapshot()
+        }
+    }
+
+    /// Waits until closing has come this far.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        // The sender lives as long as the broker: there is no other way to fail.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.phase.borrow() == Phase::Closing
+    }
+
+    /// The rules, once there are any.
+    pub(crate) fn rules(&self) -> Option<Arc<dyn Dispatch>> {
+        self.rules.load().as_ref().map(|rules| Arc::clone(&rules.0))
+    }
+
+    /// Gets a session for a connection: the one of this client id, or a new one. Whoever has it is told to end, and is
+    /// waited for. `None` if yet another connection has asked for it in the meantime, or the broker closes.
+    pub(crate) async fn claim(&self, clientid: &Arc<str>, clean_start: bool) -> Option<Claimed> {
+        loop {
+            let session = Arc::clone(
+                self.sessions
+                    .entry(Arc::clone(clientid))
+                    .or_insert_with(|| Arc::new(Session::new(Arc::clone(clientid), &self.config)))
+                    .value(),
+            );
+            let claim = session.claim();
+            let mut kept = Arc::clone(&session.kept).lock_owned().await;
+            if kept.is_over {
+                continue;
+            }
+            if !session.is_latest(claim) || self.is_closing() {
+                return None;
+            }
+            if clean_start && kept.is_old {
+                self.end_session(&session, &mut kept);
+                continue;
+            }
+            return Some(Claimed { session, claim, kept });
+        }
+    }
+
+    /// Forgets a session. A will that was delayed goes out now [MQTT-3.1.3-9].
+    pub(crate) fn end_session(&self, session: &Arc<Session>, kept: &mut Kept) {
+        kept.is_over = true;
+        self.sessions.remove_if(&session.clientid, |_, there| Arc::ptr_eq(there, session));
+        for subscribed in std::mem::take(&mut kept.subscriptions).into_values() {
+            self.subscriptions.remove(&subscribed.subscription, session);
+        }
+        session.inbox.close();
+        self.publish_will(kept.will.take());
+    }
+
+    /// Publishes a will, if there is one.
+    pub(crate) fn publish_will(&self, will: Option<Will>) {
+        let Some(will) = will else { return };
+        let now = Now::read();
+        let publication = Publication {
+            id: self.next_id(now),
+            topic: &will.topic,
+            payload: &will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            dup: false,
+            properties: will.properties.as_ref(),
+            from: From::Client(&will.publisher),
+            now,
+            trail: &Trail::empty(),
+        };
+        self.publish_own(&publication, None);
+    }
+
+    /// Publishes what no connection reads at the moment: routed through the broker's own routes if they are free.
+    fn publish_own(&self, publication: &Publication<'_>, completion: Option<&Completion>) -> usize {
+        let rules = self.rules();
+        let mut tally = Tally::default();
+        let mut deliver = |routes: &mut RouteCache| {
+            let place = routes.get(&self.subscriptions, publication.topic, None);
+            self.deliver(place, publication, rules.as_deref(), &mut tally)
+        };
+        let taken = match self.local.try_lock() {
+            Some(mut local) => deliver(&mut local.routes),
+            None => deliver(&mut RouteCache::default()),
+        };
+        self.counters.add(&mut tally);
+        if let Some(rules) = rules.filter(|rules| rules.wants(EventKind::MessagePublish)) {
+            self.judge(publication, &*rules, completion);
+        }
+        taken
+    }
+
+    fn next_id(&self, now: Now) -> MessageId {
+        match self.local.try_lock() {
+            Some(mut local) => local.numbers.next_id(now, self.node_hash, &self.numbers),
+            None => Numbers::default().next_id(now, self.node_hash, &self.numbers),
+        }
+    }
+}
+
+impl LocalPublish for Broker {
+    fn publish(
+        &self,
+        message: &LocalMessage<'_>,
+        completion: Option<&Completion>,
+    ) -> Result<usize, PublishError> {
+        if self.is_closing() {
+            return Err(PublishError::Closed);
+        }
+        let topic = TopicName::parse(message.topic).map_err(|_| PublishError::InvalidTopic)?;
+        if message.payload.len() + message.topic.len() > self.config.packet_bytes_max as usize {
+            return Err(PublishError::TooLarge);
+        }
+        let now = Now::read();
+        let publication = Publication {
+            id: self.next_id(now),
+            topic: topic.as_str(),
+            payload: message.payload,
+            qos: QoS::try_from(message.qos).unwrap_or(QoS::ExactlyOnce),
+            retain: message.retain,
+            dup: false,
+            properties: message.properties,
+            from: From::Server { clientid: message.clientid, username: message.username },
+            now,
+            trail: &message.trail,
+        };
+        self.counters.add(&mut Tally { messages_republished: 1, ..Tally::default() });
+        Ok(self.publish_own(&publication, completion))
+    }
+}

@@ -1,0 +1,403 @@
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use event::{Dispatch, Outcome, Properties};
+use mqtt::{
+    Conn, DecodeError, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version,
+};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{Instant, Sleep};
+
+use crate::Broker;
+use crate::acks::{self, AckKind, Acks};
+use crate::broker::Claimed;
+use crate::events::{self, Client};
+use crate::janitor::Duty;
+use crate::message::{Delivery, Now, Numbers, Publisher};
+use crate::metrics::Tally;
+use crate::session::{Kept, Session};
+use crate::subscriptions::RouteCache;
+use crate::wake;
+use crate::will::Will;
+
+/// How long the last packet of a connection may take to go out.
+pub(crate) const SAY_GOODBYE: Duration = Duration::from_secs(1);
+/// Bytes that wait in the output above which nothing is read: a client that asks and does not listen.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// A connection that is idle for this long gives its buffers back.
+const TRIM_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client said goodbye.
+    Disconnected { with_will: bool, properties: Properties },
+    /// The client closed without a word.
+    Closed,
+    /// The network failed.
+    Lost(io::Error),
+    /// Nothing came for one and a half times the keep-alive [MQTT-3.1.2-22].
+    KeepAlive,
+    /// Another connection has the session now.
+    TakenOver,
+    /// The broker shuts down.
+    Stopped,
+    /// The client broke the protocol, or a rule of this broker.
+    Fault(ReasonCode),
+    /// What came is no packet.
+    Unreadable(DecodeError),
+    /// A message could not be dealt with, and must come again.
+    Abandoned,
+}
+
+impl End {
+    /// What DISCONNECT says in MQTT 5, if anything.
+    fn code(&self) -> Option<ReasonCode> {
+        match self {
+            End::Disconnected { .. } | End::Closed | End::Lost(_) => None,
+            End::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
+            End::TakenOver => Some(ReasonCode::SessionTakenOver),
+            End::Stopped => Some(ReasonCode::ServerShuttingDown),
+            End::Fault(code) => Some(*code),
+            End::Unreadable(error) => Some(error.reason()),
+            End::Abandoned => Some(ReasonCode::ImplementationSpecificError),
+        }
+    }
+
+    /// What the event `client.disconnected` says.
+    fn reason(&self) -> String {
+        match self {
+            End::Disconnected { .. } => "normal".to_owned(),
+            End::Closed => "tcp_closed".to_owned(),
+            End::Lost(_) => "tcp_error".to_owned(),
+            End::KeepAlive => "keepalive_timeout".to_owned(),
+            End::TakenOver => "takenover".to_owned(),
+            End::Stopped => "shutdown".to_owned(),
+            End::Fault(code) => code.text().replace(' ', "_").to_lowercase(),
+            End::Unreadable(error) => error.reason().text().replace(' ', "_"),
+            End::Abandoned => "internal_error".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Lost(error) => write!(out, "tcp_error: {error}"),
+            End::Unreadable(error) => write!(out, "{error}"),
+            _ => out.write_str(&self.reason()),
+        }
+    }
+}
+
+/// A client that is connected: the socket, and everything between it and the rest of the broker.
+pub(crate) struct Connection {
+    conn: Conn,
+    link: Link,
+    /// When something last came from the client.
+    heard_at: Instant,
+    is_trimmed: bool,
+}
+
+/// A client that is connected, without its socket: what packets are handled by.
+pub(crate) struct Link {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) rules: Arc<dyn Dispatch>,
+    pub(crate) session: Arc<Session>,
+    claim: u64,
+    pub(crate) kept: OwnedMutexGuard<Kept>,
+    pub(crate) client: Client,
+    pub(crate) publisher: Arc<Publisher>,
+    pub(crate) will: Option<Will>,
+    pub(crate) session_expiry: Duration,
+    /// Topics by alias, from 1 [MQTT-3.3.2-9].
+    pub(crate) aliases: Vec<String>,
+    pub(crate) routes: RouteCache,
+    pub(crate) numbers: Numbers,
+    pub(crate) acks: Acks,
+    /// Place in `kept.inflight` up to which this connection has sent what an earlier one left.
+    pub(crate) resent: usize,
+    /// Messages of QoS 1 and 2 that this connection has sent and that are not acknowledged.
+    pub(crate) unacked: usize,
+    pub(crate) batch: Vec<Delivery>,
+    settled: Vec<(u64, Outcome)>,
+    pub(crate) tally: Tally,
+}
+
+impl Link {
+    /// `None` if the broker has closed in the meantime.
+    pub(crate) fn new(
+        broker: &Arc<Broker>,
+        claimed: Claimed,
+        client: Client,
+        publisher: Arc<Publisher>,
+        will: Option<Will>,
+        session_expiry: Duration,
+    ) -> Option<Self> {
+        let Claimed { session, claim, mut kept } = claimed;
+        kept.will = None;
+        Some(Self {
+            broker: Arc::clone(broker),
+            rules: broker.rules()?,
+            session,
+            claim,
+            kept,
+            client,
+            publisher,
+            will,
+            session_expiry,
+            aliases: Vec::new(),
+            routes: RouteCache::default(),
+            numbers: Numbers::default(),
+            acks: Acks::default(),
+            resent: 0,
+            unacked: 0,
+            batch: Vec::new(),
+            settled: Vec::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Handles one packet from the client.
+    fn handle(&mut self, packet: &Packet<'_>, output: &mut Output, now: Now) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish, output, now),
+            Packet::PublishAck(ack) => self.on_puback(ack),
+            Packet::PublishReceived(ack) => self.on_pubrec(ack, output),
+            Packet::PublishRelease(ack) => self.on_pubrel(ack, output),
+            Packet::PublishComplete(ack) => self.on_pubcomp(ack),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, output, now),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, output),
+            Packet::PingRequest => {
+                acks::put(output, &Packet::PingResponse);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => Err(self.on_disconnect(disconnect)),
+            Packet::Connect(_)
+            | Packet::ConnectAck(_)
+            | Packet::SubscribeAck(_)
+            | Packet::UnsubscribeAck(_)
+            | Packet::PingResponse
+            | Packet::Auth(_) => Err(End::Fault(ReasonCode::ProtocolError)),
+        }
+    }
+
+    fn on_disconnect(&mut self, disconnect: &Disconnect) -> End {
+        if let Some(seconds) = disconnect.session_expiry_interval_secs {
+            if self.session_expiry.is_zero() && seconds > 0 {
+                // A session that was to end with its connection cannot be prolonged at the last moment.
+                return End::Fault(ReasonCode::ProtocolError);
+            }
+            let asked = Duration::from_secs(seconds.into());
+            self.session_expiry = asked.min(self.broker.config.session_expiry_max);
+        }
+        let with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
+        End::Disconnected { with_will, properties: events::user_properties(&disconnect.user_properties) }
+    }
+
+    /// Whether no more packets may be handled until acknowledgements have gone out. In MQTT 5 Receive Maximum sees to
+    /// it that this does not happen.
+    fn is_at_bound(&self) -> bool {
+        self.acks.len() >= usize::from(self.broker.config.receive_max) && self.client.version != Version::V5
+    }
+
+    /// Everything that can be done without waiting: acknowledgements that were settled, packets that have come, and
+    /// messages that wait for the client.
+    fn work(&mut self, conn: &mut Conn) -> Result<(), End> {
+        if !self.session.is_latest(self.claim) {
+            return Err(End::TakenOver);
+        }
+        if self.session.is_stopped() {
+            return Err(End::Stopped);
+        }
+        let now = Now::read();
+        self.settle(&mut conn.output)?;
+        while !self.is_at_bound() {
+            let Some(packet) = conn.input.next().map_err(End::Unreadable)? else { break };
+            self.handle(&packet, &mut conn.output, now)?;
+        }
+        self.deliver(&mut conn.output, now);
+        Ok(())
+    }
+
+    /// Puts the acknowledgements into the output that the rules have settled since the last time.
+    fn settle(&mut self, output: &mut Output) -> Result<(), End> {
+        let mut settled = std::mem::take(&mut self.settled);
+        self.session.take_settled(&mut settled);
+        for (ticket, outcome) in settled.drain(..) {
+            if self.acks.settle(ticket, outcome) != Some(AckKind::PubAck) {
+                self.kept.settle_incoming(ticket, outcome);
+            }
+        }
+        self.settled = settled;
+        self.acks.put(output)
+    }
+
+    /// Leaves the session as the next connection is to find it, or ends it.
+    fn leave(mut self, end: &End) {
+        let mut settled = std::mem::take(&mut self.settled);
+        self.session.take_settled(&mut settled);
+        for (ticket, outcome) in settled {
+            self.kept.settle_incoming(ticket, outcome);
+        }
+        let broker = Arc::clone(&self.broker);
+        let will = self.will.take().filter(|_| match end {
+            End::Disconnected { with_will, .. } => *with_will,
+            End::Stopped => false,
+            _ => true,
+        });
+        self.session.connected.store(false, Ordering::Relaxed);
+        broker.clients.fetch_sub(1, Ordering::Relaxed);
+        if self.session_expiry.is_zero() {
+            broker.end_session(&self.session, &mut self.kept);
+            broker.publish_will(will);
+            return;
+        }
+        let now = Instant::now();
+        match will {
+            Some(will) if !will.delay.is_zero() => {
+                let at = now + will.delay.min(self.session_expiry);
+                broker.janitor.remind(at, &self.session, self.claim, Duty::Will);
+                self.kept.will = Some(will);
+            }
+            will => broker.publish_will(will),
+        }
+        self.kept.is_old = true;
+        broker.janitor.remind(now + self.session_expiry, &self.session, self.claim, Duty::End);
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(conn: Conn, link: Link) -> Self {
+        Self { conn, link, heard_at: Instant::now(), is_trimmed: false }
+    }
+
+    /// Lives as long as the connection does.
+    pub(crate) async fn live(mut self) {
+        let Link { broker, rules, session, client, session_expiry, .. } = &mut self.link;
+        let (broker, rules) = (Arc::clone(broker), Arc::clone(rules));
+        session.connected.store(true, Ordering::Relaxed);
+        broker.clients.fetch_add(1, Ordering::Relaxed);
+        broker.counters.add(&mut Tally { clients_connected: 1, ..Tally::default() });
+        let (clientid, peername) = (Arc::clone(&client.clientid), client.peername);
+        tracing::debug!(%clientid, %peername, version = ?client.version, "client connected");
+        let expiry = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
+        events::client_connected(&broker, &*rules, client, expiry);
+
+        let end = self.turns().await;
+        tracing::debug!(%clientid, %peername, reason = %end, "client disconnected");
+        let Self { mut conn, mut link, .. } = self;
+        link.tally.clients_disconnected = 1;
+        broker.counters.add(&mut link.tally);
+        let no_properties = Properties::default();
+        let properties = match &end {
+            End::Disconnected { properties, .. } => properties,
+            _ => &no_properties,
+        };
+        events::client_disconnected(&broker, &*rules, &link.client, &end.reason(), properties);
+        // Before the last words, which may take a moment, since another connection may wait for the session.
+        link.leave(&end);
+        say_goodbye(&mut conn, &end).await;
+    }
+
+    async fn turns(&mut self) -> End {
+        let timer = tokio::time::sleep_until(self.next_check(Instant::now()));
+        tokio::pin!(timer);
+        let session = Arc::clone(&self.link.session);
+        let mut is_closed = false;
+        loop {
+            let worked = wake::batched(|| self.link.work(&mut self.conn));
+            self.link.broker.counters.add(&mut self.link.tally);
+            if let Err(end) = worked {
+                return end;
+            }
+            if is_closed {
+                return End::Closed;
+            }
+            let reading = self.reading();
+            tokio::select! {
+                biased;
+                turn = self.conn.turn(reading) => match turn {
+                    Ok(turn) => {
+                        is_closed = turn.closed;
+                        self.link.tally.bytes_received += turn.read_bytes as u64;
+                        self.link.tally.bytes_sent += turn.written_bytes as u64;
+                        if turn.read_bytes > 0 {
+                            self.heard(timer.as_mut());
+                        }
+                    }
+                    Err(error) => return End::Lost(error),
+                },
+                () = session.wake.notified() => {}
+                () = timer.as_mut() => match self.check() {
+                    Ok(next) => timer.as_mut().reset(next),
+                    Err(end) => return end,
+                },
+            }
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        if self.link.is_at_bound() || self.conn.output.pending_bytes() > OUTPUT_BYTES_MAX {
+            Reading::Paused
+        } else {
+            Reading::Wanted
+        }
+    }
+
+    /// Something has come.
+    fn heard(&mut self, timer: Pin<&mut Sleep>) {
+        self.heard_at = Instant::now();
+        if std::mem::take(&mut self.is_trimmed) {
+            timer.reset(self.next_check(self.heard_at));
+        }
+    }
+
+    fn keep_alive(&self) -> Option<Duration> {
+        Some(self.link.client.keepalive)
+            .filter(|secs| *secs > 0)
+            .map(|secs| Duration::from_millis(1500 * u64::from(secs)))
+    }
+
+    /// When to look again whether the client is idle or gone.
+    fn next_check(&self, now: Instant) -> Instant {
+        const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let gone = self.keep_alive().map_or(now + NEVER, |keep_alive| self.heard_at + keep_alive);
+        if self.is_trimmed { gone } else { gone.min(self.heard_at + TRIM_AFTER) }
+    }
+
+    /// Looks whether the client is idle or gone. A client that is not read at the moment is neither.
+    fn check(&mut self) -> Result<Instant, End> {
+        let now = Instant::now();
+        if self.link.is_at_bound() {
+            self.heard_at = now;
+        }
+        if self.keep_alive().is_some_and(|keep_alive| now >= self.heard_at + keep_alive) {
+            return Err(End::KeepAlive);
+        }
+        if now >= self.heard_at + TRIM_AFTER && !self.is_trimmed {
+            self.is_trimmed = true;
+            self.conn.trim();
+            self.link.routes.clear();
+            self.link.batch = Vec::new();
+        }
+        Ok(self.next_check(now))
+    }
+}
+
+/// Tells an MQTT 5 client why, and closes.
+async fn say_goodbye(conn: &mut Conn, end: &End) {
+    if let (Version::V5, Some(code)) = (conn.output.version(), end.code()) {
+        let code =
+            DisconnectReasonCode::try_from(code.byte()).unwrap_or(DisconnectReasonCode::UnspecifiedError);
+        acks::put(&mut conn.output, &Packet::Disconnect(Box::new(Disconnect::new(code))));
+    }
+    if let End::Lost(_) | End::Closed = end {
+        return;
+    }
+    let _ = tokio::time::timeout(SAY_GOODBYE, conn.close()).await;
+}

@@ -1,0 +1,193 @@
+use std::collections::VecDeque;
+
+use mqtt::QoS;
+use parking_lot::Mutex;
+
+use crate::message::Delivery;
+
+/// What waits to go to one client: filled by whoever routes, emptied by the client's connection.
+///
+/// The bound of a session stands here, before anything that the connection holds. A lock, since many route to one
+/// session; held for a push or for taking one batch, never while another lock is taken.
+#[derive(Debug)]
+pub(crate) struct Inbox(Mutex<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    deliveries: VecDeque<Delivery>,
+    bytes: usize,
+    messages_max: usize,
+    bytes_max: usize,
+    /// A session that is over takes nothing more.
+    open: bool,
+}
+
+/// What became of a delivery.
+#[derive(Debug)]
+pub(crate) enum Pushed {
+    /// It waits, and is the first that does: wake the connection.
+    First,
+    /// It waits behind others.
+    Behind,
+    /// It waits, and these were pushed out for it.
+    Displaced(Vec<Delivery>),
+    /// There was no room for it.
+    Full(Delivery),
+    /// The session is over.
+    Closed,
+}
+
+/// How far a full queue is searched for a message of QoS 0 to drop, before the oldest goes whatever it is.
+const SEARCHED: usize = 64;
+
+impl Inbox {
+    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
+        Self(Mutex::new(Queue { deliveries: VecDeque::new(), bytes: 0, messages_max, bytes_max, open: true }))
+    }
+
+    /// Adds a delivery at the end. Where there is no room, one of QoS 0 is not taken, and for others old ones go: of
+    /// QoS 0 if there is one near the front, otherwise the oldest.
+    pub(crate) fn push(&self, delivery: Delivery) -> Pushed {
+        let mut queue = self.0.lock();
+        if !queue.open {
+            return Pushed::Closed;
+        }
+        let bytes = delivery.message.bytes();
+        if queue.fits(bytes) {
+            queue.bytes += bytes;
+            queue.deliveries.push_back(delivery);
+            return if queue.deliveries.len() == 1 { Pushed::First } else { Pushed::Behind };
+        }
+        if delivery.qos == QoS::AtMostOnce || bytes > queue.bytes_max {
+            return Pushed::Full(delivery);
+        }
+        let mut displaced = Vec::new();
+        while !queue.fits(bytes) {
+            match queue.pop_for_room() {
+                Some(oldest) => displaced.push(oldest),
+                None => return Pushed::Full(delivery),
+            }
+        }
+        queue.bytes += bytes;
+        queue.deliveries.push_back(delivery);
+        Pushed::Displaced(displaced)
+    }
+
+    /// Takes deliveries from the front into `batch`: as many as fit into `bytes` with at least one, and of QoS 1 and 2
+    /// at most `window`. Stops at the first that may not go, so that order is kept. Returns whether any are left.
+    pub(crate) fn take(&self, batch: &mut Vec<Delivery>, bytes: usize, mut window: usize) -> bool {
+        let mut queue = self.0.lock();
+        let mut room = bytes;
+        while let Some(next) = queue.deliveries.front() {
+            let size = next.message.bytes();
+            if next.qos != QoS::AtMostOnce {
+                if window == 0 {
+                    break;
+                }
+                window -= 1;
+            }
+            if size > room && !batch.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(size);
+            queue.bytes -= size;
+            batch.extend(queue.deliveries.pop_front());
+        }
+        if queue.deliveries.is_empty() && queue.deliveries.capacity() > 1024 {
+            queue.deliveries = VecDeque::new();
+        }
+        !queue.deliveries.is_empty()
+    }
+
+    /// Takes nothing more from now on, and forgets what waits.
+    pub(crate) fn close(&self) {
+        let mut queue = self.0.lock();
+        queue.open = false;
+        queue.deliveries = VecDeque::new();
+        queue.bytes = 0;
+    }
+}
+
+impl Queue {
+    fn fits(&self, bytes: usize) -> bool {
+        self.deliveries.len() < self.messages_max && self.bytes + bytes <= self.bytes_max
+    }
+
+    fn pop_for_room(&mut self) -> Option<Delivery> {
+        let near = self.deliveries.iter().take(SEARCHED);
+        let at = near.into_iter().position(|delivery| delivery.qos == QoS::AtMostOnce).unwrap_or(0);
+        let dropped = self.deliveries.remove(at)?;
+        self.bytes -= dropped.message.bytes();
+        Some(dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, Publisher, SubscriptionIds};
+    use std::sync::Arc;
+
+    fn delivery(name: &str, qos: QoS, size: usize) -> Delivery {
+        let publisher = Publisher { clientid: "p".into(), username: None, peername: None };
+        let message = Message {
+            id: Default::default(),
+            topic: name.into(),
+            payload: vec![0; size].into(),
+            qos,
+            retain: false,
+            properties: None,
+            publisher: Arc::new(publisher),
+            received_at_ms: 0,
+            trail: Default::default(),
+        };
+        Delivery { message: Arc::new(message), qos, retain: false, ids: SubscriptionIds::None }
+    }
+
+    fn left(inbox: &Inbox) -> Vec<String> {
+        let mut batch = Vec::new();
+        while inbox.take(&mut batch, usize::MAX, usize::MAX) {}
+        batch.iter().map(|delivery| delivery.message.topic.to_string()).collect()
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_qos_0_first_and_then_the_oldest() {
+        let inbox = Inbox::new(3, 1 << 20);
+        assert!(matches!(inbox.push(delivery("a", QoS::AtLeastOnce, 0)), Pushed::First));
+        assert!(matches!(inbox.push(delivery("b", QoS::AtMostOnce, 0)), Pushed::Behind));
+        assert!(matches!(inbox.push(delivery("c", QoS::ExactlyOnce, 0)), Pushed::Behind));
+        assert!(matches!(inbox.push(delivery("d", QoS::AtMostOnce, 0)), Pushed::Full(_)));
+        assert!(matches!(inbox.push(delivery("e", QoS::AtLeastOnce, 0)), Pushed::Displaced(_)));
+        assert!(matches!(inbox.push(delivery("f", QoS::AtLeastOnce, 0)), Pushed::Displaced(_)));
+        assert_eq!(left(&inbox), ["c", "e", "f"]);
+    }
+
+    #[test]
+    fn bytes_bound_as_messages_do() {
+        let inbox = Inbox::new(100, 3_000);
+        inbox.push(delivery("a", QoS::AtLeastOnce, 1_000));
+        inbox.push(delivery("b", QoS::AtLeastOnce, 1_000));
+        inbox.push(delivery("c", QoS::AtLeastOnce, 2_000));
+        assert!(matches!(inbox.push(delivery("d", QoS::AtLeastOnce, 3_000)), Pushed::Full(_)));
+        assert_eq!(left(&inbox), ["c"]);
+    }
+
+    #[test]
+    fn a_batch_keeps_order_and_stops_at_the_window() {
+        let inbox = Inbox::new(100, 1 << 20);
+        for (name, qos) in [("a", 0), ("b", 1), ("c", 0), ("d", 2), ("e", 0)] {
+            inbox.push(delivery(name, qos.try_into().unwrap(), 10));
+        }
+        let mut batch = Vec::new();
+        assert!(inbox.take(&mut batch, usize::MAX, 1));
+        assert_eq!(batch.len(), 3);
+        batch.clear();
+        assert!(inbox.take(&mut batch, usize::MAX, 0));
+        assert!(batch.is_empty());
+        assert!(inbox.take(&mut batch, 1, 5));
+        assert_eq!(batch.len(), 1);
+        inbox.close();
+        assert!(matches!(inbox.push(delivery("x", QoS::AtMostOnce, 1)), Pushed::Closed));
+        assert!(left(&inbox).is_empty());
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use event::{Acker, Outcome};
+use mqtt::{PacketId, QoS};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use topic::Subscription;
+
+use crate::config::BrokerConfig;
+use crate::inbox::Inbox;
+use crate::inflight::Inflight;
+use crate::will::Will;
+
+/// What the broker knows of one client id, as long as it knows it: one connection after the other, and the time
+/// between.
+///
+/// What others may touch stands here. What only its connection may touch stands in [`Kept`], behind a lock that the
+/// connection holds from CONNECT to its end: a connection that takes over waits for that lock, and so starts exactly
+/// where the old one stopped.
+pub(crate) struct Session {
+    pub(crate) clientid: Arc<str>,
+    /// What waits to go to the client.
+    pub(crate) inbox: Inbox,
+    /// Wakes the connection: the inbox is no longer empty, an acknowledgement is settled, or it is to end.
+    pub(crate) wake: Notify,
+    /// Tickets of received messages that the rules have dealt with, in the order in which they did.
+    settled: Mutex<Vec<(u64, Outcome)>>,
+    /// The number of connections that ever asked for this session; the last one has it.
+    latest: AtomicU64,
+    /// Set once, when the broker shuts down.
+    stop: AtomicBool,
+    /// Whether there is a connection: what a share group prefers.
+    pub(crate) connected: AtomicBool,
+    pub(crate) kept: Arc<tokio::sync::Mutex<Kept>>,
+}
+
+/// The part of a session that its connection alone reads and writes, and leaves to the next.
+pub(crate) struct Kept {
+    /// By the text that the client subscribed with.
+    pub(crate) subscriptions: HashMap<Box<str>, Subscribed>,
+    /// Messages of QoS 1 and 2 to the client that are not acknowledged.
+    pub(crate) inflight: Inflight,
+    /// Messages of QoS 2 from the client whose packet id is not given free yet.
+    pub(crate) incoming: HashMap<PacketId, Incoming>,
+    /// Tickets are never used twice in a session, also not by its next connection.
+    pub(crate) ticket_next: u64,
+    /// Goes out when its delay is over, unless the client is back by then.
+    pub(crate) will: Option<Will>,
+    /// Whether an earlier connection has left anything: Session Present.
+    pub(crate) is_old: bool,
+    /// The session is over and no longer in the registry; whoever waited for it must look again.
+    pub(crate) is_over: bool,
+}
+
+/// A subscription as the session knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscribed {
+    pub(crate) subscription: Subscription,
+    pub(crate) qos: QoS,
+}
+
+/// A message of QoS 2 that has come and is not released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Incoming {
+    pub(crate) ticket: u64,
+    /// Whether the rules are done with it, so that PUBREC may go out (again).
+    pub(crate) is_settled: bool,
+}
+
+impl Session {
+    pub(crate) fn new(clientid: Arc<str>, config: &BrokerConfig) -> Self {
+        Self {
+            clientid,
+            inbox: Inbox::new(config.session_messages_max, config.session_bytes_max),
+            wake: Notify::new(),
+            settled: Mutex::new(Vec::new()),
+            latest: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            kept: Arc::new(tokio::sync::Mutex::new(Kept::new())),
+        }
+    }
+
+    /// One more connection wants this session: whoever has it is told to give it up. Returns the number by which the
+    /// connection knows whether it is still the last.
+    pub(crate) fn claim(&self) -> u64 {
+        let claim = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake.notify_one();
+        claim
+    }
+
+    /// Whether no later connection has asked for it.
+    pub(crate) fn is_latest(&self, claim: u64) -> bool {
+        self.latest.load(Ordering::Acquire) == claim
+    }
+
+    /// Tells its connection that the broker shuts down.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Takes the tickets that were settled since the last call.
+    pub(crate) fn take_settled(&self, into: &mut Vec<(u64, Outcome)>) {
+        into.append(&mut self.settled.lock());
+    }
+}
+
+impl Acker for Session {
+    fn settled(&self, ticket: u64, outcome: Outcome) {
+        let mut settled = self.settled.lock();
+        settled.push((ticket, outcome));
+        if settled.len() == 1 {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self {
+            subscriptions: HashMap::new(),
+            inflight: Inflight::new(),
+            incoming: HashMap::new(),
+            ticket_next: 0,
+            will: None,
+            is_old: false,
+            is_over: false,
+        }
+    }
+
+    /// A ticket for one more received message.
+    pub(crate) fn ticket(&mut self) -> u64 {
+        self.ticket_next += 1;
+        self.ticket_next
+    }
+
+    /// The rules are done with a message of QoS 2 that no connection waits for at the moment. One that was abandoned
+    /// is forgotten, so that its repetition counts as new.
+    pub(crate) fn settle_incoming(&mut self, ticket: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Settled => {
+                if let Some(incoming) = self.incoming.values_mut().find(|incoming| incoming.ticket == ticket)
+                {
+                    incoming.is_settled = true;
+                }
+            }
+            Outcome::Abandoned => self.incoming.retain(|_, incoming| incoming.ticket != ticket),
+        }
+    }
+}

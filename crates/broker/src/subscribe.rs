@@ -1,0 +1,161 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use std::sync::Arc;
+
+use event::{EventKind, Properties};
+use mqtt::{
+    Output, Packet, QoS, RetainHandling, Subscribe, SubscribeAck, SubscribeAckReason, SubscriptionOptions,
+    Unsubscribe, UnsubscribeAck, UnsubscribeAckReason,
+};
+use topic::Subscription;
+
+use crate::access::Who;
+use crate::acks;
+use crate::connection::{End, Link};
+use crate::events;
+use crate::message::{Delivery, Now, SubscriptionIds};
+use crate::session::Subscribed;
+use crate::subscriptions::Options;
+
+impl Link {
+    pub(crate) fn on_subscribe(
+        &mut self,
+        subscribe: &Subscribe,
+        output: &mut Output,
+        now: Now,
+    ) -> Result<(), End> {
+        let properties = events::user_properties(&subscribe.user_properties);
+        let id = subscribe.id.map(Into::into);
+        let mut status = Vec::with_capacity(subscribe.topic_filters.len());
+        let mut retained = Vec::new();
+        for (text, asked) in &subscribe.topic_filters {
+            status.push(match self.subscribe(text, asked, id) {
+                Ok((subscription, is_new)) => {
+                    if is_retained_wanted(&subscription, asked.retain_handling, is_new) {
+                        retained.push((subscription, asked.qos));
+                    }
+                    let kind = EventKind::SessionSubscribed;
+                    self.tell_subscription(kind, text, asked.qos, &properties);
+                    match asked.qos {
+                        QoS::AtMostOnce => SubscribeAckReason::GrantedQos0,
+                        QoS::AtLeastOnce => SubscribeAckReason::GrantedQos1,
+                        QoS::ExactlyOnce => SubscribeAckReason::GrantedQos2,
+                    }
+                }
+                Err(Refused::Because(reason)) => reason,
+                Err(Refused::AndEnd(end)) => return Err(end),
+            });
+        }
+        let ack = SubscribeAck {
+            packet_id: subscribe.packet_id,
+            properties: Vec::new(),
+            reason_string: None,
+            status,
+        };
+        acks::put(output, &Packet::SubscribeAck(Box::new(ack)));
+        for (subscription, qos) in retained {
+            self.send_retained(&subscription, qos, id, now);
+        }
+        Ok(())
+    }
+
+    /// Adds a subscription to the session. Returns it, and whether it is new.
+    fn subscribe(
+        &mut self,
+        text: &str,
+        asked: &SubscriptionOptions,
+        id: Option<u32>,
+    ) -> Result<(Subscription, bool), Refused> {
+        let refused = |reason| Err(Refused::Because(reason));
+        let Ok(subscription) = Subscription::parse(text) else {
+            return refused(SubscribeAckReason::TopicFilterInvalid);
+        };
+        if subscription.share.is_some() && asked.no_local {
+            // [MQTT-3.8.3-4]
+            return Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::ProtocolError)));
+        }
+        let who = Who {
+            clientid: &self.client.clientid,
+            username: self.client.username.as_deref(),
+            peername: self.client.peername,
+        };
+        if !self.broker.config.acl.may_subscribe(&who, subscription.filter.as_str()) {
+            return refused(SubscribeAckReason::NotAuthorized);
+        }
+        let is_known = self.kept.subscriptions.contains_key(text);
+        if !is_known && self.kept.subscriptions.len() >= self.broker.config.subscriptions_max {
+            return refused(SubscribeAckReason::QuotaExceeded);
+        }
+        let options = Options {
+            qos: asked.qos,
+            no_local: asked.no_local,
+            retain_as_published: asked.retain_as_published,
+            id,
+        };
+        self.broker.subscriptions.add(&subscription, &self.session, options);
+        let subscribed = Subscribed { subscription: subscription.clone(), qos: asked.qos };
+        self.kept.subscriptions.insert(text.into(), subscribed);
+        Ok((subscription, !is_known))
+    }
+
+    /// Queues the retained messages that a new subscription gets.
+    fn send_retained(&mut self, subscription: &Subscription, qos: QoS, id: Option<u32>, now: Now) {
+        let broker = Arc::clone(&self.broker);
+        let mut ids = SubscriptionIds::None;
+        ids.add(id);
+        for message in broker.retained.matching(&subscription.filter, now.ms()) {
+            let delivery = Delivery { qos: message.qos.min(qos), retain: true, message, ids: ids.clone() };
+            broker.enqueue(&self.session, delivery, Some(&*self.rules), &mut self.tally);
+        }
+    }
+
+    pub(crate) fn on_unsubscribe(
+        &mut self,
+        unsubscribe: &Unsubscribe,
+        output: &mut Output,
+    ) -> Result<(), End> {
+        let properties = events::user_properties(&unsubscribe.user_properties);
+        let mut status = Vec::with_capacity(unsubscribe.topic_filters.len());
+        for text in &unsubscribe.topic_filters {
+            status.push(match self.kept.subscriptions.remove(&**text) {
+                Some(subscribed) => {
+                    self.broker.subscriptions.remove(&subscribed.subscription, &self.session);
+                    let kind = EventKind::SessionUnsubscribed;
+                    self.tell_subscription(kind, text, subscribed.qos, &properties);
+                    UnsubscribeAckReason::Success
+                }
+                None => UnsubscribeAckReason::NoSubscriptionExisted,
+            });
+        }
+        let ack = UnsubscribeAck {
+            packet_id: unsubscribe.packet_id,
+            properties: Vec::new(),
+            reason_string: None,
+            status,
+        };
+        acks::put(output, &Packet::UnsubscribeAck(Box::new(ack)));
+        Ok(())
+    }
+
+    fn tell_subscription(&self, kind: EventKind, filter: &str, qos: QoS, properties: &Properties) {
+        events::subscription(&self.broker, &*self.rules, kind, &self.client, filter, qos, properties);
+    }
+}
+
+/// Why there is no subscription.
+enum Refused {
+    /// SUBACK says so.
+    Because(SubscribeAckReason),
+    /// The connection ends.
+    AndEnd(End),
+}
+
+/// Retain Handling (MQTT 5.0 §3.8.3.1); shared subscriptions get no retained messages.
+fn is_retained_wanted(subscription: &Subscription, handling: RetainHandling, is_new: bool) -> bool {
+    subscription.share.is_none()
+        && match handling {
+            RetainHandling::AtSubscribe => true,
+            RetainHandling::AtSubscribeNew => is_new,
+            RetainHandling::NoAtSubscribe => false,
+        }
+}

@@ -1,0 +1,267 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use mqtt::QoS;
+use parking_lot::RwLock;
+use topic::{Index, Subscription, TopicFilter};
+
+use crate::message::SubscriptionIds;
+use crate::session::Session;
+
+/// Who wants what: the subscriptions of all sessions, and routes made from them.
+///
+/// Changed in place under a lock that is held for one filter. Publishers hardly ever take it: they keep the
+/// [`Route`] of a topic as long as [`Subscriptions::generation`] stays the same, which costs them one read of a
+/// number that nobody writes while nobody subscribes.
+#[derive(Default)]
+pub(crate) struct Subscriptions {
+    index: RwLock<Index<Entry>>,
+    generation: AtomicU64,
+}
+
+enum Entry {
+    One(Subscriber),
+    Shared(Arc<Group>),
+}
+
+/// One session's interest in one filter.
+#[derive(Clone)]
+pub(crate) struct Subscriber {
+    pub(crate) session: Arc<Session>,
+    pub(crate) options: Options,
+}
+
+/// What a subscription asks for (MQTT 5.0 §3.8.3.1), without Retain Handling, which matters once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) id: Option<u32>,
+}
+
+/// Sessions that take turns at the messages of one filter.
+pub(crate) struct Group {
+    name: Arc<str>,
+    members: RwLock<Vec<Subscriber>>,
+    turn: AtomicUsize,
+}
+
+/// Where the messages of one topic go.
+#[derive(Default)]
+pub(crate) struct Route {
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One session, or one group of them.
+pub(crate) enum Target {
+    Session { session: Arc<Session>, qos: QoS, retain_as_published: bool, ids: SubscriptionIds },
+    Group(Arc<Group>),
+}
+
+impl Subscriptions {
+    /// Changes whenever a subscription does. Read it before [`Subscriptions::route`].
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The number of subscriptions, a group counted once a filter.
+    pub(crate) fn len(&self) -> usize {
+        self.index.read().len()
+    }
+
+    /// Adds a subscription, or changes the options of the one that is there. Returns whether it is new.
+    pub(crate) fn add(&self, subscription: &Subscription, session: &Arc<Session>, options: Options) -> bool {
+        let subscriber = Subscriber { session: Arc::clone(session), options };
+        let mut index = self.index.write();
+        let is_new = match &subscription.share {
+            None => add_one(&mut index, &subscription.filter, subscriber),
+            Some(group) => add_shared(&mut index, &subscription.filter, group, subscriber),
+        };
+        self.generation.fetch_add(1, Ordering::Release);
+        is_new
+    }
+
+    /// Takes a subscription away.
+    pub(crate) fn remove(&self, subscription: &Subscription, session: &Arc<Session>) {
+        let mut index = self.index.write();
+        let is_session = |subscriber: &Subscriber| Arc::ptr_eq(&subscriber.session, session);
+        index.remove(&subscription.filter, |entry| match (entry, &subscription.share) {
+            (Entry::One(subscriber), None) => is_session(subscriber),
+            (Entry::Shared(group), Some(name)) if group.name == *name => {
+                let mut members = group.members.write();
+                members.retain(|member| !is_session(member));
+                members.is_empty()
+            }
+            _ => false,
+        });
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Where messages to `topic` from `publisher` go. A session with several matching subscriptions is one target,
+    /// with the highest QoS and every identifier of them [MQTT-3.3.4-2, MQTT-3.3.4-4].
+    pub(crate) fn route(&self, topic: &str, publisher: Option<&Arc<Session>>, route: &mut Route) {
+        route.targets.clear();
+        let targets = &mut route.targets;
+        self.index.read().matching(topic, |entry| match entry {
+            Entry::One(Subscriber { session, options }) => {
+                let own = publisher.is_some_and(|publisher| Arc::ptr_eq(publisher, session));
+                if !(own && options.no_local) {
+                    let mut ids = SubscriptionIds::None;
+                    ids.add(options.id);
+                    targets.push(Target::Session {
+                        session: Arc::clone(session),
+                        qos: options.qos,
+                        retain_as_published: options.retain_as_published,
+                        ids,
+                    });
+                }
+            }
+            Entry::Shared(group) => targets.push(Target::Group(Arc::clone(group))),
+        });
+        if targets.len() > 1 {
+            merge(targets);
+        }
+    }
+}
+
+fn add_one(index: &mut Index<Entry>, filter: &TopicFilter, subscriber: Subscriber) -> bool {
+    for entry in index.get_mut(filter) {
+        if let Entry::One(there) = entry
+            && Arc::ptr_eq(&there.session, &subscriber.session)
+        {
+            there.options = subscriber.options;
+            return false;
+        }
+    }
+    index.insert(filter, Entry::One(subscriber));
+    true
+}
+
+fn add_shared(
+    index: &mut Index<Entry>,
+    filter: &TopicFilter,
+    name: &Arc<str>,
+    subscriber: Subscriber,
+) -> bool {
+    let there = index.get(filter).iter().find_map(|entry| match entry {
+        Entry::Shared(group) if group.name == *name => Some(group),
+        Entry::Shared(_) | Entry::One(_) => None,
+    });
+    let Some(group) = there else {
+        let members = RwLock::new(vec![subscriber]);
+        let group = Group { name: Arc::clone(name), members, turn: AtomicUsize::new(0) };
+        index.insert(filter, Entry::Shared(Arc::new(group)));
+        return true;
+    };
+    let mut members = group.members.write();
+    match members.iter_mut().find(|member| Arc::ptr_eq(&member.session, &subscriber.session)) {
+        Some(member) => {
+            member.options = subscriber.options;
+            false
+        }
+        None => {
+            members.push(subscriber);
+            true
+        }
+    }
+}
+
+/// Makes one target of those that are the same session.
+fn merge(targets: &mut Vec<Target>) {
+    let key = |target: &Target| match target {
+        Target::Session { session, .. } => Arc::as_ptr(session) as usize,
+        Target::Group(_) => 0,
+    };
+    targets.sort_by_key(key);
+    targets.dedup_by(|later, first| match (later, first) {
+        (
+            Target::Session { session: one, qos, retain_as_published, ids },
+            Target::Session { session: two, qos: highest, retain_as_published: any, ids: all },
+        ) if Arc::ptr_eq(one, two) => {
+            *highest = (*highest).max(*qos);
+            *any |= *retain_as_published;
+            ids.as_slice().iter().for_each(|id| all.add(Some(*id)));
+            true
+        }
+        _ => false,
+    });
+}
+
+impl Group {
+    /// Whose turn it is: the next member that is connected, or the next at all. `None` if all have left.
+    pub(crate) fn next(&self) -> Option<Subscriber> {
+        let members = self.members.read();
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = || (0..members.len()).map(|at| &members[start.wrapping_add(at) % members.len()]);
+        in_turn()
+            .find(|member| member.session.connected.load(Ordering::Relaxed))
+            .or_else(|| in_turn().next())
+            .cloned()
+    }
+}
+
+/// The routes of the topics that one publisher used last.
+///
+/// A few places, chosen by the topic's hash; a client that publishes to more topics than there are places pays the
+/// look-up for each.
+#[derive(Default)]
+pub(crate) struct RouteCache {
+    places: Vec<Place>,
+}
+
+#[derive(Default)]
+pub(crate) struct Place {
+    topic: String,
+    /// The topic for messages to share, once there is one.
+    shared: Option<Arc<str>>,
+    generation: Option<u64>,
+    route: Route,
+}
+
+const PLACES: usize = 16;
+/// A route to more sessions than this is made anew each time, so that idle publishers hold little memory.
+const TARGETS_MAX: usize = 1024;
+
+impl RouteCache {
+    /// The route of a topic, as the subscriptions are now.
+    pub(crate) fn get(
+        &mut self,
+        subscriptions: &Subscriptions,
+        topic: &str,
+        publisher: Option<&Arc<Session>>,
+    ) -> &mut Place {
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, Place::default);
+        }
+        let hash = std::hash::BuildHasher::hash_one(&rustc_hash::FxBuildHasher, topic);
+        let place = &mut self.places[(hash >> 32) as usize % PLACES];
+        let generation = Some(subscriptions.generation());
+        if place.generation != generation || place.topic != topic {
+            if place.topic != topic {
+                place.topic.clear();
+                place.topic.push_str(topic);
+                place.shared = None;
+            }
+            subscriptions.route(topic, publisher, &mut place.route);
+            place.generation = generation.filter(|_| place.route.targets.len() <= TARGETS_MAX);
+        }
+        place
+    }
+
+    /// Gives everything up: what an idle connection does.
+    pub(crate) fn clear(&mut self) {
+        self.places = Vec::new();
+    }
+}
+
+impl Place {
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// The topic, shared by the messages that go there.
+    pub(crate) fn shared_topic(&mut self) -> Arc<str> {
+        Arc::clone(self.shared.get_or_insert_with(|| self.topic.as_str().into()))
+    }
+}
