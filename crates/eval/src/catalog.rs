@@ -42,6 +42,10 @@ impl sql::Catalog for Catalog {
                 .for_each(|column| each(column.name(), describe(*column)));
         }
     }
+
+    fn event_names(&self, each: &mut dyn FnMut(&str)) {
+        EVENTS.iter().flat_map(|spec| spec.from).for_each(|name| each(name));
+    }
 }
 
 /// Whether an entry of FROM can let in events of this sort.
