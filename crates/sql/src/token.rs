@@ -153,7 +153,8 @@ impl Lexer<'_> {
     /// Fills `raw`. The tokenizer stops at what it does not understand; it is set on again behind it.
     fn run(&mut self) {
         let mut found: Vec<TokenWithSpan> = Vec::new();
-        let mut at = 0;
+        // A byte order mark belongs to the file, not to its SQL.
+        let mut at = if self.sql.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         while at < self.sql.len() {
             let before = found.len();
             let rest = &self.sql[at..];
@@ -484,6 +485,7 @@ mod tests {
         check("x=~'a/#'", "x =~ 'a/#'");
         check("5div 2", "5 div 2");
         check("a<-1", "a < - 1");
+        check("\u{feff}-- 30 °C\r\n--- enable = true\r\nSELECT", "SELECT");
     }
 
     #[test]
