@@ -156,14 +156,14 @@ fn evaluate<T>(
     read(Value::Str(&text))
 }
 
-/// Compiles one template; what it reports is moved to where the text stands in its file.
+/// Compiles one template; its placeholders, and what is reported, are placed where the text stands in its file.
 pub fn compile(text: Text<'_>, diagnostics: &mut Vec<Diagnostic>) -> Template {
     let (template, found) = Template::parse(text.text);
     diagnostics.extend(found.into_iter().map(|diagnostic| {
         let span = text.part(diagnostic.span.range());
         Diagnostic { span, ..diagnostic }
     }));
-    template
+    template.located(|span| text.part(span.range()))
 }
 
 /// A topic without placeholders is known to be wrong before the first message comes.

@@ -134,8 +134,6 @@ codes! {
         "`${` begins a placeholder and needs its `}`. Write `${$}{` for the text `${`.",
     BadPlaceholder "E302" "Not a placeholder."
         "Between `${` and `}` stands a path such as `payload.items[1].id`, or `.` for the whole row.",
-    UnknownPlaceholder "E303" "A placeholder that nothing can supply."
-        "Neither the SELECT nor any event of the FROM has this name, so it would never print anything.",
     BadTopicFilter "E304" "Not a topic filter."
         "`#` stands last and alone on its level, `+` alone on its level, and a filter has 1 to 65535 bytes without NUL.",
     UnknownSource "E306" "There is no such source."
@@ -205,6 +203,8 @@ codes! {
 
     SettingsAfterSql "W601" "A settings line after the SQL began."
         "Lines that begin with `---` are settings only above the first word of SQL; below they are comments.",
+    UnknownPlaceholder "W602" "A placeholder that nothing can supply."
+        "Neither the SELECT nor any event has this name, so it never prints a value.",
     DeprecatedKey "W603" "An old spelling."
         "It works; the help names the present one.",
     IneffectiveSetting "W604" "A setting without effect."

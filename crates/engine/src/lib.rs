@@ -1,1 +1,37 @@
-//! Engine.
+//! Runs rules: which are live, what an event does, what is counted, and how all of that changes while messages flow.
+//!
+//! [`Engine`] is the whole of it. Files become units ([`mod@parse`]), units a consistent set ([`mod@assemble`]), the set one
+//! generation that replaces the last by a single swap ([`mod@reload`]); events are judged by the generation that is live
+//! when they arrive ([`mod@dispatch`]).
+//!
+//! *Invariant:* knows no broker, no HTTP and no particular connector: those reach it through the traits of `event` and
+//! `connector`.
+
+mod assemble;
+mod dispatch;
+mod engine;
+mod files;
+mod generation;
+mod live;
+mod metrics;
+mod parse;
+mod placeholders;
+mod reload;
+mod republish;
+mod rule;
+mod rule_set;
+mod unit;
+mod view;
+mod write;
+
+pub use connector::{ActionReading, State, Status};
+
+pub use engine::{Engine, EngineConfig, check};
+pub use metrics::{Counter, RuleMetrics, RuleReading};
+pub use parse::Kinds;
+pub use republish::REPUBLISH_FIELDS;
+pub use view::{
+    Category, Finding, ManagedBy, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView,
+    RuleMetricsView, RuleView, WriteError,
+};
+pub use write::WriteMode;

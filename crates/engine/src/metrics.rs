@@ -1,8 +1,10 @@
 //! What is counted per rule.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use connector::Notice;
+use parking_lot::Mutex;
 
 /// A count that only rises, until it is reset.
 ///
@@ -54,6 +56,8 @@ pub struct RuleMetrics {
     /// Rows that an action left out on purpose: a rule that would have fed itself.
     pub actions_discarded: Counter,
     rate: Mutex<Rate>,
+    /// Keeps log lines about single messages few.
+    pub(crate) notice: Notice,
 }
 
 /// A reading of [`RuleMetrics`].
@@ -113,7 +117,7 @@ struct Rate {
 impl RuleMetrics {
     /// Reads every counter.
     pub fn read(&self) -> RuleReading {
-        let rate = self.rate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let rate = self.rate.lock();
         RuleReading {
             matched: self.matched.get(),
             passed: self.passed.get(),
@@ -142,13 +146,13 @@ impl RuleMetrics {
             &self.actions_discarded,
         ];
         counters.into_iter().for_each(Counter::reset);
-        *self.rate.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Rate::default();
+        *self.rate.lock() = Rate::default();
     }
 
     /// Takes a sample for the rates, `elapsed` after the last one.
     pub fn sample(&self, elapsed: Duration) {
         let matched = self.matched.get();
-        self.rate.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).sample(matched, elapsed);
+        self.rate.lock().sample(matched, elapsed);
     }
 }
 

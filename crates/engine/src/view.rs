@@ -5,41 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use config::Category;
 use connector::{ActionReading, Status};
-use diagnostic::{Diagnostic, Source};
+use diagnostic::{Code, Diagnostic, Source, Span};
 
 use crate::metrics::RuleReading;
-
-/// Which of the three kinds of resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Category {
-    /// A connection to a remote system.
-    Connector,
-    /// What comes in over a connector.
-    Source,
-    /// What goes out over a connector.
-    Action,
-}
-
-impl Category {
-    /// The table in a resource file, and the path over HTTP.
-    pub fn plural(self) -> &'static str {
-        match self {
-            Category::Connector => "connectors",
-            Category::Source => "sources",
-            Category::Action => "actions",
-        }
-    }
-
-    /// The word in messages.
-    pub fn singular(self) -> &'static str {
-        match self {
-            Category::Connector => "connector",
-            Category::Source => "source",
-            Category::Action => "action",
-        }
-    }
-}
 
 /// The id of a resource within its category: `mqtt:cloud`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +55,17 @@ pub struct Finding {
     pub source: Arc<Source>,
     /// What is wrong there.
     pub diagnostic: Diagnostic,
+}
+
+impl Finding {
+    /// What is wrong with the body of a request: the messages name the settings, there is no text to point into.
+    pub(crate) fn of_body(diagnostics: Vec<Diagnostic>) -> Vec<Finding> {
+        let source = Arc::new(Source::new("body", ""));
+        diagnostics
+            .into_iter()
+            .map(|diagnostic| Finding { source: Arc::clone(&source), diagnostic })
+            .collect()
+    }
 }
 
 /// A rule as it runs, or why it does not.
@@ -165,6 +146,8 @@ pub struct ReloadOutcome {
     pub rules: usize,
     /// Whether anything changed.
     pub changed: bool,
+    /// Whether nothing changed because `strict` forbids errors.
+    pub refused: bool,
     /// Every problem of every file, errors and warnings.
     pub findings: Vec<Finding>,
 }
@@ -190,4 +173,23 @@ pub enum WriteError {
     Storage(String),
     /// The server is stopping.
     Closed,
+}
+
+impl WriteError {
+    /// A setting that must be there is missing from the body.
+    pub(crate) fn missing(name: &str) -> Self {
+        let diagnostic = Diagnostic::new(Code::MissingKey, Span::at(0), format!("`{name}` is missing"));
+        WriteError::Invalid(Finding::of_body(vec![diagnostic]))
+    }
+}
+
+/// Why a probe did not succeed.
+#[derive(Debug, Clone)]
+pub enum ProbeError {
+    /// There is no such kind of connector.
+    UnknownKind(String),
+    /// The settings are wrong.
+    Invalid(Vec<Finding>),
+    /// The far side cannot be used: the stage that failed, in words.
+    Failed(String),
 }

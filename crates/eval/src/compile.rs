@@ -25,8 +25,11 @@ pub fn compile(statement: &ir::Statement, rule_id: &str) -> Program {
         ir::Shape::Foreach(foreach) => Shape::Foreach(Box::new(compiler.foreach(foreach))),
     };
     // The checker has refused what is no filter.
-    let filters = statement.from.iter().filter_map(|from| topic::TopicFilter::parse(&from.filter).ok());
-    let from = filters.map(From::new).collect();
+    let filters = statement.from.iter().filter_map(|from| {
+        let filter = topic::TopicFilter::parse(&from.filter).ok()?;
+        Some(From::new(filter, from.span))
+    });
+    let from = filters.collect();
     Program { rule_id: rule_id.into(), from, shape, condition, paths: compiler.paths }
 }
 

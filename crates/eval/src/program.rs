@@ -25,6 +25,8 @@ pub struct From {
     pub filter: TopicFilter,
     /// What sort of thing it is about.
     pub class: FromClass,
+    /// Where it stands in its file.
+    pub span: Span,
 }
 
 /// What an entry of FROM is about.
@@ -40,13 +42,13 @@ pub enum FromClass {
 
 impl From {
     /// The entry of this text.
-    pub(crate) fn new(filter: TopicFilter) -> Self {
+    pub(crate) fn new(filter: TopicFilter, span: Span) -> Self {
         let class = match filter.as_str().split('/').next() {
             Some("$events") => FromClass::Event,
             Some("$bridges" | "$sources") => FromClass::Source,
             _ => FromClass::Publish,
         };
-        Self { filter, class }
+        Self { filter, class, span }
     }
 
     /// Whether events of this kind could match.
@@ -92,6 +94,18 @@ impl Program {
     /// Whether it is a FOREACH, whose output is a list.
     pub fn is_foreach(&self) -> bool {
         matches!(self.shape, Shape::Foreach(_))
+    }
+
+    /// Whether its rows have this key, as far as that does not depend on the event: `*` is not counted.
+    pub fn selects(&self, name: &str) -> bool {
+        let list = match &self.shape {
+            Shape::Select(list) => list,
+            Shape::Foreach(foreach) => &foreach.body,
+        };
+        list.row.iter().any(|out| match out {
+            Out::Root { name: key, .. } => **key == *name.as_bytes(),
+            Out::Star { others, .. } => others.iter().any(|(key, _)| **key == *name.as_bytes()),
+        })
     }
 
     pub(crate) fn paths(&self) -> &PathSet {

@@ -60,7 +60,7 @@ impl Placeholder {
         })
     }
 
-    /// Where it stands in the template (bytes), `${` and `}` included.
+    /// Where it stands (bytes), `${` and `}` included: in the template, or in its file after [`Template::located`].
     pub fn span(&self) -> Span {
         self.span
     }
@@ -79,6 +79,17 @@ impl Template {
             Segment::Placeholder(placeholder) => Some(placeholder),
             Segment::Text(_) | Segment::Row => None,
         })
+    }
+
+    /// Says where the placeholders stand in the file that holds the template: `place` gets their spans in the template.
+    #[must_use]
+    pub fn located(mut self, place: impl Fn(Span) -> Span) -> Self {
+        for segment in &mut self.segments {
+            if let Segment::Placeholder(placeholder) = segment {
+                placeholder.span = place(placeholder.span);
+            }
+        }
+        self
     }
 
     /// Whether it has no text and no placeholder.

@@ -1,0 +1,96 @@
+//! The command line, as `--help` shows it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A rule-engine server for MQTT: SQL rules in files, messages in motion.
+#[derive(Debug, Parser)]
+#[command(name = "sluicegate", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the server. This is what happens without a verb, too.
+    Run(RunArgs),
+    /// Check the configuration and every file of the rules folder, without running anything.
+    ///
+    /// Exit code 0 when there is no error, otherwise 1.
+    Check(CheckArgs),
+    /// Say what a rule would make of one message: what `POST /api/v5/rule_test` would answer.
+    ///
+    /// Prints the row (or the rows of FOREACH) as JSON and exits with 0. Where nothing comes out, it says why and exits
+    /// with 1.
+    Eval(EvalArgs),
+}
+
+/// What `run` and `check` read.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// The configuration file [default: ./sluicegate.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A folder of rule and resource files; may be repeated [default: ./rules].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rules: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Where to keep what must outlive the process [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where the embedded broker listens; port 0 takes a free one [default: 127.0.0.1:1883].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mqtt_listen: Option<String>,
+    /// Where the HTTP API listens; port 0 takes a free one [default: 127.0.0.1:18083].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http_listen: Option<String>,
+    /// Serve clients without authentication on addresses that are not loopback.
+    #[arg(long)]
+    pub(crate) allow_anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people, with the place underlined.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Commands that GitHub shows as annotations.
+    Github,
+    /// A SARIF 2.1.0 document.
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The rule.
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+    /// The topic of the message.
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// The payload of the message.
+    #[arg(long)]
+    pub(crate) payload: Option<String>,
+    /// A JSON file with the context, as `rule_test` takes it; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) context: Option<PathBuf>,
+}

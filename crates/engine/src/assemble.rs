@@ -1,0 +1,225 @@
+//! From many files to one consistent set: every file's newest version that has no error.
+//!
+//! Pure: what is decided here depends on the units alone, so `check`, a reload and a change over the API agree.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use connector::Render;
+use diagnostic::{Code, Diagnostic, Severity};
+
+use crate::placeholders;
+use crate::unit::{ActionItem, Declared, Unit};
+use crate::view::{Category, ResourceId};
+
+/// A file in the set.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    /// Its newest version, good or bad.
+    pub(crate) newest: Arc<Unit>,
+    /// The version in force: the newest, or the last good one, or none.
+    pub(crate) in_force: Option<Arc<Unit>>,
+    /// Everything found in the newest version, by itself and beside the others.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Chooses the version in force of every file.
+///
+/// `good` has the versions that were in force before. A unit with an error of its own steps back at once; then what
+/// remains is checked against each other, and whoever has an error there steps back too, until nothing changes. A
+/// version that was in force already is not judged again: its rules run with what is left of their actions.
+pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &HashMap<PathBuf, Arc<Unit>>) -> Vec<Slot> {
+    let mut slots: Vec<Slot> = newest
+        .into_iter()
+        .map(|unit| {
+            let in_force =
+                if unit.has_errors() { good.get(&unit.path).cloned() } else { Some(Arc::clone(&unit)) };
+            Slot { diagnostics: unit.diagnostics.clone(), newest: unit, in_force }
+        })
+        .collect();
+    // Each round takes at least one new version out, so this ends.
+    while step_back(&mut slots, good) {}
+    report_missing_to_old(&mut slots, good);
+    warn_of_missing_sources(&mut slots);
+    warn_of_unset_placeholders(&mut slots);
+    slots
+}
+
+/// Tells the files that have not changed what has gone from under them; they stay in force.
+fn report_missing_to_old(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) {
+    let owners = owners(slots, good);
+    for slot in slots {
+        if good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest)) {
+            slot.diagnostics.extend(missing(&slot.newest, &owners));
+        }
+    }
+}
+
+/// One round: finds errors between the versions in force. Returns whether a file stepped back.
+fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
+    let owners = owners(slots, good);
+    let mut stepped = false;
+    for at in 0..slots.len() {
+        let slot = &slots[at];
+        if !slot.is_new(good) {
+            continue;
+        }
+        let mut found = duplicates(slot, at, &owners, slots);
+        found.extend(missing(&slot.newest, &owners));
+        if !found.is_empty() {
+            let slot = &mut slots[at];
+            slot.diagnostics.extend(found);
+            slot.in_force = good.get(&slot.newest.path).cloned();
+            stepped = true;
+        }
+    }
+    stepped
+}
+
+impl Slot {
+    /// Whether the version in force is the newest and was not in force before.
+    fn is_new(&self, good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
+        let newest = |unit: &Arc<Unit>| Arc::ptr_eq(unit, &self.newest);
+        self.in_force.as_ref().is_some_and(newest) && !good.get(&self.newest.path).is_some_and(newest)
+    }
+}
+
+/// Who declares what among the versions in force: for each id the slots, those loaded before first.
+type Owners = HashMap<Declared, Vec<usize>>;
+
+fn owners(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Owners {
+    let mut owners = Owners::new();
+    for (at, slot) in slots.iter().enumerate() {
+        let Some(unit) = &slot.in_force else { continue };
+        let before = good.get(&unit.path);
+        for (id, _) in unit.declares() {
+            let loaded_before = before.is_some_and(|unit| unit.declares().any(|(other, _)| other == id));
+            let declarers = owners.entry(id).or_default();
+            let place = if loaded_before { 0 } else { declarers.len() };
+            declarers.insert(place, at);
+        }
+    }
+    owners
+}
+
+/// An id that two files declare: the one loaded already stays; where none was, as at a start, neither runs.
+fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Diagnostic> {
+    let twice = slot.newest.declares().filter_map(|(id, span)| {
+        let others: Vec<&Path> = owners
+            .get(&id)?
+            .iter()
+            .filter(|other| **other != at)
+            .map(|other| slots[*other].newest.path.as_path())
+            .collect();
+        let other = others.first()?;
+        let message = format!("{id} is declared twice: here and in `{}`", other.display());
+        Some(
+            Diagnostic::new(Code::DuplicateId, span, message)
+                .label("declared here")
+                .help("give one of them another name, or remove it"),
+        )
+    });
+    twice.collect()
+}
+
+/// Actions and connectors that a unit names and nobody declares.
+fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
+    let exists = |category, id: &ResourceId| owners.contains_key(&Declared::Resource(category, id.clone()));
+    let mut found = Vec::new();
+    for action in unit.rule().map_or(&[][..], |rule| &rule.actions) {
+        if let ActionItem::Resource { id, span } = action
+            && !exists(Category::Action, id)
+        {
+            let diagnostic =
+                Diagnostic::new(Code::UnknownAction, *span, format!("there is no action `{id}`"))
+                    .label("named here")
+                    .maybe_help(suggest(owners, Category::Action, id))
+                    .note(format!(
+                        "an action is declared as `[actions.{}.{}]` in a `.toml` file",
+                        id.kind, id.name
+                    ));
+            found.push(diagnostic);
+        }
+    }
+    for item in unit.resources() {
+        if let Some((id, span)) = &item.connector
+            && !exists(Category::Connector, id)
+        {
+            let diagnostic = Diagnostic::new(
+                Code::UnknownConnector,
+                *span,
+                format!("there is no connector `{}`", id.name),
+            )
+            .label("named here")
+            .maybe_help(suggest(owners, Category::Connector, id))
+            .note(format!("a connector is declared as `[connectors.{}.{}]`", id.kind, id.name));
+            found.push(diagnostic);
+        }
+    }
+    found
+}
+
+/// The declared id that was probably meant.
+fn suggest(owners: &Owners, category: Category, wanted: &ResourceId) -> Option<String> {
+    let names = owners.keys().filter_map(|id| match id {
+        Declared::Resource(other, id) if *other == category => Some(id.to_string()),
+        _ => None,
+    });
+    let names: Vec<String> = names.collect();
+    let nearest = diagnostic::nearest(&wanted.to_string(), names.iter().map(String::as_str))?;
+    Some(format!("did you mean `{nearest}`?"))
+}
+
+/// Rules that read a source which nobody declares: not wrong, but nothing will come.
+fn warn_of_missing_sources(slots: &mut [Slot]) {
+    let declared: std::collections::HashSet<ResourceId> = slots
+        .iter()
+        .filter_map(|slot| slot.in_force.as_ref())
+        .flat_map(|unit| unit.resources())
+        .filter(|item| item.category == Category::Source)
+        .map(|item| item.id.clone())
+        .collect();
+    for slot in slots {
+        let Some(program) = slot.newest.rule().and_then(|rule| rule.program.as_ref()) else { continue };
+        for from in program.from() {
+            let Some(id) = source_of(from.filter.as_str()) else { continue };
+            if !declared.contains(&id) {
+                let message = format!("there is no source `{id}`, so this rule hears nothing from it");
+                let diagnostic = Diagnostic::new(Code::UnknownSource, from.span, message)
+                    .severity(Severity::Warning)
+                    .help(format!("declare it as `[sources.{}.{}]` in a `.toml` file", id.kind, id.name));
+                slot.diagnostics.push(diagnostic);
+            }
+        }
+    }
+}
+
+/// Templates of declared actions that a rule uses and can never fill. Those of republish are the rule's own, and were
+/// looked at with it.
+fn warn_of_unset_placeholders(slots: &mut [Slot]) {
+    let renders: HashMap<ResourceId, Arc<dyn Render>> = slots
+        .iter()
+        .filter_map(|slot| slot.in_force.as_ref())
+        .flat_map(|unit| unit.resources())
+        .filter_map(|item| Some((item.id.clone(), Arc::clone(item.render.as_ref()?))))
+        .collect();
+    for slot in slots {
+        let Some(rule) = slot.newest.rule() else { continue };
+        let Some(program) = &rule.program else { continue };
+        for action in &rule.actions {
+            if let ActionItem::Resource { id, span } = action
+                && let Some(render) = renders.get(id)
+            {
+                let owner = format!("`{id}`");
+                slot.diagnostics.extend(placeholders::check(program, &render.templates(), &owner, |_| *span));
+            }
+        }
+    }
+}
+
+/// The source that a FROM filter names.
+fn source_of(filter: &str) -> Option<ResourceId> {
+    let name = filter.strip_prefix("$bridges/").or_else(|| filter.strip_prefix("$sources/"))?;
+    ResourceId::parse(name).filter(|id| !id.name.contains(['+', '#', '*']))
+}

@@ -1,0 +1,116 @@
+//! The path of an event: from a broker or source through the rules into the actions' queues.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use eval::{Message, Verdict, Worker};
+use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
+
+use crate::generation::Generation;
+use crate::rule::{Rule, Surroundings, order_key};
+use crate::rule_set::Matches;
+
+/// Judges events by the generation that is live when they arrive.
+pub(crate) struct Dispatcher {
+    live: Arc<ArcSwap<Generation>>,
+    local: Arc<dyn LocalPublish>,
+    surroundings: Arc<eval::Surroundings>,
+    /// Makes every thread's random numbers its own.
+    seeds: AtomicU64,
+}
+
+/// What one thread needs to judge: kept from event to event.
+struct Bench {
+    worker: Worker,
+    matches: Matches,
+    /// Where requests are rendered.
+    buffer: Vec<u8>,
+}
+
+thread_local! {
+    /// A stack, since republishing judges the new message before the judgement of the old one has ended.
+    static BENCHES: RefCell<Vec<Bench>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        live: Arc<ArcSwap<Generation>>,
+        local: Arc<dyn LocalPublish>,
+        surroundings: Arc<eval::Surroundings>,
+        seed: u64,
+    ) -> Self {
+        Self { live, local, surroundings, seeds: AtomicU64::new(seed) }
+    }
+
+    fn bench(&self) -> Bench {
+        let kept = BENCHES.with_borrow_mut(Vec::pop);
+        kept.unwrap_or_else(|| {
+            let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            let worker = Worker::new(Arc::clone(&self.surroundings), seed);
+            Bench { worker, matches: Matches::default(), buffer: Vec::new() }
+        })
+    }
+}
+
+impl Dispatch for Dispatcher {
+    fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
+        let generation = self.live.load();
+        if !generation.rules.wants(event.kind) {
+            return;
+        }
+        let mut bench = self.bench();
+        let Bench { worker, matches, buffer } = &mut bench;
+        let found = matches.of(event, &generation.rules);
+        if !found.rules.is_empty() {
+            let message = worker.begin(event, &found.union);
+            let around = Surroundings {
+                event,
+                completion,
+                local: &*self.local,
+                arena: message.arena(),
+                now: Instant::now(),
+                key: order_key(event, message.arena()),
+            };
+            for (place, rule) in found.rules.iter().enumerate() {
+                judge(rule, place, &message, &around, buffer);
+            }
+        }
+        if bench.buffer.capacity() > BUFFER_BYTES_KEPT {
+            bench.buffer = Vec::new();
+        }
+        BENCHES.with_borrow_mut(|benches| benches.push(bench));
+    }
+
+    fn wants(&self, kind: EventKind) -> bool {
+        self.live.load().rules.wants(kind)
+    }
+}
+
+/// A render buffer larger than this is given back rather than kept (bytes).
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+/// Runs a rule, counts what came of it, and hands its rows on.
+fn judge<'m>(
+    rule: &'m Rule,
+    place: usize,
+    message: &Message<'m>,
+    around: &Surroundings<'_>,
+    buffer: &mut Vec<u8>,
+) {
+    // Counted before evaluation, so that a reading never shows more outcomes than matches.
+    rule.metrics.matched.add_one();
+    match message.run(place, &rule.program) {
+        Ok(Verdict::Filtered | Verdict::Rows([])) => rule.metrics.failed_no_result.add_one(),
+        Ok(Verdict::Rows(rows)) => {
+            rule.metrics.passed.add_one();
+            rows.iter().for_each(|row| rule.act(row, around, buffer));
+        }
+        Err(error) => {
+            rule.metrics.failed_exception.add_one();
+            rule.warn(&error.to_string());
+        }
+    }
+}

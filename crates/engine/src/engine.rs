@@ -1,0 +1,399 @@
+//! The engine as the rest of the house sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use config::store::Store;
+use config::{Category, Declaration, Section};
+use connector::Status;
+use event::{Dispatch, LocalPublish};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::dispatch::Dispatcher;
+use crate::files::{Known, Origins};
+use crate::generation::Generation;
+use crate::live::{House, Live, LiveConnector};
+use crate::parse::{Kinds, find_kind, parse_resource};
+use crate::reload::{Command, Reloader};
+use crate::unit::Declared;
+use crate::view::{
+    Finding, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView, RuleMetricsView, RuleView,
+    WriteError,
+};
+use crate::write::{Change, WriteMode};
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// The name of this node.
+    pub node: String,
+    /// The rules folders.
+    pub dirs: Vec<PathBuf>,
+    /// Whether changes in them are noticed.
+    pub watch: bool,
+    /// Whether any error keeps the whole old generation.
+    pub strict: bool,
+    /// What the API creates.
+    pub store: Store,
+    /// The kinds of connectors.
+    pub kinds: Kinds,
+    /// The local broker, for republishing.
+    pub local: Arc<dyn LocalPublish>,
+    /// What rules can see of the process.
+    pub surroundings: eval::Surroundings,
+    /// Where tasks run.
+    pub runtime: tokio::runtime::Handle,
+    /// Where random numbers begin.
+    pub seed: u64,
+}
+
+/// Runs rules. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    house: Arc<House>,
+    kinds: Kinds,
+    surroundings: Arc<eval::Surroundings>,
+    current: Arc<ArcSwap<Generation>>,
+    commands: mpsc::Sender<Command>,
+    /// Ends when told to stop; taken by whoever waits for that.
+    reloader: Mutex<Option<JoinHandle<()>>>,
+    watch: Mutex<Option<Arc<config::watch::Watch>>>,
+    sampler: tokio::task::AbortHandle,
+}
+
+/// How often rates are sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// Commands that may wait for the one before them.
+const COMMANDS_MAX: usize = 256;
+
+impl Engine {
+    /// Reads every file, opens sinks and makes the first generation live. Sources wait for [`Engine::open_sources`].
+    ///
+    /// Blocks while files are read. Under `strict` the outcome may be `refused`: then nothing runs.
+    pub fn start(config: EngineConfig) -> std::io::Result<(Engine, ReloadOutcome)> {
+        let current = Arc::new(ArcSwap::from_pointee(Generation::empty()));
+        let surroundings = Arc::new(config.surroundings);
+        let dispatch =
+            Dispatcher::new(Arc::clone(&current), config.local, Arc::clone(&surroundings), config.seed);
+        let house = Arc::new(House {
+            node: config.node.into(),
+            dispatch: Arc::new(dispatch),
+            runtime: config.runtime,
+        });
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };
+        let watching = watch.clone();
+        let mut reloader = Reloader {
+            origins: Origins { dirs: config.dirs, store: Some(config.store) },
+            kinds: config.kinds,
+            strict: config.strict,
+            house: Arc::clone(&house),
+            current: Arc::clone(&current),
+            on_files: Box::new(move |files| {
+                if let Some(watch) = &watching {
+                    watch.set_files(files);
+                }
+            }),
+            newest: Known::new(),
+            live: Live::default(),
+            metrics: Default::default(),
+            sources_open: false,
+        };
+        let outcome = reloader.reload();
+        let thread =
+            std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(received))?;
+        let sampler = house.runtime.spawn(sample(Arc::clone(&current))).abort_handle();
+        let shared = Shared {
+            house,
+            kinds: config.kinds,
+            surroundings,
+            current,
+            commands,
+            reloader: Mutex::new(Some(thread)),
+            watch: Mutex::new(watch),
+            sampler,
+        };
+        Ok((Engine(Arc::new(shared)), outcome))
+    }
+
+    /// Where brokers give their events.
+    pub fn dispatch(&self) -> Arc<dyn Dispatch> {
+        Arc::clone(&self.0.house.dispatch)
+    }
+
+    /// Lets sources subscribe, now that rules, sinks and listeners are ready.
+    pub async fn open_sources(&self) {
+        let _ = self.0.commands.send(Command::OpenSources).await;
+    }
+
+    /// Ends it: no change is taken any more; every connector sends what is queued until `deadline` and leaves politely.
+    pub async fn stop(&self, deadline: Instant) {
+        self.0.sampler.abort();
+        let watch = self.0.watch.lock().take();
+        let (reply, answered) = oneshot::channel();
+        let _ = self.0.commands.send(Command::Stop(reply)).await;
+        let connectors = answered.await.unwrap_or_default();
+        stop_all(connectors, deadline).await;
+        let reloader = self.0.reloader.lock().take();
+        // Both join a thread that has been told to end.
+        let joined = tokio::task::spawn_blocking(move || {
+            drop(watch);
+            reloader.is_none_or(|thread| thread.join().is_ok())
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("the thread that reloads ended in a panic");
+        }
+    }
+
+    /// Reads every file anew, and answers when the result is live.
+    ///
+    /// # Errors
+    /// [`WriteError::Closed`] when the engine is stopping.
+    pub async fn reload(&self) -> Result<ReloadOutcome, WriteError> {
+        let (reply, answered) = oneshot::channel();
+        let command = Command::Reload(Some(reply));
+        self.0.commands.send(command).await.map_err(|_| WriteError::Closed)?;
+        answered.await.map_err(|_| WriteError::Closed)
+    }
+
+    /// The number of the generation that is live; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.0.current.load().number
+    }
+
+    /// The name of this node.
+    pub fn node(&self) -> &str {
+        &self.0.house.node
+    }
+
+    /// What rules see of the process: a test sees the same.
+    pub fn surroundings(&self) -> &Arc<eval::Surroundings> {
+        &self.0.surroundings
+    }
+
+    /// The types that connectors, sources or actions may have.
+    pub fn kinds(&self, category: Category) -> Vec<&'static str> {
+        let has = |kind: &&&connector::ConnectorKind| match category {
+            Category::Connector => true,
+            Category::Source => !kind.source_fields.is_empty(),
+            Category::Action => !kind.action_fields.is_empty(),
+        };
+        self.0.kinds.iter().filter(has).map(|kind| kind.name).collect()
+    }
+
+    /// Every declared rule, by id.
+    pub fn rules(&self) -> Vec<RuleView> {
+        let current = self.0.current.load();
+        current.rule_ids().iter().filter_map(|id| current.rule(id)).collect()
+    }
+
+    /// One rule.
+    pub fn rule(&self, id: &str) -> Option<RuleView> {
+        self.0.current.load().rule(id)
+    }
+
+    /// The counters of a rule; all zero for one that has never run.
+    pub fn rule_metrics(&self, id: &str) -> Option<RuleMetricsView> {
+        let current = self.0.current.load();
+        current.owner(&Declared::Rule(id.into()))?;
+        let reading = current.metrics.get(id).map(|metrics| metrics.read()).unwrap_or_default();
+        Some(RuleMetricsView { id: id.into(), reading })
+    }
+
+    /// Sets the counters of a rule to zero. Whether there is such a rule.
+    pub fn reset_rule_metrics(&self, id: &str) -> bool {
+        let current = self.0.current.load();
+        if let Some(metrics) = current.metrics.get(id) {
+            metrics.reset();
+        }
+        current.owner(&Declared::Rule(id.into())).is_some()
+    }
+
+    /// Creates or replaces a rule. Answers when the generation that has it is live. Without an id, one is made up.
+    pub async fn write_rule(
+        &self,
+        id: Option<&str>,
+        body: &serde_json::Map<String, serde_json::Value>,
+        mode: WriteMode,
+    ) -> Result<RuleView, WriteError> {
+        let id: Arc<str> = id.map_or_else(new_id, str::to_owned).into();
+        let mut settings = Section::from_json(body);
+        let sql = match settings.remove("sql").map(|entry| entry.node) {
+            Some(node) => node.as_str().map(str::to_owned),
+            None => None,
+        };
+        let sql = sql.ok_or_else(|| WriteError::missing("sql"))?;
+        self.change(Change::PutRule { id: Arc::clone(&id), settings, sql, mode }).await?;
+        self.rule(&id).ok_or(WriteError::NotFound)
+    }
+
+    /// Deletes a rule.
+    pub async fn delete_rule(&self, id: &str) -> Result<(), WriteError> {
+        self.change(Change::DeleteRule { id: id.into() }).await
+    }
+
+    /// Every declared connector, source or action, by id.
+    pub fn resources(&self, category: Category) -> Vec<ResourceView> {
+        let current = self.0.current.load();
+        current.resource_ids(category).iter().filter_map(|id| current.resource(category, id)).collect()
+    }
+
+    /// One connector, source or action.
+    pub fn resource(&self, category: Category, id: &ResourceId) -> Option<ResourceView> {
+        self.0.current.load().resource(category, id)
+    }
+
+    /// The counters of a source or action.
+    pub fn resource_reading(&self, category: Category, id: &ResourceId) -> Option<ResourceReading> {
+        self.0.current.load().resource_reading(category, id)
+    }
+
+    /// Sets the counters of a source or action to zero. Whether there is one.
+    pub fn reset_resource_metrics(&self, category: Category, id: &ResourceId) -> bool {
+        let current = self.0.current.load();
+        if category == Category::Action
+            && let Some(queue) = current.live.actions.get(id)
+        {
+            queue.reset_metrics();
+        }
+        if category == Category::Source
+            && let Some(source) = current.live.sources.get(id)
+        {
+            source.metrics.reset();
+        }
+        current.owner(&Declared::Resource(category, id.clone())).is_some()
+    }
+
+    /// Creates or replaces a connector, source or action. Answers when the generation that has it is live, and does not
+    /// wait for a remote.
+    pub async fn write_resource(
+        &self,
+        category: Category,
+        kind: &str,
+        name: &str,
+        body: &serde_json::Map<String, serde_json::Value>,
+        mode: WriteMode,
+    ) -> Result<ResourceView, WriteError> {
+        let declaration = declaration(category, kind, name, body);
+        self.change(Change::PutResource { declaration, mode }).await?;
+        self.resource(category, &ResourceId::new(kind, name)).ok_or(WriteError::NotFound)
+    }
+
+    /// Deletes a connector, source or action that nobody uses.
+    pub async fn delete_resource(&self, category: Category, id: &ResourceId) -> Result<(), WriteError> {
+        self.change(Change::DeleteResource { category, id: id.clone() }).await
+    }
+
+    /// Tries out a connector, or the connector of a source or action, without keeping anything.
+    pub async fn probe(
+        &self,
+        category: Category,
+        kind: &str,
+        body: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), ProbeError> {
+        let Some(known) = find_kind(self.0.kinds, kind) else {
+            return Err(ProbeError::UnknownKind(kind.to_owned()));
+        };
+        let mut diagnostics = Vec::new();
+        let declaration = declaration(category, kind, "probe", body);
+        let item = parse_resource(&declaration, std::path::Path::new(""), self.0.kinds, &mut diagnostics);
+        let item = match item {
+            Some(item) if !diagnostics.iter().any(diagnostic::Diagnostic::is_error) => item,
+            _ => return Err(ProbeError::Invalid(Finding::of_body(diagnostics))),
+        };
+        match &item.connector {
+            None => {
+                let context = self.0.house.context(&"probe".into());
+                let settings = config::Settings::clone(&item.settings);
+                let probed = (known.probe)(settings, context, PROBE_WITHIN).await;
+                probed.map_err(|error| ProbeError::Failed(error.to_string()))
+            }
+            Some((connector, _)) => match self.0.current.load().status(Category::Connector, connector) {
+                None => Err(ProbeError::Failed(format!("there is no connector `{}`", connector.name))),
+                Some(status) if status == Status::connected() => Ok(()),
+                Some(status) => {
+                    let state = status.state;
+                    Err(ProbeError::Failed(format!("the connector is {state}: {}", status.reason)))
+                }
+            },
+        }
+    }
+
+    async fn change(&self, change: Change) -> Result<(), WriteError> {
+        let (reply, answered) = oneshot::channel();
+        self.0.commands.send(Command::Change(change, reply)).await.map_err(|_| WriteError::Closed)?;
+        answered.await.map_err(|_| WriteError::Closed)?
+    }
+}
+
+/// How long a probe may take.
+const PROBE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Finds everything wrong with the files of these folders, as a start would.
+pub fn check(dirs: Vec<PathBuf>, kinds: Kinds) -> Vec<Finding> {
+    let units = Origins { dirs, store: None }.read(kinds, &Known::new());
+    let slots = crate::assemble::assemble(units, &Known::new());
+    slots.iter().flat_map(|slot| slot.findings().collect::<Vec<_>>()).collect()
+}
+
+/// A reload whenever something changes in the folders.
+fn watch(dirs: Vec<PathBuf>, commands: mpsc::Sender<Command>) -> std::io::Result<Arc<config::watch::Watch>> {
+    let on_change = move || {
+        // Where there is no room, a reload that will see this change is waiting already.
+        let _ = commands.try_send(Command::Reload(None));
+    };
+    config::watch::Watch::start(dirs, on_change).map(Arc::new)
+}
+
+/// Samples the rates of every rule for ever.
+async fn sample(current: Arc<ArcSwap<Generation>>) {
+    let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+    let mut last = ticks.tick().await;
+    loop {
+        let now = ticks.tick().await;
+        for metrics in current.load().metrics.values() {
+            metrics.sample(now - last);
+        }
+        last = now;
+    }
+}
+
+async fn stop_all(connectors: Vec<Arc<LiveConnector>>, deadline: Instant) {
+    let stops: Vec<_> = connectors
+        .into_iter()
+        .map(|connector| tokio::spawn(async move { connector.stop(deadline).await }))
+        .collect();
+    for stop in stops {
+        // A panic in one connector is logged by it and does not keep the others from leaving.
+        let _ = stop.await;
+    }
+}
+
+fn declaration(
+    category: Category,
+    kind: &str,
+    name: &str,
+    body: &serde_json::Map<String, serde_json::Value>,
+) -> Declaration {
+    Declaration {
+        category,
+        kind: kind.to_owned(),
+        kind_span: diagnostic::Span::at(0),
+        name: name.to_owned(),
+        name_span: diagnostic::Span::at(0),
+        section: Section::from_json(body),
+    }
+}
+
+/// An id for a rule that came without: eight hexadecimal digits.
+fn new_id() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's hasher keys are the random numbers that are at hand without a dependency.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("{:08x}", random as u32)
+}

@@ -1,0 +1,99 @@
+//! From folders to units: what has not changed is not read again.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::FileKind;
+use config::folder::{FileProblem, Snapshot};
+use config::store::Store;
+use diagnostic::Diagnostic;
+
+use crate::generation::modified_at;
+use crate::parse::{Kinds, Text, parse};
+use crate::unit::{Items, Unit};
+use crate::view::ManagedBy;
+
+/// The newest versions of all files, by path.
+pub(crate) type Known = HashMap<PathBuf, Arc<Unit>>;
+
+/// Where the set comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origins {
+    /// The rules folders.
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Where the API stores what it is told; absent for a mere check.
+    pub(crate) store: Option<Store>,
+}
+
+impl Origins {
+    /// Reads every file. Blocks: touches the disk and compiles SQL.
+    pub(crate) fn read(&self, kinds: Kinds, known: &Known) -> Vec<Arc<Unit>> {
+        let from_file = |path: &Path| ManagedBy::File(path.to_owned());
+        let mut units = units(Snapshot::read(&self.dirs), kinds, known, from_file);
+        if let Some(store) = &self.store {
+            units.extend(self::units(store.read(), kinds, known, |_| ManagedBy::Rest));
+        }
+        units
+    }
+}
+
+fn units(
+    snapshot: Snapshot,
+    kinds: Kinds,
+    known: &Known,
+    managed_by: impl Fn(&Path) -> ManagedBy,
+) -> Vec<Arc<Unit>> {
+    let mut units = Vec::with_capacity(snapshot.files.len());
+    let readable: HashSet<&Path> = snapshot.files.iter().map(|file| file.path.as_path()).collect();
+    let mut problems: HashMap<PathBuf, Vec<Diagnostic>> = HashMap::new();
+    for problem in snapshot.problems {
+        if readable.contains(problem.path.as_path()) {
+            problems.entry(problem.path).or_default().push(problem.diagnostic);
+        } else {
+            let managed_by = managed_by(&problem.path);
+            units.push(Arc::new(unreadable(problem, managed_by)));
+        }
+    }
+    for file in snapshot.files {
+        if file.kind == FileKind::Tests {
+            continue;
+        }
+        let before = known.get(&file.path);
+        // Rules refer to nothing outside of their file. Resources are checked anew each time, since secrets and
+        // certificates change behind an unchanged file.
+        if let Some(unit) = before.filter(|unit| unit.hash == Some(file.hash) && unit.rule().is_some()) {
+            units.push(Arc::clone(unit));
+            continue;
+        }
+        let text = Text {
+            managed_by: managed_by(&file.path),
+            kind: file.kind,
+            hash: file.hash,
+            source: file.source(),
+            text: file.text,
+            modified_at: modified_at(&file.path),
+            diagnostics: problems.remove(&file.path).unwrap_or_default(),
+            path: file.path,
+        };
+        let unit = parse(text, kinds);
+        units.push(match before {
+            Some(before) if before.means_the_same(&unit) => Arc::clone(before),
+            _ => Arc::new(unit),
+        });
+    }
+    units
+}
+
+/// What cannot be read declares nothing, and so keeps its last good version.
+fn unreadable(problem: FileProblem, managed_by: ManagedBy) -> Unit {
+    Unit {
+        managed_by,
+        hash: None,
+        source: Arc::new(problem.source()),
+        modified_at: modified_at(&problem.path),
+        items: Items::Resources(Vec::new()),
+        diagnostics: vec![problem.diagnostic],
+        path: problem.path,
+    }
+}

@@ -1,0 +1,239 @@
+//! One generation: the files in force, what runs of them, and the views of both.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use config::Category;
+use connector::Status;
+use diagnostic::Diagnostic;
+
+use crate::assemble::Slot;
+use crate::live::Live;
+use crate::metrics::RuleMetrics;
+use crate::rule_set::RuleSet;
+use crate::unit::{ActionItem, Declared, ResourceItem, Unit};
+use crate::view::{Finding, ManagedBy, ResourceId, ResourceReading, ResourceView, RuleView};
+
+/// Everything that one swap makes live. Immutable; what lives longer is behind pointers.
+pub(crate) struct Generation {
+    /// Counts the changes since the start.
+    pub(crate) number: u64,
+    pub(crate) rules: RuleSet,
+    pub(crate) slots: Vec<Slot>,
+    by_path: HashMap<PathBuf, usize>,
+    /// Which slot speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
+    by_id: HashMap<Declared, usize>,
+    pub(crate) live: Live,
+    /// The counters of every declared rule, disabled ones included.
+    pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+}
+
+impl Generation {
+    /// Nothing at all: what is live before the first generation.
+    pub(crate) fn empty() -> Self {
+        Self::new(0, RuleSet::new(Vec::new()), Vec::new(), Live::default(), HashMap::new())
+    }
+
+    pub(crate) fn new(
+        number: u64,
+        rules: RuleSet,
+        slots: Vec<Slot>,
+        live: Live,
+        metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+    ) -> Self {
+        let mut by_id = HashMap::new();
+        for (at, slot) in slots.iter().enumerate() {
+            for (id, _) in slot.newest.declares() {
+                by_id.entry(id).or_insert(at);
+            }
+        }
+        for (at, slot) in slots.iter().enumerate() {
+            for (id, _) in slot.in_force.iter().flat_map(|unit| unit.declares()) {
+                by_id.insert(id, at);
+            }
+        }
+        let by_path = slots.iter().enumerate().map(|(at, slot)| (slot.newest.path.clone(), at)).collect();
+        Self { number, rules, slots, by_path, by_id, live, metrics }
+    }
+
+    /// The file that declares this.
+    pub(crate) fn owner(&self, id: &Declared) -> Option<&Slot> {
+        self.by_id.get(id).map(|at| &self.slots[*at])
+    }
+
+    /// A file by its path.
+    pub(crate) fn slot(&self, path: &Path) -> Option<&Slot> {
+        self.by_path.get(path).map(|at| &self.slots[*at])
+    }
+
+    pub(crate) fn rule_ids(&self) -> Vec<Arc<str>> {
+        let rule = |id: &Declared| match id {
+            Declared::Rule(id) => Some(Arc::clone(id)),
+            Declared::Resource(..) => None,
+        };
+        let mut ids: Vec<_> = self.by_id.keys().filter_map(rule).collect();
+        ids.sort();
+        ids
+    }
+
+    pub(crate) fn rule(&self, id: &str) -> Option<RuleView> {
+        let slot = self.owner(&Declared::Rule(id.into()))?;
+        let unit = slot.shown();
+        let rule = unit.rule()?;
+        let from = rule.program.as_ref().map(|program| program.from()).unwrap_or_default();
+        let details = rule.actions.iter().filter_map(|action| match action {
+            ActionItem::Resource { id, .. } => Some((id.clone(), self.status(Category::Action, id))),
+            ActionItem::Republish(_) | ActionItem::Console => None,
+        });
+        Some(RuleView {
+            id: Arc::clone(&rule.id),
+            name: rule.name.clone(),
+            sql: rule.sql.clone(),
+            from: from.iter().map(|from| from.filter.as_str().to_owned()).collect(),
+            actions: rule.actions_json.clone(),
+            action_details: details.collect(),
+            enable: rule.enable,
+            description: rule.description.clone(),
+            tags: rule.tags.clone(),
+            created_at: rule.created_at.unwrap_or(unit.modified_at),
+            last_modified_at: unit.modified_at,
+            managed_by: unit.managed_by.clone(),
+            errors: slot.errors(),
+        })
+    }
+
+    pub(crate) fn resource_ids(&self, category: Category) -> Vec<ResourceId> {
+        let resource = |id: &Declared| match id {
+            Declared::Resource(other, id) if *other == category => Some(id.clone()),
+            Declared::Resource(..) | Declared::Rule(_) => None,
+        };
+        let mut ids: Vec<_> = self.by_id.keys().filter_map(resource).collect();
+        ids.sort();
+        ids
+    }
+
+    pub(crate) fn resource(&self, category: Category, id: &ResourceId) -> Option<ResourceView> {
+        let slot = self.owner(&Declared::Resource(category, id.clone()))?;
+        let unit = slot.shown();
+        let item = find(unit, category, id)?;
+        Some(ResourceView {
+            category,
+            id: id.clone(),
+            settings: item.settings.to_json(),
+            status: self.status(category, id).unwrap_or_else(Status::stopped),
+            managed_by: unit.managed_by.clone(),
+            errors: slot.errors(),
+        })
+    }
+
+    /// The declaration in force.
+    pub(crate) fn resource_item(&self, category: Category, id: &ResourceId) -> Option<&ResourceItem> {
+        let slot = self.owner(&Declared::Resource(category, id.clone()))?;
+        find(slot.in_force.as_ref()?, category, id)
+    }
+
+    /// How a resource is; `None` where it is not in force.
+    pub(crate) fn status(&self, category: Category, id: &ResourceId) -> Option<Status> {
+        let item = self.resource_item(category, id)?;
+        if !item.enable {
+            return Some(Status::stopped());
+        }
+        let connector = |id: &ResourceId| self.live.connectors.get(id);
+        Some(match (category, &item.connector) {
+            (Category::Connector, _) => connector(id)?.status(),
+            (Category::Action, Some((connector_id, _))) => connector(connector_id)?.status(),
+            (Category::Source, Some((connector_id, _))) => connector(connector_id)?.source_status(&id.name),
+            (Category::Action | Category::Source, None) => Status::stopped(),
+        })
+    }
+
+    pub(crate) fn resource_reading(&self, category: Category, id: &ResourceId) -> Option<ResourceReading> {
+        match category {
+            Category::Connector => None,
+            Category::Action => {
+                Some(ResourceReading::Action(self.live.actions.get(id)?.reading(Instant::now())))
+            }
+            Category::Source => {
+                Some(ResourceReading::Source { received: self.live.sources.get(id)?.metrics.received() })
+            }
+        }
+    }
+
+    /// Who uses a resource: sources and actions a connector, rules an action.
+    pub(crate) fn users(&self, category: Category, id: &ResourceId) -> Vec<String> {
+        let mut users: Vec<String> = Vec::new();
+        for unit in self.slots.iter().filter_map(|slot| slot.in_force.as_ref()) {
+            let names = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
+            if category == Category::Connector {
+                let items = unit.resources().iter().filter(names);
+                users
+                    .extend(items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()));
+            }
+            let Some(rule) = unit.rule() else { continue };
+            let acts =
+                |action: &ActionItem| matches!(action, ActionItem::Resource { id: named, .. } if named == id);
+            if category == Category::Action && rule.actions.iter().any(acts) {
+                users.push(Declared::Rule(Arc::clone(&rule.id)).to_string());
+            }
+        }
+        users.sort();
+        users
+    }
+
+    /// The versions in force, by file.
+    pub(crate) fn in_force(&self) -> HashMap<PathBuf, Arc<Unit>> {
+        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        units.map(|unit| (unit.path.clone(), Arc::clone(unit))).collect()
+    }
+}
+
+impl Slot {
+    /// The version to show: the one in force, or the newest where none is.
+    fn shown(&self) -> &Unit {
+        self.in_force.as_ref().unwrap_or(&self.newest)
+    }
+
+    /// Everything found in the newest version.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
+        let source = Arc::clone(&self.newest.source);
+        self.diagnostics
+            .iter()
+            .map(move |diagnostic| Finding { source: Arc::clone(&source), diagnostic: diagnostic.clone() })
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// What an error in the newest version means for what runs.
+    pub(crate) fn consequence(&self) -> String {
+        let path = self.newest.path.display();
+        match &self.in_force {
+            None => format!("`{path}` is left out"),
+            Some(unit) if Arc::ptr_eq(unit, &self.newest) => {
+                format!("`{path}` runs, though not all of it works")
+            }
+            Some(_) => format!("`{path}` keeps its last good version"),
+        }
+    }
+
+    fn errors(&self) -> Vec<Finding> {
+        self.findings().filter(|finding| finding.diagnostic.is_error()).collect()
+    }
+
+    /// Who may change what the file declares.
+    pub(crate) fn managed_by(&self) -> &ManagedBy {
+        &self.newest.managed_by
+    }
+}
+
+fn find<'u>(unit: &'u Unit, category: Category, id: &ResourceId) -> Option<&'u ResourceItem> {
+    unit.resources().iter().find(|item| item.category == category && item.id == *id)
+}
+
+/// When a file was last changed; now, where the system cannot tell.
+pub(crate) fn modified_at(path: &Path) -> SystemTime {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now())
+}

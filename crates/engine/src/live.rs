@@ -1,0 +1,258 @@
+//! What lives longer than a generation: connectors, the queues of actions, the counters of sources.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use config::{Category, Settings};
+use connector::{ActionQueue, Connector, ConnectorKind, Context, Source, SourceMetrics, Status};
+use event::Dispatch;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::unit::ResourceItem;
+use crate::view::ResourceId;
+
+/// How long a connector whose settings have changed may wait for acknowledgements before it is replaced. What it has
+/// not got by then is sent again by its successor.
+const REPLACE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What connectors are opened with.
+pub(crate) struct House {
+    pub(crate) node: Arc<str>,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl House {
+    pub(crate) fn context(&self, name: &Arc<str>) -> Context {
+        Context {
+            name: Arc::clone(name),
+            node: Arc::clone(&self.node),
+            dispatch: Arc::clone(&self.dispatch),
+            runtime: self.runtime.clone(),
+        }
+    }
+}
+
+/// A declared connector and the task that keeps it as it is declared.
+///
+/// The task alone opens, changes and stops the connection, one step after the other, so that nobody who declares
+/// something ever waits for a remote, and two connections never fight for one client id.
+pub(crate) struct LiveConnector {
+    desired: watch::Sender<Desired>,
+    open: Arc<ArcSwapOption<Open>>,
+    /// Taken by whoever awaits the end; a lock only because the connector itself is shared.
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A connector that is open. In a struct of its own, since a pointer to a trait object is too fat to swap.
+struct Open(Arc<dyn Connector>);
+
+/// How a connector is to be.
+#[derive(Clone, Default)]
+pub(crate) struct Desired {
+    /// Absent while it is disabled.
+    pub(crate) settings: Option<Arc<Settings>>,
+    pub(crate) queues: Vec<Arc<ActionQueue>>,
+    pub(crate) sources: Vec<LiveSource>,
+    /// It is to end: what is queued may be sent until then.
+    pub(crate) leave_by: Option<Instant>,
+}
+
+/// A declared source.
+#[derive(Clone)]
+pub(crate) struct LiveSource {
+    pub(crate) name: Arc<str>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Arc<SourceMetrics>,
+}
+
+impl LiveConnector {
+    pub(crate) fn start(kind: &'static ConnectorKind, name: Arc<str>, house: &Arc<House>) -> Self {
+        let (desired, seen) = watch::channel(Desired::default());
+        let open = Arc::new(ArcSwapOption::empty());
+        let keeper = Keeper {
+            kind,
+            name,
+            house: Arc::clone(house),
+            open: Arc::clone(&open),
+            current: Desired::default(),
+        };
+        let keeper = house.runtime.spawn(keeper.run(seen));
+        Self { desired, open, keeper: Mutex::new(Some(keeper)) }
+    }
+
+    /// Says how it is to be from now on. Returns at once.
+    pub(crate) fn set(&self, desired: Desired) {
+        self.desired.send_replace(desired);
+    }
+
+    /// Whether it has been told to receive this source.
+    pub(crate) fn has_source(&self, name: &str) -> bool {
+        self.desired.borrow().sources.iter().any(|source| *source.name == *name)
+    }
+
+    /// How it is.
+    pub(crate) fn status(&self) -> Status {
+        match &*self.open.load() {
+            Some(open) => open.0.status(),
+            None if self.desired.borrow().settings.is_some() => Status::connecting("it is being opened"),
+            None => Status::stopped(),
+        }
+    }
+
+    /// How one of its sources is.
+    pub(crate) fn source_status(&self, name: &str) -> Status {
+        match &*self.open.load() {
+            Some(open) => open.0.source_status(name).unwrap_or_else(Status::stopped),
+            None => self.status(),
+        }
+    }
+
+    /// Stops the connection and ends: sends what is queued and leaves politely, until `deadline`.
+    pub(crate) async fn stop(&self, deadline: Instant) {
+        self.set(Desired { leave_by: Some(deadline), ..Desired::default() });
+        let keeper = self.keeper.lock().take();
+        if let Some(keeper) = keeper
+            && keeper.await.is_err()
+        {
+            tracing::error!("a connector ended in a panic");
+        }
+    }
+}
+
+/// Brings a connector from how it is to how it is desired.
+struct Keeper {
+    kind: &'static ConnectorKind,
+    name: Arc<str>,
+    house: Arc<House>,
+    open: Arc<ArcSwapOption<Open>>,
+    current: Desired,
+}
+
+impl Keeper {
+    async fn run(mut self, mut seen: watch::Receiver<Desired>) {
+        while seen.changed().await.is_ok() {
+            let desired = seen.borrow_and_update().clone();
+            let ends = desired.leave_by.is_some();
+            self.follow(desired).await;
+            if ends {
+                return;
+            }
+        }
+    }
+
+    async fn follow(&mut self, desired: Desired) {
+        if self.current.settings != desired.settings {
+            self.reopen(&desired).await;
+        }
+        if let Some(open) = self.open.load_full() {
+            self.fit(&*open.0, &desired);
+        }
+        self.current = desired;
+    }
+
+    /// Replaces the connection, or ends it. Queues keep what is in them.
+    async fn reopen(&mut self, desired: &Desired) {
+        if let Some(open) = self.open.swap(None) {
+            open.0.stop(desired.leave_by.unwrap_or_else(|| Instant::now() + REPLACE_WITHIN)).await;
+        }
+        self.current = Desired::default();
+        if let Some(settings) = &desired.settings {
+            let connector = (self.kind.open)(Settings::clone(settings), self.house.context(&self.name));
+            self.open.store(Some(Arc::new(Open(connector))));
+        }
+    }
+
+    /// Attaches and detaches what differs, sinks before sources.
+    fn fit(&self, connector: &dyn Connector, desired: &Desired) {
+        for queue in &self.current.queues {
+            if !desired.queues.iter().any(|other| Arc::ptr_eq(queue, other)) {
+                connector.detach(queue.id());
+            }
+        }
+        desired.queues.iter().for_each(|queue| connector.attach(queue));
+        for source in &self.current.sources {
+            if !desired.sources.iter().any(|other| other.name == source.name) {
+                connector.remove_source(&source.name);
+            }
+        }
+        for source in &desired.sources {
+            if !self.current.sources.iter().any(|other| other.is_same(source)) {
+                connector.add_source(Source {
+                    name: Arc::clone(&source.name),
+                    settings: Settings::clone(&source.settings),
+                    metrics: Arc::clone(&source.metrics),
+                });
+            }
+        }
+    }
+}
+
+impl LiveSource {
+    fn is_same(&self, other: &LiveSource) -> bool {
+        self.name == other.name && self.settings == other.settings
+    }
+}
+
+/// Everything that lives, by id. Owned by the thread that reloads; copies of it share what it points to.
+#[derive(Clone, Default)]
+pub(crate) struct Live {
+    pub(crate) connectors: HashMap<ResourceId, Arc<LiveConnector>>,
+    /// The queues of actions.
+    pub(crate) actions: HashMap<ResourceId, Arc<ActionQueue>>,
+    pub(crate) sources: HashMap<ResourceId, LiveSource>,
+}
+
+impl Live {
+    /// Gives an action its queue, or the queue it has new bounds.
+    pub(crate) fn keep_action(&mut self, item: &ResourceItem) {
+        let options = connector::options::queue_options(item.settings.table("resource_opts"));
+        match self.actions.get(&item.id) {
+            Some(queue) => queue.set_options(options),
+            None => {
+                self.actions.insert(item.id.clone(), ActionQueue::in_memory(&item.id.to_string(), options));
+            }
+        }
+    }
+
+    /// Takes a source as it is declared; its counters survive its edits.
+    pub(crate) fn keep_source(&mut self, item: &ResourceItem) {
+        let metrics =
+            self.sources.get(&item.id).map(|source| Arc::clone(&source.metrics)).unwrap_or_default();
+        let source =
+            LiveSource { name: Arc::clone(&item.id.name), settings: Arc::clone(&item.settings), metrics };
+        self.sources.insert(item.id.clone(), source);
+    }
+
+    /// Lets go of what is not declared any more.
+    pub(crate) fn retain(&mut self, declared: impl Fn(Category, &ResourceId) -> bool) -> Gone {
+        let connectors = self.connectors.extract_if(|id, _| !declared(Category::Connector, id));
+        let queues = self.actions.extract_if(|id, _| !declared(Category::Action, id));
+        let gone = Gone {
+            connectors: connectors.map(|(_, connector)| connector).collect(),
+            queues: queues.map(|(_, queue)| queue).collect(),
+        };
+        self.sources.retain(|id, _| declared(Category::Source, id));
+        gone
+    }
+}
+
+/// What was declared before and is no more.
+pub(crate) struct Gone {
+    connectors: Vec<Arc<LiveConnector>>,
+    queues: Vec<Arc<ActionQueue>>,
+}
+
+impl Gone {
+    /// Ends it. What the queues still hold is dropped and counted; nobody waits for the connectors.
+    pub(crate) fn end(self, runtime: &tokio::runtime::Handle) {
+        self.queues.iter().for_each(|queue| queue.close());
+        for connector in self.connectors {
+            runtime.spawn(async move { connector.stop(Instant::now()).await });
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The one thread that changes what runs: from files and from the API, one change after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use config::Category;
+use diagnostic::Style;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::assemble::{Slot, assemble};
+use crate::files::{Known, Origins};
+use crate::generation::Generation;
+use crate::live::{Desired, House, Live, LiveConnector};
+use crate::metrics::RuleMetrics;
+use crate::parse::{Kinds, find_kind};
+use crate::rule::{Binding, Rule};
+use crate::rule_set::RuleSet;
+use crate::unit::{ActionItem, ResourceItem, RuleItem, Unit};
+use crate::view::{ReloadOutcome, ResourceId, WriteError};
+use crate::write::{Change, Write};
+
+/// What the thread is asked to do.
+pub(crate) enum Command {
+    /// Read everything anew.
+    Reload(Option<oneshot::Sender<ReloadOutcome>>),
+    /// Change one object of the store.
+    Change(Change, oneshot::Sender<Result<(), WriteError>>),
+    /// Rules and listeners are ready: sources may subscribe.
+    OpenSources,
+    /// Change nothing any more; answers with the connectors, for the caller to stop.
+    Stop(oneshot::Sender<Vec<Arc<LiveConnector>>>),
+}
+
+/// Owns everything that lives longer than a generation.
+pub(crate) struct Reloader {
+    pub(crate) origins: Origins,
+    pub(crate) kinds: Kinds,
+    pub(crate) strict: bool,
+    pub(crate) house: Arc<House>,
+    pub(crate) current: Arc<ArcSwap<Generation>>,
+    /// Hears of every generation, with the files that settings refer to.
+    pub(crate) on_files: Box<dyn FnMut(Vec<std::path::PathBuf>) + Send>,
+    pub(crate) newest: Known,
+    pub(crate) live: Live,
+    pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+    pub(crate) sources_open: bool,
+}
+
+impl Reloader {
+    /// Takes commands until it is told to stop or nobody can command any more.
+    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(command) = commands.blocking_recv() {
+            match command {
+                Command::Reload(reply) => {
+                    let outcome = self.reload();
+                    if let Some(reply) = reply {
+                        // Whoever asked may have gone; the reload is done all the same.
+                        let _ = reply.send(outcome);
+                    }
+                }
+                Command::Change(change, reply) => {
+                    let _ = reply.send(self.change(change));
+                }
+                Command::OpenSources => self.open_sources(),
+                Command::Stop(reply) => {
+                    let _ = reply.send(self.live.connectors.values().cloned().collect());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads every file and makes the result live.
+    pub(crate) fn reload(&mut self) -> ReloadOutcome {
+        let units = self.origins.read(self.kinds, &self.newest);
+        let good = self.current.load().in_force();
+        let slots = assemble(units.clone(), &good);
+        self.newest = units.into_iter().map(|unit| (unit.path.clone(), unit)).collect();
+        self.tell(&slots);
+        let findings = slots.iter().flat_map(Slot::findings).collect();
+        let refused = self.strict && slots.iter().any(Slot::has_errors);
+        let changed = !refused && differs(&slots, &good);
+        if changed {
+            self.make_live(slots);
+        } else if refused {
+            tracing::error!("the change is refused as a whole, since `[rules] strict` is set");
+        } else {
+            self.make_known(slots);
+        }
+        let current = self.current.load();
+        ReloadOutcome {
+            generation: current.number,
+            rules: current.rules.rules().len(),
+            changed,
+            refused,
+            findings,
+        }
+    }
+
+    /// Brings resources and rules to what the slots say, with one swap for the rules.
+    ///
+    /// Order matters: queues and connectors first, then the rules that fill them, then the sources that feed the rules;
+    /// what has gone is taken away last.
+    fn make_live(&mut self, slots: Vec<Slot>) {
+        let units: Vec<Arc<Unit>> = slots.iter().filter_map(|slot| slot.in_force.clone()).collect();
+        let declared = Declarations::of(&units);
+        self.open_resources(&declared);
+        self.keep_metrics(&units);
+        let gone = self.live.retain(|category, id| declared.get(category, id).is_some());
+        let rules = units.iter().filter_map(|unit| unit.rule()).filter(|rule| rule.enable);
+        let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, &declared)).collect());
+        let number = self.current.load().number + 1;
+        tracing::info!(rules = rules.rules().len(), "generation {number} is live");
+        let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
+        self.current.store(Arc::new(generation));
+        self.set_connectors(&declared, self.sources_open);
+        gone.end(&self.house.runtime);
+        (self.on_files)(declared.items().flat_map(|item| item.settings.files()).collect());
+    }
+
+    /// Shows new diagnostics of what runs unchanged.
+    fn make_known(&mut self, slots: Vec<Slot>) {
+        let current = self.current.load_full();
+        let rules = RuleSet::new(current.rules.rules().to_vec());
+        let generation =
+            Generation::new(current.number, rules, slots, self.live.clone(), self.metrics.clone());
+        self.current.store(Arc::new(generation));
+    }
+
+    /// Makes sure that every declared queue and connector exists.
+    fn open_resources(&mut self, declared: &Declarations<'_>) {
+        for item in declared.items() {
+            match item.category {
+                Category::Connector => {
+                    let Some(kind) = find_kind(self.kinds, &item.id.kind) else { continue };
+                    let entry = self.live.connectors.entry(item.id.clone());
+                    let name = Arc::clone(&item.id.name);
+                    entry.or_insert_with(|| Arc::new(LiveConnector::start(kind, name, &self.house)));
+                }
+                Category::Action => self.live.keep_action(item),
+                Category::Source => self.live.keep_source(item),
+            }
+        }
+        self.set_connectors(declared, false);
+    }
+
+    /// Lets the sources subscribe that have waited for everything else to be ready.
+    fn open_sources(&mut self) {
+        self.sources_open = true;
+        let units: Vec<Arc<Unit>> = self.current.load().in_force().into_values().collect();
+        self.set_connectors(&Declarations::of(&units), true);
+    }
+
+    /// Tells every connector how it is to be. Without `new_sources`, only sources that it has already are kept.
+    fn set_connectors(&self, declared: &Declarations<'_>, new_sources: bool) {
+        let mut desired: HashMap<&ResourceId, Desired> = HashMap::new();
+        for item in declared.items() {
+            match (item.category, &item.connector) {
+                (Category::Connector, _) => {
+                    desired.entry(&item.id).or_default().settings =
+                        item.enable.then(|| Arc::clone(&item.settings));
+                }
+                (Category::Action, Some((connector, _))) if item.enable => {
+                    let queue = self.live.actions.get(&item.id);
+                    desired.entry(connector).or_default().queues.extend(queue.cloned());
+                }
+                (Category::Source, Some((connector, _))) if item.enable => {
+                    let source = self.live.sources.get(&item.id);
+                    desired.entry(connector).or_default().sources.extend(source.cloned());
+                }
+                (Category::Action | Category::Source, _) => {}
+            }
+        }
+        for (id, mut desired) in desired {
+            let Some(connector) = self.live.connectors.get(id) else { continue };
+            desired.sources.retain(|source| new_sources || connector.has_source(&source.name));
+            connector.set(desired);
+        }
+    }
+
+    /// Every declared rule has counters, those it had if it is not new.
+    fn keep_metrics(&mut self, units: &[Arc<Unit>]) {
+        let mut kept = HashMap::new();
+        for rule in units.iter().filter_map(|unit| unit.rule()) {
+            let metrics = self.metrics.remove(&rule.id).unwrap_or_default();
+            kept.insert(Arc::clone(&rule.id), metrics);
+        }
+        self.metrics = kept;
+    }
+
+    /// Looks up the actions of a rule.
+    fn bind(&self, rule: &RuleItem, declared: &Declarations<'_>) -> Option<Arc<Rule>> {
+        let actions = rule.actions.iter().map(|action| match action {
+            ActionItem::Resource { id, .. } => self.bind_resource(id, declared),
+            ActionItem::Republish(republish) => Binding::Republish(Arc::clone(republish)),
+            ActionItem::Console => Binding::Console,
+        });
+        Some(Arc::new(Rule {
+            id: Arc::clone(&rule.id),
+            program: Arc::clone(rule.program.as_ref()?),
+            actions: actions.collect(),
+            metrics: Arc::clone(self.metrics.get(&rule.id)?),
+        }))
+    }
+
+    fn bind_resource(&self, id: &ResourceId, declared: &Declarations<'_>) -> Binding {
+        let (Some(item), Some(queue)) = (declared.get(Category::Action, id), self.live.actions.get(id))
+        else {
+            return Binding::Missing;
+        };
+        let queue = Arc::clone(queue);
+        match &item.render {
+            Some(render) if item.enable => Binding::Queue { render: Arc::clone(render), queue },
+            Some(_) => Binding::Disabled { queue },
+            None => Binding::Missing,
+        }
+    }
+
+    /// Writes what is new among the problems into the log.
+    fn tell(&self, slots: &[Slot]) {
+        let current = self.current.load();
+        for slot in slots.iter().filter(|slot| !slot.diagnostics.is_empty()) {
+            let before = current.slot(&slot.newest.path);
+            let known = before.map(|slot| slot.diagnostics.as_slice()).unwrap_or_default();
+            for diagnostic in slot.diagnostics.iter().filter(|diagnostic| !known.contains(diagnostic)) {
+                let text = slot.newest.source.render(diagnostic, Style::Plain);
+                if diagnostic.is_error() {
+                    tracing::error!("{}\n{text}", slot.consequence());
+                } else {
+                    tracing::warn!("`{}` has a warning\n{text}", slot.newest.path.display());
+                }
+            }
+        }
+    }
+
+    /// Makes a change of the store that was asked for over the API, unless something speaks against it.
+    fn change(&mut self, change: Change) -> Result<(), WriteError> {
+        let current = self.current.load_full();
+        Write { origins: &self.origins, kinds: self.kinds, current: &current, newest: &self.newest }
+            .make(change)?;
+        self.reload();
+        Ok(())
+    }
+}
+
+/// Whether other versions would be in force than are now.
+fn differs(slots: &[Slot], now: &Known) -> bool {
+    let next: Vec<_> = slots.iter().filter_map(|slot| slot.in_force.as_ref()).collect();
+    next.len() != now.len()
+        || next.into_iter().any(|unit| !now.get(&unit.path).is_some_and(|old| Arc::ptr_eq(old, unit)))
+}
+
+/// The resources in force.
+struct Declarations<'u>(HashMap<(Category, ResourceId), &'u ResourceItem>);
+
+impl<'u> Declarations<'u> {
+    fn of(units: &'u [Arc<Unit>]) -> Self {
+        let items = units.iter().flat_map(|unit| unit.resources());
+        Self(items.map(|item| ((item.category, item.id.clone()), item)).collect())
+    }
+
+    fn get(&self, category: Category, id: &ResourceId) -> Option<&'u ResourceItem> {
+        self.0.get(&(category, id.clone())).copied()
+    }
+
+    fn items(&self) -> impl Iterator<Item = &'u ResourceItem> {
+        self.0.values().copied()
+    }
+}

@@ -1,0 +1,251 @@
+//! The republish action: a row becomes a message of the local broker.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{Field, FieldDefault, FieldKind, OrTemplate, Section, Settings, field};
+use connector::Row;
+use connector::publish::{self, PublishTemplates};
+use diagnostic::{Code, Diagnostic};
+use event::{Completion, LocalMessage, LocalPublish, Properties, PublishError, Trail};
+use template::{Missing, Template};
+use value::{Arena, Value};
+
+/// `args` of `{ function = "republish", args = { … } }`.
+pub static REPUBLISH_FIELDS: &[Field] = &[
+    field("topic", FieldKind::Template, FieldDefault::Required, "The topic to publish to."),
+    field(
+        "qos",
+        FieldKind::IntTemplate { min: 0, max: 2 },
+        FieldDefault::Text("${qos}"),
+        "The QoS: 0, 1, 2 or a placeholder.",
+    ),
+    field(
+        "retain",
+        FieldKind::BoolTemplate,
+        FieldDefault::Text("${retain}"),
+        "Whether the broker keeps the message for later subscribers.",
+    ),
+    field(
+        "payload",
+        FieldKind::Template,
+        FieldDefault::Text("${payload}"),
+        "The payload; empty stands for the whole row as JSON.",
+    ),
+    field(
+        "user_properties",
+        FieldKind::Template,
+        FieldDefault::Text("${user_properties}"),
+        "A placeholder for a map: MQTT 5 user properties beside those that travel along.",
+    ),
+    field(
+        "mqtt_properties",
+        FieldKind::TemplateMap,
+        FieldDefault::Absent,
+        "MQTT 5 properties by name: Payload-Format-Indicator, Message-Expiry-Interval, Content-Type, Response-Topic, Correlation-Data.",
+    ),
+    field(
+        "direct_dispatch",
+        FieldKind::BoolTemplate,
+        FieldDefault::Bool(false),
+        "Whether the message goes to subscribers only, and no rule sees it.",
+    ),
+];
+
+/// A compiled republish action.
+#[derive(Debug)]
+pub(crate) struct Republish {
+    templates: PublishTemplates,
+    user_properties: Template,
+    mqtt_properties: Vec<(Property, Template)>,
+}
+
+/// A property that can be set by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Property {
+    PayloadFormatIndicator,
+    MessageExpiryInterval,
+    ContentType,
+    ResponseTopic,
+    CorrelationData,
+}
+
+/// Where a republish action publishes, and in whose name.
+pub(crate) struct Target<'a> {
+    pub(crate) local: &'a dyn LocalPublish,
+    pub(crate) rule: &'a Arc<str>,
+    pub(crate) trail: &'a Trail,
+    pub(crate) completion: Option<&'a Completion>,
+}
+
+/// What became of a row that was to be republished.
+#[derive(Debug)]
+pub(crate) enum Republished {
+    /// It is queued for every matching session.
+    Published,
+    /// The rule would have fed itself.
+    Discarded,
+    /// It can never be published.
+    Failed(String),
+}
+
+impl Republish {
+    /// Compiles the arguments. `None` if one is wrong.
+    pub(crate) fn compile(
+        args: &Section,
+        base_dir: &Path,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let before = diagnostics.len();
+        let settings = config::check(args, REPUBLISH_FIELDS, base_dir, diagnostics);
+        if diagnostics[before..].iter().any(Diagnostic::is_error) {
+            return None;
+        }
+        refuse_direct_dispatch(&settings, diagnostics);
+        let templates = PublishTemplates::compile(&settings, Missing::Undefined, diagnostics);
+        let user_properties = settings.template("user_properties").unwrap_or_default();
+        let republish = Self {
+            templates: templates?,
+            user_properties: publish::compile(user_properties, diagnostics),
+            mqtt_properties: mqtt_properties(&settings, diagnostics),
+        };
+        diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error()).then_some(republish)
+    }
+
+    /// The templates with the setting each belongs to.
+    pub(crate) fn templates(&self) -> Vec<(&'static str, &Template)> {
+        self.templates.templates()
+    }
+
+    /// Renders a row and publishes it. `text` is a buffer to work in.
+    pub(crate) fn run(
+        &self,
+        row: &Row<'_>,
+        arena: &Arena,
+        text: &mut Vec<u8>,
+        to: &Target<'_>,
+    ) -> Republished {
+        if to.trail.contains(to.rule) || to.trail.len() >= Trail::LENGTH_MAX {
+            return Republished::Discarded;
+        }
+        text.clear();
+        if let Err(error) = self.templates.render_topic(row, arena, text) {
+            return Republished::Failed(error.to_string());
+        }
+        let topic_bytes = text.len();
+        self.templates.render_payload(row, arena, text);
+        let (topic, payload) = text.split_at(topic_bytes);
+        let Ok(topic) = std::str::from_utf8(topic) else {
+            return Republished::Failed("the topic is not UTF-8".to_owned());
+        };
+        let properties = self.properties(row, arena);
+        let message = LocalMessage {
+            topic,
+            qos: self.templates.qos(row, arena),
+            retain: self.templates.retain(row, arena),
+            payload,
+            properties: properties.as_deref(),
+            clientid: to.rule,
+            username: None,
+            trail: to.trail.with(to.rule),
+        };
+        match to.local.publish(&message, to.completion) {
+            Ok(_) => Republished::Published,
+            Err(error) => Republished::Failed(refusal(error, topic)),
+        }
+    }
+
+    /// What travels along, with what the action sets on top.
+    fn properties<'a>(&self, row: &Row<'a>, arena: &Arena) -> Option<Cow<'a, Properties>> {
+        let mut properties = publish::properties(row);
+        if let Some(Value::Map(map)) = self.user_properties.value(row.scope, arena) {
+            let own = properties.get_or_insert_default().to_mut();
+            for entry in map.entries() {
+                let mut text = Vec::new();
+                value::text::write(&entry.value, &mut text);
+                let key = String::from_utf8_lossy(entry.key).into_owned();
+                own.user.push((key, String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+        for (property, template) in &self.mqtt_properties {
+            let mut text = Vec::new();
+            template.render(row.scope, Missing::Empty, arena, &mut text);
+            if !text.is_empty() {
+                property.set(properties.get_or_insert_default().to_mut(), &text);
+            }
+        }
+        properties
+    }
+}
+
+fn refusal(error: PublishError, topic: &str) -> String {
+    match error {
+        PublishError::InvalidTopic => format!("`{topic}` is no topic"),
+        PublishError::TooLarge => "the message is larger than the broker allows".to_owned(),
+        PublishError::Closed => "the broker is stopping".to_owned(),
+    }
+}
+
+fn refuse_direct_dispatch(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    let asked = !matches!(settings.bool_template("direct_dispatch"), None | Some(OrTemplate::Value(false)));
+    if asked {
+        let message = "`direct_dispatch` is not there yet: rules see every republished message";
+        diagnostics.push(Diagnostic::new(Code::SettingNotYet, settings.span("direct_dispatch"), message));
+    }
+}
+
+fn mqtt_properties(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Property, Template)> {
+    let mut properties = Vec::new();
+    for entry in settings.template_map("mqtt_properties") {
+        match Property::ALL.into_iter().find(|property| property.name() == entry.key) {
+            Some(property) => properties.push((property, publish::compile(entry.text(), diagnostics))),
+            None => {
+                let message = format!("there is no property `{}`", entry.key);
+                let names = Property::ALL.map(Property::name);
+                let help = diagnostic::did_you_mean(&entry.key, names)
+                    .unwrap_or_else(|| format!("there are {}", names.join(", ")));
+                diagnostics.push(Diagnostic::new(Code::UnknownKey, entry.key_span, message).help(help));
+            }
+        }
+    }
+    properties
+}
+
+impl Property {
+    const ALL: [Property; 5] = [
+        Property::PayloadFormatIndicator,
+        Property::MessageExpiryInterval,
+        Property::ContentType,
+        Property::ResponseTopic,
+        Property::CorrelationData,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Property::PayloadFormatIndicator => "Payload-Format-Indicator",
+            Property::MessageExpiryInterval => "Message-Expiry-Interval",
+            Property::ContentType => "Content-Type",
+            Property::ResponseTopic => "Response-Topic",
+            Property::CorrelationData => "Correlation-Data",
+        }
+    }
+
+    /// Sets it from rendered text; what is no number where one is needed leaves the property as it is.
+    fn set(self, properties: &mut Properties, text: &[u8]) {
+        let string = || String::from_utf8_lossy(text).into_owned();
+        let number = || std::str::from_utf8(text).ok()?.parse::<u32>().ok();
+        match self {
+            Property::PayloadFormatIndicator => {
+                properties.payload_format_indicator =
+                    number().filter(|indicator| *indicator <= 1).map(|indicator| indicator as u8);
+            }
+            Property::MessageExpiryInterval => {
+                properties.message_expiry_interval = number().or(properties.message_expiry_interval);
+            }
+            Property::ContentType => properties.content_type = Some(string()),
+            Property::ResponseTopic => properties.response_topic = Some(string()),
+            Property::CorrelationData => properties.correlation_data = Some(text.to_vec()),
+        }
+    }
+}

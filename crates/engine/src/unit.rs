@@ -1,0 +1,133 @@
+//! One file of the set, read and checked on its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use config::{ContentHash, Settings};
+use connector::Render;
+use diagnostic::{Diagnostic, Source, Span};
+use eval::Program;
+
+use crate::republish::Republish;
+use crate::view::{Category, ManagedBy, ResourceId};
+
+/// One version of one file: what it declares, and what is wrong with it as far as the file alone can tell.
+///
+/// Immutable and shared: the newest version and the last good one of a file may be the same unit.
+pub(crate) struct Unit {
+    pub(crate) path: PathBuf,
+    pub(crate) managed_by: ManagedBy,
+    /// Of the bytes; absent where they could not be read.
+    pub(crate) hash: Option<ContentHash>,
+    pub(crate) source: Arc<Source>,
+    pub(crate) modified_at: SystemTime,
+    pub(crate) items: Items,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// What a file declares. Where the unit has errors, only good for saying which ids it is about.
+pub(crate) enum Items {
+    /// A `.sql` file.
+    Rule(Box<RuleItem>),
+    /// A resource file.
+    Resources(Vec<ResourceItem>),
+}
+
+/// A rule, compiled as far as its own file goes: the actions it names are looked up later.
+pub(crate) struct RuleItem {
+    pub(crate) id: Arc<str>,
+    pub(crate) id_span: Span,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) enable: bool,
+    pub(crate) sql: String,
+    /// When it was created, where the API noted it.
+    pub(crate) created_at: Option<SystemTime>,
+    /// Absent where the SQL has errors.
+    pub(crate) program: Option<Arc<Program>>,
+    pub(crate) actions: Vec<ActionItem>,
+    /// The actions as they were written, for whoever asks.
+    pub(crate) actions_json: Vec<serde_json::Value>,
+}
+
+/// An action of a rule.
+pub(crate) enum ActionItem {
+    /// `"mqtt:uplink"`.
+    Resource { id: ResourceId, span: Span },
+    /// `{ function = "republish", … }`.
+    Republish(Arc<Republish>),
+    /// `{ function = "console" }`.
+    Console,
+}
+
+/// A connector, source or action.
+pub(crate) struct ResourceItem {
+    pub(crate) category: Category,
+    pub(crate) id: ResourceId,
+    pub(crate) id_span: Span,
+    pub(crate) enable: bool,
+    /// Checked against the fields of its kind.
+    pub(crate) settings: Arc<Settings>,
+    /// The connector that a source or action names.
+    pub(crate) connector: Option<(ResourceId, Span)>,
+    /// What makes requests of rows; actions without errors have it.
+    pub(crate) render: Option<Arc<dyn Render>>,
+}
+
+impl Unit {
+    /// Whether the file has an error by itself.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// Whether the other version of the same file differs in nothing that matters: the same bytes, the same secrets, the
+    /// same certificates.
+    pub(crate) fn means_the_same(&self, other: &Unit) -> bool {
+        let settings =
+            |unit: &Unit| unit.resources().iter().map(|item| Arc::clone(&item.settings)).collect::<Vec<_>>();
+        self.hash.is_some()
+            && self.hash == other.hash
+            && self.diagnostics == other.diagnostics
+            && settings(self) == settings(other)
+    }
+
+    pub(crate) fn rule(&self) -> Option<&RuleItem> {
+        match &self.items {
+            Items::Rule(rule) => Some(rule),
+            Items::Resources(_) => None,
+        }
+    }
+
+    pub(crate) fn resources(&self) -> &[ResourceItem] {
+        match &self.items {
+            Items::Rule(_) => &[],
+            Items::Resources(resources) => resources,
+        }
+    }
+
+    /// Everything the file declares, by id.
+    pub(crate) fn declares(&self) -> impl Iterator<Item = (Declared, Span)> + '_ {
+        let rule = self.rule().map(|rule| (Declared::Rule(Arc::clone(&rule.id)), rule.id_span));
+        let resources = self.resources().iter();
+        rule.into_iter()
+            .chain(resources.map(|item| (Declared::Resource(item.category, item.id.clone()), item.id_span)))
+    }
+}
+
+/// The id of anything a file can declare; unique over all files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Declared {
+    Rule(Arc<str>),
+    Resource(Category, ResourceId),
+}
+
+impl std::fmt::Display for Declared {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Declared::Rule(id) => write!(out, "rule `{id}`"),
+            Declared::Resource(category, id) => write!(out, "{} `{id}`", category.singular()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Changes that come over the API: checked as a file would be, then stored as one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use config::folder::File;
+use config::rule_file::rule_text;
+use config::store::StoreError;
+use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section};
+use diagnostic::{Source, Span};
+
+use crate::assemble::{Slot, assemble};
+use crate::files::{Known, Origins};
+use crate::generation::Generation;
+use crate::parse::{Kinds, Text, find_kind, parse};
+use crate::unit::{Declared, Unit};
+use crate::view::{Finding, ManagedBy, ResourceId, WriteError};
+
+/// Whether something is to be new, or to take the place of what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// It must not exist.
+    Create,
+    /// It must exist.
+    Replace,
+}
+
+/// A change of one object of the store.
+pub(crate) enum Change {
+    PutRule { id: Arc<str>, settings: Section, sql: String, mode: WriteMode },
+    DeleteRule { id: Arc<str> },
+    PutResource { declaration: Declaration, mode: WriteMode },
+    DeleteResource { category: Category, id: ResourceId },
+}
+
+/// Makes changes of the store, which the next reload makes live.
+pub(crate) struct Write<'a> {
+    pub(crate) origins: &'a Origins,
+    pub(crate) kinds: Kinds,
+    pub(crate) current: &'a Generation,
+    pub(crate) newest: &'a Known,
+}
+
+impl Write<'_> {
+    /// Checks a change and stores it.
+    pub(crate) fn make(&self, change: Change) -> Result<(), WriteError> {
+        let Some(store) = &self.origins.store else { return Err(WriteError::Closed) };
+        match change {
+            Change::PutRule { id, mut settings, sql, mode } => {
+                let path = store.rule_path(&id).map_err(refused)?;
+                self.may_put(&Declared::Rule(Arc::clone(&id)), mode)?;
+                self.note_creation(&id, &mut settings);
+                let unit = self.try_out(&path, FileKind::Rule, rule_text(&settings, &sql))?;
+                self.findings(unit, Some(&sql))?;
+                store.put_rule(&id, &settings, &sql).map_err(refused)
+            }
+            Change::DeleteRule { id } => {
+                self.may_change(&Declared::Rule(Arc::clone(&id)))?;
+                store.delete_rule(&id).map(drop).map_err(refused)
+            }
+            Change::PutResource { declaration, mode } => {
+                let Declaration { category, kind, name, .. } = &declaration;
+                if find_kind(self.kinds, kind).is_none() {
+                    return Err(WriteError::UnknownKind(kind.clone()));
+                }
+                let path = store.resource_path(*category, kind, name).map_err(refused)?;
+                self.may_put(&Declared::Resource(*category, ResourceId::new(kind, name)), mode)?;
+                let unit = self.try_out(&path, FileKind::Resources, declaration.to_toml())?;
+                self.findings(unit, None)?;
+                store.put_resource(&declaration).map_err(refused)
+            }
+            Change::DeleteResource { category, id } => {
+                self.may_change(&Declared::Resource(category, id.clone()))?;
+                let users = self.current.users(category, &id);
+                if !users.is_empty() {
+                    return Err(WriteError::InUse(users));
+                }
+                store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
+            }
+        }
+    }
+
+    fn may_put(&self, id: &Declared, mode: WriteMode) -> Result<(), WriteError> {
+        match (self.current.owner(id), mode) {
+            (Some(_), WriteMode::Create) => Err(WriteError::AlreadyExists),
+            (None, WriteMode::Create) => Ok(()),
+            (_, WriteMode::Replace) => self.may_change(id),
+        }
+    }
+
+    fn may_change(&self, id: &Declared) -> Result<(), WriteError> {
+        match self.current.owner(id).map(Slot::managed_by) {
+            None => Err(WriteError::NotFound),
+            Some(ManagedBy::File(path)) => Err(WriteError::ManagedByFile(path.clone())),
+            Some(ManagedBy::Rest) => Ok(()),
+        }
+    }
+
+    /// The creation time of a rule goes with it through its edits.
+    fn note_creation(&self, id: &str, settings: &mut Section) {
+        let created_at = self.current.rule(id).map_or_else(SystemTime::now, |rule| rule.created_at);
+        let millis = created_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let mut metadata = match settings.get("metadata").map(|node| &node.value) {
+            Some(NodeValue::Table(table)) => table.clone(),
+            _ => Section::default(),
+        };
+        metadata.set("created_at", Node::new(NodeValue::Int(millis as i64)));
+        settings.set("metadata", Node::new(NodeValue::Table(metadata)));
+    }
+
+    /// What the set would make of a file of this text. Nothing is stored.
+    fn try_out(&self, path: &Path, kind: FileKind, text: String) -> Result<Slot, WriteError> {
+        let hash = ContentHash::of(text.as_bytes());
+        let file = File { path: path.to_owned(), kind, text, hash };
+        let unit = parse(
+            Text {
+                managed_by: ManagedBy::Rest,
+                kind,
+                hash,
+                source: file.source(),
+                text: file.text,
+                path: file.path,
+                diagnostics: Vec::new(),
+                modified_at: SystemTime::now(),
+            },
+            self.kinds,
+        );
+        let unit = Arc::new(unit);
+        let others = self.newest.values().filter(|other| other.path != unit.path);
+        let units: Vec<Arc<Unit>> = others.cloned().chain([Arc::clone(&unit)]).collect();
+        let slots = assemble(units, &self.current.in_force());
+        slots.into_iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit)).ok_or(WriteError::Closed)
+    }
+
+    /// Refuses a file with errors. What is wrong in the SQL is placed in the SQL as it was sent; everything else names
+    /// the setting in its message.
+    fn findings(&self, slot: Slot, sql: Option<&str>) -> Result<(), WriteError> {
+        if !slot.has_errors() {
+            return Ok(());
+        }
+        let start = slot.newest.rule().map_or(u32::MAX, |rule| rule.id_span.start);
+        let query = sql.map(|sql| Arc::new(Source::new("sql", sql)));
+        let body = Arc::new(Source::new("body", ""));
+        // The file has the SQL without what stands above its first word.
+        let above = sql.map_or(0, |sql| sql.len() - sql.trim_start().len()) as u32;
+        let place = |mut diagnostic: diagnostic::Diagnostic| match &query {
+            Some(query) if diagnostic.span.start >= start && diagnostic.span.end > start => {
+                let back = |span: Span| Span::new(span.start - start + above, span.end - start + above);
+                diagnostic.span = back(diagnostic.span);
+                diagnostic.related.retain(|related| related.span.start >= start);
+                diagnostic.related.iter_mut().for_each(|related| related.span = back(related.span));
+                Finding { source: Arc::clone(query), diagnostic }
+            }
+            _ => {
+                diagnostic.span = Span::at(0);
+                diagnostic.related.clear();
+                Finding { source: Arc::clone(&body), diagnostic }
+            }
+        };
+        Err(WriteError::Invalid(slot.diagnostics.into_iter().map(place).collect()))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
+fn refused(error: StoreError) -> WriteError {
+    match error {
+        StoreError::BadName(_) | StoreError::TooLong => WriteError::BadName(error.to_string()),
+        StoreError::Io { .. } => WriteError::Storage(error.to_string()),
+    }
+}
