@@ -1,9 +1,8 @@
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Column, Event};
-use functions::{CallContext, ColumnSource, Random};
+use functions::{CallContext, ColumnSource, Random, Surroundings};
 use value::json::JsonError;
 use value::{Arena, Value};
 
@@ -21,13 +20,6 @@ pub struct Worker {
     arena: Arena,
     random: Random,
     surroundings: Arc<Surroundings>,
-}
-
-/// What rules can see of the process. Read once at the start.
-#[derive(Debug, Default)]
-pub struct Surroundings {
-    /// The variables for `getenv`, without their prefix `EMQXVAR_`.
-    pub variables: BTreeMap<String, String>,
 }
 
 impl Worker {
@@ -48,7 +40,7 @@ impl Worker {
             columns: Some(columns),
             now_micros: event.timestamp_ms.saturating_mul(1000),
             random: &this.random,
-            variables: &this.surroundings.variables,
+            surroundings: &this.surroundings,
         };
         Message {
             arena,

@@ -14,7 +14,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "Whether the list has this very value; 1.0 is not 1, and `'1'` is not either.",
         errors: "Fails when the second argument is not a list.",
         source: SOURCE,
-        examples: &[gives("contains(2, [1, 2])", "1 = 1"), gives("contains(2.0, [1, 2])", "1 = 2")],
+        examples: &[gives("contains(2, [1, 2])", "true"), gives("contains(2.0, [1, 2])", "false")],
         body: |args| {
             let (wanted, items) = (args.value(0), args.array(1)?);
             Ok(Value::Bool(items.iter().any(|item| compare::strict(item, &wanted))))

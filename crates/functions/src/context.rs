@@ -1,7 +1,10 @@
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use value::{Arena, Value};
+
+use crate::{CallError, term};
 
 /// What a call can see beside its arguments. Built once per evaluation.
 #[derive(Clone, Copy)]
@@ -14,8 +17,8 @@ pub struct CallContext<'a> {
     pub now_micros: i64,
     /// Where random numbers come from.
     pub random: &'a Random,
-    /// The variables of the process that rules may read, names without the prefix `EMQXVAR_`.
-    pub variables: &'a BTreeMap<String, String>,
+    /// What rules share with the process.
+    pub surroundings: &'a Surroundings,
 }
 
 /// Gives the columns of the event under evaluation by name.
@@ -28,6 +31,66 @@ impl<'a> CallContext<'a> {
     /// A column of the event; undefined in WHERE and INCASE.
     pub fn column(&self, name: &str) -> Value<'a> {
         self.columns.map_or(Value::Undefined, |columns| columns.column(name, self.arena))
+    }
+}
+
+/// What rules share with the process they run in: one for all workers.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The variables for `getenv`, without their prefix `EMQXVAR_`; read once at the start.
+    pub variables: BTreeMap<String, String>,
+    /// What `kv_store_put` and `proc_dict_put` keep.
+    pub store: Store,
+}
+
+/// Values that outlive the message that brought them, until the process ends. Bounded.
+#[derive(Debug, Default)]
+pub struct Store(Mutex<Stored>);
+
+/// A lock, as rules on all threads read and write the same values; held for one look-up.
+#[derive(Debug, Default)]
+struct Stored {
+    values: HashMap<Vec<u8>, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Store {
+    /// What keys and values may take together (bytes).
+    pub const BYTES_MAX: usize = 64 << 20;
+    /// What one entry takes beside its key and value (bytes).
+    const ENTRY_BYTES: usize = 64;
+
+    fn lock(&self) -> MutexGuard<'_, Stored> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value under a key.
+    pub(crate) fn get<'a>(&self, key: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
+        let term = arena.slice(self.lock().values.get(key)?);
+        term::decode(term, arena)
+    }
+
+    /// Keeps a value under a key.
+    pub(crate) fn put(&self, key: Vec<u8>, value: &Value<'_>) -> Result<(), CallError> {
+        let mut term = Vec::new();
+        term::encode(value, &mut term)?;
+        let mut stored = self.lock();
+        let before = stored.values.get(&key).map_or(0, |before| key.len() + before.len() + Self::ENTRY_BYTES);
+        let bytes = stored.bytes - before + key.len() + term.len() + Self::ENTRY_BYTES;
+        if bytes > Self::BYTES_MAX {
+            return Err(CallError::TooLarge);
+        }
+        stored.bytes = bytes;
+        stored.values.insert(key, term);
+        Ok(())
+    }
+
+    /// Forgets what is under a key.
+    pub(crate) fn take(&self, key: &[u8]) {
+        let mut stored = self.lock();
+        if let Some(before) = stored.values.remove(key) {
+            stored.bytes -= key.len() + before.len() + Self::ENTRY_BYTES;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use value::{Kind, Value, json, number, text};
+use value::{Kind, Value, number, text};
 
 use crate::function::{ANY, ARRAY, BOOL, FLOAT, INT, MAP, MAP_LIKE, NUMBER, STR, fails, gives, sig};
 use crate::{Args, CallError, Function};
@@ -14,7 +14,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "The boolean that a boolean, the text `true` or `false`, or the number 1 or 0 stands for.",
         errors: "Fails for anything else.",
         source: SOURCE,
-        examples: &[gives("bool('true')", "1 = 1"), gives("bool(0)", "1 = 2"), fails("bool(2)")],
+        examples: &[gives("bool('true')", "true"), gives("bool(0)", "false"), fails("bool(2)")],
         body: bool_of,
     },
     Function {
@@ -220,11 +220,4 @@ fn str_utf16_le(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let mut out = args.builder(text.len() * 2);
     text.encode_utf16().for_each(|unit| out.extend_from_slice(&unit.to_le_bytes()));
     Ok(Value::Str(out.into_bump_slice()))
-}
-
-/// A value as JSON.
-pub(crate) fn to_json<'a>(args: Args<'a>, value: &Value<'a>) -> Value<'a> {
-    let mut out = Vec::new();
-    json::write(value, &mut out);
-    args.string(&out)
 }

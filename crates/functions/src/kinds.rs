@@ -49,8 +49,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         examples: &[gives("coalesce_ne('', 'x')", "'x'"), gives("coalesce_ne(0, 1)", "0")],
         body: |args| first(args, |value| !matches!(value, Value::Undefined | Value::Str(b""))),
     },
-    check!("is_array", "Whether it is a list.", &[gives("is_array([])", "1 = 1")], ARRAY),
-    check!("is_bool", "Whether it is a boolean.", &[gives("is_bool('true')", "1 = 2")], BOOL),
+    check!("is_array", "Whether it is a list.", &[gives("is_array([])", "true")], ARRAY),
+    check!("is_bool", "Whether it is a boolean.", &[gives("is_bool('true')", "false")], BOOL),
     Function {
         name: "is_empty",
         usage: "is_empty(string | list | map)",
@@ -58,41 +58,41 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "Whether a list or map has no element; the empty string is empty too, other strings are read as JSON maps.",
         errors: "Fails when the argument is something else, or a string that is not a JSON map.",
         source: SOURCE,
-        examples: &[gives("is_empty([])", "1 = 1"), gives("is_empty('{}')", "1 = 1"), fails("is_empty('x')")],
+        examples: &[gives("is_empty([])", "true"), gives("is_empty('{}')", "true"), fails("is_empty('x')")],
         body: is_empty,
     },
-    check!("is_float", "Whether it is a float.", &[gives("is_float(1.0)", "1 = 1")], Kinds::of(Kind::Float)),
-    check!("is_int", "Whether it is an integer.", &[gives("is_int(1.0)", "1 = 2")], INT),
-    check!("is_map", "Whether it is a map.", &[gives("is_map('{}')", "1 = 2")], Kinds::of(Kind::Map)),
+    check!("is_float", "Whether it is a float.", &[gives("is_float(1.0)", "true")], Kinds::of(Kind::Float)),
+    check!("is_int", "Whether it is an integer.", &[gives("is_int(1.0)", "false")], INT),
+    check!("is_map", "Whether it is a map.", &[gives("is_map('{}')", "false")], Kinds::of(Kind::Map)),
     check!(
         "is_not_null",
         "Whether it is not undefined; null is something.",
-        &[gives("is_not_null(json_decode('null'))", "1 = 1")],
+        &[gives("is_not_null(json_decode('null'))", "true")],
         SOMETHING.or(Kind::Null)
     ),
     check!(
         "is_not_null_var",
         "Whether it is neither undefined nor null.",
-        &[gives("is_not_null_var(json_decode('null'))", "1 = 2")],
+        &[gives("is_not_null_var(json_decode('null'))", "false")],
         SOMETHING
     ),
     check!(
         "is_null",
         "Whether it is undefined; null is something.",
-        &[gives("is_null(payload.nothing)", "1 = 1")],
+        &[gives("is_null(payload.nothing)", "true")],
         UNDEFINED
     ),
     check!(
         "is_null_var",
         "Whether it is undefined or null.",
-        &[gives("is_null_var(json_decode('null'))", "1 = 1")],
+        &[gives("is_null_var(json_decode('null'))", "true")],
         NOTHING
     ),
-    check!("is_num", "Whether it is a number.", &[gives("is_num('1')", "1 = 2")], NUMBER),
+    check!("is_num", "Whether it is a number.", &[gives("is_num('1')", "false")], NUMBER),
     check!(
         "is_str",
         "Whether it is a string; the name of an event is none.",
-        &[gives("is_str('x')", "1 = 1"), gives("is_str(event)", "1 = 2")],
+        &[gives("is_str('x')", "true"), gives("is_str(event)", "false")],
         STR
     ),
     Function {
@@ -102,7 +102,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "The undefined value.",
         errors: "",
         source: SOURCE,
-        examples: &[gives("is_null(null())", "1 = 1")],
+        examples: &[gives("is_null(null())", "true")],
         body: |_| Ok(Value::Undefined),
     },
 ];

@@ -93,7 +93,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "Whether the values are equal; numbers by value, nothing converted.",
         errors: "",
         source: SOURCE,
-        examples: &[gives("eq(1, 1.0)", "1 = 1"), gives("eq(1, '1')", "1 = 2")],
+        examples: &[gives("eq(1, 1.0)", "true"), gives("eq(1, '1')", "false")],
         body: |args| Ok(Value::Bool(compare::order(&args.value(0), &args.value(1)).is_eq())),
     },
     of_float!("exp", "e to the power of the number.", &[gives("exp(0)", "1.0"), fails("exp(710)")], f64::exp),
