@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use config::folder::File;
+use config::redact::keep_secrets;
+use config::resource_file::parse_resource_file;
 use config::rule_file::rule_text;
-use config::store::StoreError;
+use config::store::{Store, StoreError};
 use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section};
 use diagnostic::{Source, Span};
 
@@ -31,6 +33,7 @@ pub(crate) enum Change {
     PutRule { id: Arc<str>, settings: Section, sql: String, mode: WriteMode },
     DeleteRule { id: Arc<str> },
     PutResource { declaration: Declaration, mode: WriteMode },
+    EnableResource { category: Category, id: ResourceId, enable: bool },
     DeleteResource { category: Category, id: ResourceId },
 }
 
@@ -59,16 +62,13 @@ impl Write<'_> {
                 self.may_change(&Declared::Rule(Arc::clone(&id)))?;
                 store.delete_rule(&id).map(drop).map_err(refused)
             }
-            Change::PutResource { declaration, mode } => {
-                let Declaration { category, kind, name, .. } = &declaration;
-                if find_kind(self.kinds, kind).is_none() {
-                    return Err(WriteError::UnknownKind(kind.clone()));
-                }
-                let path = store.resource_path(*category, kind, name).map_err(refused)?;
-                self.may_put(&Declared::Resource(*category, ResourceId::new(kind, name)), mode)?;
-                let unit = self.try_out(&path, FileKind::Resources, declaration.to_toml())?;
-                self.findings(unit, None)?;
-                store.put_resource(&declaration).map_err(refused)
+            Change::PutResource { declaration, mode } => self.put_resource(store, declaration, mode),
+            Change::EnableResource { category, id, enable } => {
+                self.may_change(&Declared::Resource(category, id.clone()))?;
+                let path = store.resource_path(category, &id.kind, &id.name).map_err(refused)?;
+                let mut declaration = stored(&path).ok_or(WriteError::NotFound)?;
+                declaration.section.set("enable", Node::new(NodeValue::Bool(enable)));
+                self.put_resource(store, declaration, WriteMode::Replace)
             }
             Change::DeleteResource { category, id } => {
                 self.may_change(&Declared::Resource(category, id.clone()))?;
@@ -79,6 +79,33 @@ impl Write<'_> {
                 store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
             }
         }
+    }
+
+    fn put_resource(
+        &self,
+        store: &Store,
+        mut declaration: Declaration,
+        mode: WriteMode,
+    ) -> Result<(), WriteError> {
+        let Declaration { category, kind, name, .. } = &declaration;
+        let Some(known) = find_kind(self.kinds, kind) else {
+            return Err(WriteError::UnknownKind(kind.clone()));
+        };
+        let path = store.resource_path(*category, kind, name).map_err(refused)?;
+        self.may_put(&Declared::Resource(*category, ResourceId::new(kind, name)), mode)?;
+        if mode == WriteMode::Replace
+            && let Some(before) = stored(&path)
+        {
+            let fields = match category {
+                Category::Connector => known.fields,
+                Category::Source => known.source_fields,
+                Category::Action => known.action_fields,
+            };
+            keep_secrets(&mut declaration.section, &before.section, fields);
+        }
+        let unit = self.try_out(&path, FileKind::Resources, declaration.to_toml())?;
+        self.findings(unit, None)?;
+        store.put_resource(&declaration).map_err(refused)
     }
 
     fn may_put(&self, id: &Declared, mode: WriteMode) -> Result<(), WriteError> {
@@ -163,6 +190,12 @@ impl Write<'_> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
+/// The declaration that a file of the store holds, with its secrets.
+fn stored(path: &Path) -> Option<Declaration> {
+    let text = std::fs::read_to_string(path).ok()?;
+    parse_resource_file(&text, &mut Vec::new()).pop()
+}
+
 fn refused(error: StoreError) -> WriteError {
     match error {
         StoreError::BadName(_) | StoreError::TooLong => WriteError::BadName(error.to_string()),
