@@ -12,23 +12,26 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")
 }
 
-/// The server with the sample rules, and nothing but them.
-async fn samples() -> Sluicegate {
-    let mut builder = gate();
-    let mut folders = vec![folder()];
-    while let Some(folder_now) = folders.pop() {
-        for entry in std::fs::read_dir(&folder_now).expect("the samples are there") {
+/// Every file of the samples: its name below their folder, and its text.
+fn files() -> Vec<(String, String)> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder()]);
+    while let Some(inside) = folders.pop() {
+        for entry in std::fs::read_dir(&inside).expect("the samples are there") {
             let path = entry.expect("a folder can be read").path();
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let name =
-                path.strip_prefix(folder()).expect("it is below").to_str().expect("a plain name").to_owned();
-            builder = builder.file(&name, &std::fs::read_to_string(&path).expect("a sample is text"));
+            let name = path.strip_prefix(folder()).expect("it is below").to_str().expect("a plain name");
+            files.push((name.to_owned(), std::fs::read_to_string(&path).expect("a sample is text")));
         }
     }
-    builder.start().await
+    files
+}
+
+/// The server with the sample rules, and nothing but them.
+async fn samples() -> Sluicegate {
+    files().iter().fold(gate(), |builder, (name, text)| builder.file(name, text)).start().await
 }
 
 fn payload(message: &testkit::Message) -> Value {
@@ -81,4 +84,26 @@ async fn a_batch_becomes_one_message_per_sensor() {
     let second = client.next("plant/7/sensor/c").await;
     assert_eq!(payload(&second), json!({"id": "c", "value": 7, "line": "7"}));
     client.nothing("plant/+/sensor/+").await;
+}
+
+#[tokio::test]
+async fn the_cases_beside_them_hold() {
+    let gate = samples().await;
+    let mut tried = 0;
+    for (name, text) in files() {
+        let Some(stem) = name.strip_suffix(".test.toml") else { continue };
+        let path = format!("/api/v5/rules/{}/test", stem.rsplit('/').next().unwrap_or(stem));
+        let file: Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for case in file["case"].as_array().expect("a test file has cases") {
+            let mut context = case["context"].clone();
+            context["event_type"] = "message_publish".into();
+            let answer = gate.http().post(&path, &json!({ "context": context })).await;
+            match case.get("output") {
+                Some(output) => assert_eq!(&answer.expect(200).json(), output, "{name}: {}", case["name"]),
+                None => drop(answer.expect(412)),
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 0, "no sample has cases");
 }
