@@ -189,13 +189,13 @@ impl Write<'_> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 /// The declaration that a file of the store holds, with its secrets.
 fn stored(path: &Path) -> Option<Declaration> {
     let text = std::fs::read_to_string(path).ok()?;
     parse_resource_file(&text, &mut Vec::new()).pop()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn refused(error: StoreError) -> WriteError {
     match error {
         StoreError::BadName(_) | StoreError::TooLong => WriteError::BadName(error.to_string()),
