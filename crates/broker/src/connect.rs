@@ -19,6 +19,7 @@ use crate::broker::{Claimed, Phase};
 use crate::connection::{Connection, Link, SAY_GOODBYE};
 use crate::events::{self, Client};
 use crate::message::{Now, Publisher};
+use crate::metrics::Tally;
 use crate::will::Will;
 
 /// The highest topic alias that clients may use.
@@ -44,7 +45,7 @@ pub(crate) async fn serve(broker: &Arc<Broker>, tcp: TcpStream, tls: Option<Arc<
         Ok(None) => {}
         Err(refusal) => {
             tracing::info!(%peername, reason = refusal.text(), "client refused");
-            broker.counters.add(&mut crate::metrics::Tally { clients_refused: 1, ..Default::default() });
+            broker.counters.add(&mut Tally { clients_refused: 1, ..Tally::default() });
             refuse(conn, refusal).await;
         }
     }
@@ -78,7 +79,9 @@ async fn greet(
                 return None;
             }
         }
-        if conn.turn(Reading::Wanted).await.ok()?.closed {
+        let turn = conn.turn(Reading::Wanted).await.ok()?;
+        broker.counters.add(&mut Tally { bytes_received: turn.read_bytes as u64, ..Tally::default() });
+        if turn.closed {
             return None;
         }
     }

@@ -329,7 +329,6 @@ mod tests {
                     .iter()
                     .filter_map(|id| (*id).try_into().ok())
                     .collect(),
-                ..Default::default()
             }),
         }))
     }

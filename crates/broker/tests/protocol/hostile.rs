@@ -1,0 +1,99 @@
+//! Clients that mean no good.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::raw::{Client, Hello, frame, message};
+use crate::server::{Server, until};
+
+/// Packets with a plausible first byte and anything after it.
+fn packets() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        Just(0x30u8),
+        Just(0x32),
+        Just(0x34),
+        Just(0x3D),
+        Just(0x40),
+        Just(0x50),
+        Just(0x62),
+        Just(0x70),
+        Just(0x82),
+        Just(0xA2),
+        Just(0xC0),
+        Just(0xE0),
+        any::<u8>()
+    ];
+    let body = proptest::collection::vec(prop_oneof![0u8..8, any::<u8>()], 0..40);
+    proptest::collection::vec((first, body), 1..8)
+        .prop_map(|packets| packets.iter().flat_map(|(first, body)| frame(*first, body)).collect())
+}
+
+#[tokio::test]
+async fn any_bytes_end_a_connection_at_the_worst() {
+    let server = Server::start().await;
+    let mut runner = TestRunner::deterministic();
+    for round in 0..400 {
+        let bytes = packets().new_tree(&mut runner).unwrap().current();
+        let level = [3, 4, 5][round % 3];
+        let mut client = Client::open(server.address, level).await;
+        if round % 8 > 0 {
+            client.send(&Hello { level, ..Hello::v311("bad") }.bytes()).await;
+        }
+        client.try_send(&bytes).await;
+    }
+    until(|| server.broker.metrics().connections == 0, "all of them have left").await;
+    let mut client = server.client("good").await;
+    client.subscribe(&[("t", 1)]).await;
+    client.publish(&message("t", "x")).await;
+    assert_eq!(client.payload().await, "x");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_and_does_not_listen_is_not_read_any_more() {
+    let server = Server::start().await;
+    let mut client = server.client("deaf").await;
+    let pings = [0xC0u8, 0].repeat(32 * 1024);
+    let sending = tokio::spawn(async move {
+        for _ in 0..4_000 {
+            client.send(&pings).await;
+        }
+    });
+    // 256 MB of pings: most of them must stay where they are.
+    let mut read = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = server.broker.metrics().bytes_received;
+        if now == read {
+            break;
+        }
+        read = now;
+    }
+    assert!(read < 64 << 20, "{read}");
+    sending.abort();
+    server.client("other").await.ping().await;
+}
+
+#[tokio::test]
+async fn who_does_not_connect_in_time_is_let_go() {
+    let server = Server::with(|config| config.connect_timeout = Duration::from_millis(100)).await;
+    let mut client = Client::open(server.address, 5).await;
+    client.send(&[0x10]).await;
+    assert_eq!(client.next().await, None);
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    let server = Server::with(|config| config.connections_max = 2).await;
+    let one = server.client("1").await;
+    let _two = server.client("2").await;
+    let mut three = Client::open(server.address, 5).await;
+    three.try_send(&Hello::v5("3").bytes()).await;
+    assert_eq!(three.next().await, None);
+    one.disconnect().await;
+    until(|| server.broker.metrics().connections == 1, "one has left").await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    server.client("3").await.ping().await;
+}

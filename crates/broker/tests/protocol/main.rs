@@ -1,0 +1,16 @@
+//! The broker over loopback TCP, statement by statement of the specifications: the numbers in the names of tests are
+//! those of MQTT 5.0, or of MQTT 3.1.1 where the name says so.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod acknowledgement;
+mod connecting;
+mod hostile;
+mod independent;
+mod local;
+mod messages;
+mod raw;
+mod rules;
+mod server;
+mod sessions;
+mod subscribing;
