@@ -83,7 +83,7 @@ impl<'s> Compiler<'s> {
         }
         let alias = self.alias(value.target.root);
         let reader = Reader::Field(scope, at);
-        let earlier = alias.writers.iter().copied().filter(|writer| *writer < at).next_back();
+        let earlier = alias.writers.iter().copied().rfind(|writer| *writer < at);
         let starred = fields.iter().take(at as usize).any(|field| matches!(field, ir::Field::Star { .. }));
         let base = match earlier {
             Some(earlier) => Base::Earlier(earlier),
@@ -368,7 +368,7 @@ impl<'s> Compiler<'s> {
             Reader::Field(own, at) if own == scope => at,
             Reader::Field(..) | Reader::Condition => u32::MAX,
         };
-        let last = alias.writers.iter().copied().filter(|writer| *writer < limit).next_back();
+        let last = alias.writers.iter().copied().rfind(|writer| *writer < limit);
         last.map_or(Node::Undefined, |at| Node::Field { scope, at })
     }
 

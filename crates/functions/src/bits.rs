@@ -135,24 +135,32 @@ fn wide<'a>(args: Args<'a>, int: &BigInt) -> Result<Value<'a>, CallError> {
     number::from_wide(int, args.arena()).map_err(|error| args.number_error(0, error))
 }
 
-/// The size of what can be written as bytes: strings, bytes as numbers, and lists of these. Lists may be nested
-/// deeply, so they wait on a stack of their own.
+/// The size of what can be written as bytes: strings, bytes as numbers, and lists of these.
 fn bytes_of(value: &Value<'_>) -> Option<usize> {
-    match value {
-        Value::Str(bytes) => Some(bytes.len()),
-        Value::Array(items) => {
-            let mut open: Vec<_> = items.iter().collect();
-            let mut size = 0;
-            while let Some(item) = open.pop() {
-                match item {
-                    Value::Int(0..=255) => size += 1,
-                    Value::Str(bytes) => size += bytes.len(),
-                    Value::Array(items) => open.extend(*items),
-                    _ => return None,
-                }
-            }
-            Some(size)
+    let mut size = 0;
+    flatten(value, &mut |bytes| size += bytes.len())?;
+    Some(size)
+}
+
+/// Hands over the bytes of a string, or of a list of strings, bytes as numbers and lists; `None` if something else is
+/// among them. Lists may be nested deeply, so they wait on a stack of their own.
+pub(crate) fn flatten(value: &Value<'_>, each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    let items = match value {
+        Value::Str(bytes) => {
+            each(bytes);
+            return Some(());
         }
-        _ => None,
+        Value::Array(items) => items,
+        _ => return None,
+    };
+    let mut open: Vec<_> = items.iter().rev().collect();
+    while let Some(item) = open.pop() {
+        match item {
+            Value::Int(byte) => each(&[u8::try_from(*byte).ok()?]),
+            Value::Str(bytes) => each(bytes),
+            Value::Array(items) => open.extend(items.iter().rev()),
+            _ => return None,
+        }
     }
+    Some(())
 }

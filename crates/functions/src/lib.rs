@@ -8,6 +8,7 @@
 
 mod args;
 mod arrays;
+mod bit_sequences;
 mod bits;
 mod codec;
 mod context;
@@ -20,8 +21,11 @@ mod maps;
 mod math;
 mod message;
 mod process;
+mod regex;
 mod strings;
 mod term;
+mod time;
+mod zip;
 
 use std::sync::LazyLock;
 
@@ -41,6 +45,10 @@ pub static FAMILIES: &[(&str, &[Function])] = &[
     ("Strings", strings::FUNCTIONS),
     ("Lists", arrays::FUNCTIONS),
     ("Maps", maps::FUNCTIONS),
+    ("Bit sequences", bit_sequences::FUNCTIONS),
+    ("Regular expressions", regex::FUNCTIONS),
+    ("Date and time", time::FUNCTIONS),
+    ("Compression", zip::FUNCTIONS),
     ("Codecs", codec::FUNCTIONS),
     ("Hashes", hash::FUNCTIONS),
     ("Terms", term::FUNCTIONS),
@@ -52,18 +60,7 @@ pub static NOT_YET: &[&str] = &[
     "ai_completion",
     "avro_decode",
     "avro_encode",
-    "date_to_unix_ts",
-    "format_date",
-    "gunzip",
-    "gzip",
     "jq",
-    "mongo_date",
-    "now_rfc3339",
-    "now_timestamp",
-    "regex_extract",
-    "regex_match",
-    "regex_replace",
-    "rfc3339_to_unix_ts",
     "schema_check",
     "schema_decode",
     "schema_decode_tagged",
@@ -76,14 +73,6 @@ pub static NOT_YET: &[&str] = &[
     "spb_zip_kvs",
     "sprintf",
     "sprintf_s",
-    "subbits",
-    "timezone_to_offset_seconds",
-    "timezone_to_second",
-    "unix_ts_to_rfc3339",
-    "unzip",
-    "zip",
-    "zip_compress",
-    "zip_uncompress",
 ];
 
 static BY_NAME: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {

@@ -52,10 +52,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         summary: "The elements as literals of standard SQL, separated by `, `; strings quoted, undefined as NULL.",
         errors: "Fails when the argument is not a list.",
         source: SOURCE,
-        examples: &[gives(
-            "join_to_sql_values_string(['a', 1, null()])",
-            "concat('''', concat('a', concat('''', ', 1, NULL')))",
-        )],
+        examples: &[gives("join_to_sql_values_string([1, 2.5, null()])", "'1, 2.5, NULL'")],
         body: join_to_sql_values_string,
     },
     Function {

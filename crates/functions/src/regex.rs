@@ -1,0 +1,183 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fancy_regex::{BytesMode, Regex, RegexBuilder};
+use value::{Arena, Value};
+
+use crate::function::{ARRAY, BOOL, STR, TEXT, fails, gives, sig};
+use crate::{Args, CallError, Function};
+
+const SOURCE: &str = "EMQX 5 docs, Built-in SQL Functions, String Operation Functions (regex_…)";
+const BAD_PATTERN: &str =
+    "Fails when an argument is not text, the pattern is no regular expression, or matching takes too long.";
+
+pub(crate) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "regex_extract",
+        usage: "regex_extract(string, pattern)",
+        signatures: &[sig(&[TEXT.union(ARRAY), TEXT], ARRAY)],
+        summary: "The groups of the first match; none if nothing matches. Works on bytes.",
+        errors: BAD_PATTERN,
+        source: SOURCE,
+        examples: &[gives("regex_extract('rack 12', '([a-z]+) ([0-9]+)')", "['rack', '12']")],
+        body: regex_extract,
+    },
+    Function {
+        name: "regex_match",
+        usage: "regex_match(string, pattern)",
+        signatures: &[sig(&[TEXT.union(ARRAY), TEXT], BOOL)],
+        summary: "Whether the pattern matches anywhere. Works on bytes.",
+        errors: BAD_PATTERN,
+        source: SOURCE,
+        examples: &[
+            gives("regex_match('abc123', '^[a-z]+[0-9]+$')", "true"),
+            fails("regex_match('x', '[a-')"),
+        ],
+        body: |args| {
+            let found = pattern(args)?.is_match(subject(args)?);
+            found.map(Value::Bool).map_err(|_| TOO_LONG)
+        },
+    },
+    Function {
+        name: "regex_replace",
+        usage: "regex_replace(string, pattern, new)",
+        signatures: &[sig(&[TEXT.union(ARRAY), TEXT, TEXT], STR)],
+        summary: r"The string with every match replaced; `&` in the new text stands for the match, `\1` for its first group. Works on bytes.",
+        errors: BAD_PATTERN,
+        source: SOURCE,
+        examples: &[
+            gives("regex_replace('a1b22', '[0-9]+', '#')", "'a#b#'"),
+            gives(r"regex_replace('k=v', '(.)=(.)', '\2=\1')", "'v=k'"),
+        ],
+        body: regex_replace,
+    },
+];
+
+const TOO_LONG: CallError = CallError::Domain { arg: 1, reason: "takes too long to match" };
+/// How many compiled patterns a thread keeps.
+const KEPT_MAX: usize = 256;
+/// How often a match may be tried anew from an earlier place.
+const BACKTRACKS_MAX: usize = 1_000_000;
+
+thread_local! {
+    // A memory of pure results: patterns are nearly always constants of a rule, and compiling them is slow.
+    static KEPT: RefCell<HashMap<Vec<u8>, Rc<Regex>>> = RefCell::default();
+}
+
+fn pattern(args: Args<'_>) -> Result<Rc<Regex>, CallError> {
+    let text = args.text(1)?;
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(regex) = kept.get(text) {
+            return Ok(Rc::clone(regex));
+        }
+        let bad = |_| CallError::Domain { arg: 1, reason: "is no regular expression" };
+        let mut builder = RegexBuilder::new(args.utf8(1)?);
+        builder.bytes_mode(BytesMode::Ascii).unicode_mode(false).backtrack_limit(BACKTRACKS_MAX);
+        let regex = Rc::new(builder.build().map_err(bad)?);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(text.to_vec(), Rc::clone(&regex));
+        Ok(regex)
+    })
+}
+
+/// The text to search: text, or a list of strings and bytes joined.
+fn subject(args: Args<'_>) -> Result<&[u8], CallError> {
+    match args.value(0) {
+        list @ Value::Array(_) => {
+            let mut out = Vec::new();
+            crate::bits::flatten(&list, &mut |bytes| out.extend_from_slice(bytes))
+                .ok_or_else(|| args.kind(0, TEXT))?;
+            Ok(args.arena().slice(&out))
+        }
+        _ => args.text(0),
+    }
+}
+
+fn regex_extract(args: Args<'_>) -> Result<Value<'_>, CallError> {
+    let (regex, text) = (pattern(args)?, subject(args)?);
+    let Some(captures) = regex.captures(text).map_err(|_| TOO_LONG)? else { return Ok(Value::Array(&[])) };
+    let last = (1..captures.len()).rev().find(|at| captures.get(*at).is_some()).unwrap_or(0);
+    let group = |at| captures.get(at).map_or(&b""[..], |found| &text[found.start()..found.end()]);
+    Ok(args.list((1..=last).map(|at| Value::Str(group(at)))))
+}
+
+fn regex_replace(args: Args<'_>) -> Result<Value<'_>, CallError> {
+    let (regex, text, new) = (pattern(args)?, subject(args)?, args.text(2)?);
+    let parts = parts(new);
+    let mut out = args.builder(text.len());
+    let mut copied = 0;
+    for captures in regex.captures_iter(text) {
+        let captures = captures.map_err(|_| TOO_LONG)?;
+        let Some(whole) = captures.get(0) else { continue };
+        out.extend_from_slice(&text[copied..whole.start()]);
+        for part in &parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text),
+                Part::Group(at) => {
+                    let range = captures.get(*at).map(|found| found.start()..found.end());
+                    out.extend_from_slice(range.map_or(&b""[..], |range| &text[range]));
+                }
+            }
+        }
+        if out.len() > Arena::BYTES_MAX / 4 {
+            return Err(CallError::TooLarge);
+        }
+        copied = whole.end();
+    }
+    out.extend_from_slice(&text[copied..]);
+    Ok(Value::Str(out.into_bump_slice()))
+}
+
+/// A part of a replacement text.
+enum Part<'t> {
+    Text(&'t [u8]),
+    Group(usize),
+}
+
+/// `&` is the match, `\1`, `\g1` and `\g{1}` a group, and `\` before anything else that thing itself.
+fn parts(new: &[u8]) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = new;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'&' | b'\\')) {
+        parts.push(Part::Text(&rest[..at]));
+        let behind = &rest[at + 1..];
+        rest = match (rest[at], group(behind)) {
+            (b'&', _) => {
+                parts.push(Part::Group(0));
+                behind
+            }
+            (_, Some((group, taken))) => {
+                parts.push(Part::Group(group));
+                &behind[taken..]
+            }
+            _ if behind.is_empty() => {
+                parts.push(Part::Text(b"\\"));
+                behind
+            }
+            _ => {
+                parts.push(Part::Text(&behind[..1]));
+                &behind[1..]
+            }
+        };
+    }
+    parts.push(Part::Text(rest));
+    parts
+}
+
+/// The number of a group behind a backslash, and how long its spelling is.
+fn group(text: &[u8]) -> Option<(usize, usize)> {
+    let (digits, around) = match text {
+        [b'g', b'{', digits @ ..] => (digits, 3),
+        [b'g', digits @ ..] => (digits, 1),
+        digits => (digits, 0),
+    };
+    let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if around == 3 && digits.get(length) != Some(&b'}') {
+        return None;
+    }
+    let number = std::str::from_utf8(&digits[..length]).ok()?.parse().ok()?;
+    Some((number, length + around))
+}
