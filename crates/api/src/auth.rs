@@ -169,8 +169,8 @@ mod tests {
         headers
     }
 
-    fn status(method: Method, path: &str, headers: &HeaderMap) -> u16 {
-        match admit(&keys(), &method, path, headers) {
+    fn status(method: &Method, path: &str, headers: &HeaderMap) -> u16 {
+        match admit(&keys(), method, path, headers) {
             Ok(_) => 200,
             Err(error) => error.into_response().status().as_u16(),
         }
@@ -180,25 +180,25 @@ mod tests {
     fn a_key_and_its_secret_let_in() {
         let who = admit(&keys(), &Method::POST, "/api/v5/rules", &basic("ops:s3cret")).unwrap();
         assert_eq!(who, Caller::Key("ops".into()));
-        assert_eq!(status(Method::GET, "/metrics", &basic("eye:look:here")), 200);
+        assert_eq!(status(&Method::GET, "/metrics", &basic("eye:look:here")), 200);
     }
 
     #[test]
     fn anything_else_does_not() {
         for credentials in ["ops:s3cre", "ops:", "ops", "", "eye:s3cret", ":"] {
-            assert_eq!(status(Method::GET, "/metrics", &basic(credentials)), 401, "{credentials}");
+            assert_eq!(status(&Method::GET, "/metrics", &basic(credentials)), 401, "{credentials}");
         }
         let mut bearer = HeaderMap::new();
         bearer.insert(AUTHORIZATION, "Bearer b3BzOnMzY3JldA==".parse().unwrap());
-        assert_eq!(status(Method::GET, "/metrics", &bearer), 401);
-        assert_eq!(status(Method::GET, "/metrics", &HeaderMap::new()), 401);
+        assert_eq!(status(&Method::GET, "/metrics", &bearer), 401);
+        assert_eq!(status(&Method::GET, "/metrics", &HeaderMap::new()), 401);
     }
 
     #[test]
     fn viewers_only_look_and_probes_need_no_key() {
-        assert_eq!(status(Method::DELETE, "/api/v5/rules/a", &basic("eye:look:here")), 403);
-        assert_eq!(status(Method::GET, "/readyz", &HeaderMap::new()), 200);
-        assert_eq!(status(Method::GET, "/livez", &HeaderMap::new()), 200);
+        assert_eq!(status(&Method::DELETE, "/api/v5/rules/a", &basic("eye:look:here")), 403);
+        assert_eq!(status(&Method::GET, "/readyz", &HeaderMap::new()), 200);
+        assert_eq!(status(&Method::GET, "/livez", &HeaderMap::new()), 200);
     }
 
     #[test]

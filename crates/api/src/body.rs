@@ -111,6 +111,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// What the path has in place of `{id}` and of a second part, decoded.
+pub(crate) struct IdAndFlag(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdAndFlag {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(Path((id, flag))) => Ok(Self(id, flag)),
+            Err(_) => Err(ApiError::bad_request("the path is not UTF-8")),
+        }
+    }
+}
+
 /// The parameters after `?`, in their order.
 pub(crate) struct Params(Vec<(String, String)>);
 

@@ -99,13 +99,12 @@ impl ApiError {
                     file.display()
                 ),
             ),
-            WriteError::BadName(name) => Self::bad_request(format!(
-                "`{name}` is not a name: it begins with a letter or digit and goes on with letters, digits, `_`, `.` and \
-                 `-`, at most 255 in all"
+            WriteError::BadName(why) => Self::bad_request(format!(
+                "{why}; a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`, at most 255 in all"
             )),
             WriteError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
             WriteError::InUse(users) => {
-                Self::bad_request(format!("{subject} is still used by {}", quoted_list(users)))
+                Self::bad_request(format!("{subject} is still used by {}", users.join(", ")))
             }
             WriteError::Invalid(findings) => Self::invalid(findings),
             WriteError::Storage(cause) => {
@@ -149,8 +148,4 @@ impl std::fmt::Display for Subject {
             Subject::Everything => out.write_str("set of rules"),
         }
     }
-}
-
-fn quoted_list(words: &[String]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! Diagnostics as JSON.
 
-use diagnostic::{Diagnostic, Source};
+use diagnostic::{Diagnostic, Severity, Source};
 use engine::Finding;
 use serde::Serialize;
 
@@ -71,17 +71,29 @@ pub(crate) fn bodies(findings: &[Finding], place: Place) -> Vec<DiagnosticBody> 
     findings.iter().map(body).collect()
 }
 
+/// The first error, without which all is well.
+pub(crate) fn first_error(diagnostics: &[DiagnosticBody]) -> Option<DiagnosticBody> {
+    diagnostics.iter().find(|body| body.severity == Severity::Error.name()).cloned()
+}
+
 /// Several findings in one line: the first error, where it is, and how many more there are.
 pub(crate) fn headline(findings: &[Finding]) -> String {
     let errors = || findings.iter().filter(|finding| finding.diagnostic.is_error());
     let Some(first) = errors().next().or(findings.first()) else { return "something is wrong".to_owned() };
-    let place = first.source.locate(first.diagnostic.span);
-    let Diagnostic { code, message, .. } = &first.diagnostic;
+    let Diagnostic { code, message, span, .. } = &first.diagnostic;
+    // A setting of a JSON body has no line; its message names it.
+    let place = match first.source.text() {
+        "" => String::new(),
+        _ => {
+            let place = first.source.locate(*span);
+            format!(" at line {}, column {}", place.line, place.column)
+        }
+    };
     let more = match errors().count().saturating_sub(1) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    format!("{code} at line {}, column {}: {message}{more}", place.line, place.column)
+    format!("{code}{place}: {message}{more}")
 }
 
 #[cfg(test)]

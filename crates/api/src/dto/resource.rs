@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Management;
-use super::diagnostic::{DiagnosticBody, Place, bodies};
+use super::diagnostic::{DiagnosticBody, Place, bodies, first_error};
 
 /// What an answer has and a request may repeat without effect, so that a resource can be read, changed and sent back.
 pub(crate) const READ_ONLY: &[&str] =
@@ -25,7 +25,7 @@ pub(crate) struct ResourceInfo<'v> {
     node_status: [NodeStatus<'v>; 1],
     #[serde(flatten)]
     management: Management,
-    /// The first of `diagnostics`.
+    /// The first error of `diagnostics`.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<DiagnosticBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,7 +52,7 @@ impl<'v> ResourceInfo<'v> {
             status_reason,
             node_status: [NodeStatus { node, status, status_reason }],
             management: Management::new(&view.managed_by),
-            error: diagnostics.first().cloned(),
+            error: first_error(&diagnostics),
             diagnostics,
         }
     }

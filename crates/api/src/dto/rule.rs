@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Management;
-use super::diagnostic::{DiagnosticBody, Place, bodies};
+use super::diagnostic::{DiagnosticBody, Place, bodies, first_error};
 
 /// What an answer has and a request may repeat without effect, so that a rule can be read, changed and sent back.
 pub(crate) const READ_ONLY: &[&str] = &[
@@ -36,7 +36,7 @@ pub(crate) struct RuleInfo<'v> {
     last_modified_at: String,
     #[serde(flatten)]
     management: Management,
-    /// The first of `diagnostics`.
+    /// The first error of `diagnostics`.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<DiagnosticBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,7 +72,7 @@ impl<'v> RuleInfo<'v> {
             created_at: rfc3339(view.created_at),
             last_modified_at: rfc3339(view.last_modified_at),
             management: Management::new(&view.managed_by),
-            error: diagnostics.first().cloned(),
+            error: first_error(&diagnostics),
             diagnostics,
         }
     }

@@ -40,6 +40,8 @@ impl<'v> ListenerInfo<'v> {
 pub(crate) struct ReloadInfo {
     generation: u64,
     changed: bool,
+    /// Whether nothing changed because `strict` forbids errors.
+    refused: bool,
     rules: usize,
     diagnostics: Vec<DiagnosticBody>,
 }
@@ -49,6 +51,7 @@ impl ReloadInfo {
         Self {
             generation: outcome.generation,
             changed: outcome.changed,
+            refused: outcome.refused,
             rules: outcome.rules,
             diagnostics: bodies(&outcome.findings, Place::File),
         }

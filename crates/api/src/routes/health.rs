@@ -40,13 +40,14 @@ struct Check {
 }
 
 fn checks(context: &Context) -> [Check; 2] {
-    let rules = context.engine.is_ready();
+    let generation = context.engine.generation();
+    let rules = generation > 0;
     let listeners = context.listeners.get();
     [
         Check {
             met: rules,
             words: if rules {
-                format!("rules are loaded, generation {}", context.engine.generation())
+                format!("rules are loaded, generation {generation}")
             } else {
                 "rules are not loaded".to_owned()
             },

@@ -28,10 +28,8 @@ pub fn router(context: Context) -> Router {
         .route("/rules/{id}", get(rules::read).put(rules::replace).delete(rules::delete))
         .route("/rules/{id}/metrics", get(rules::metrics))
         .route("/rules/{id}/metrics/reset", put(rules::reset_metrics))
-        .route("/rules/{id}/test", post(test::test_rule))
-        .merge(resources::routes(Category::Connector))
-        .merge(resources::routes(Category::Source))
-        .merge(resources::routes(Category::Action));
+        .route("/rules/{id}/test", post(test::test_rule));
+    let api = Category::ALL.into_iter().fold(api, |api, category| api.merge(resources::routes(category)));
     Router::new()
         .route("/", get(front_page))
         .route("/livez", get(health::livez))

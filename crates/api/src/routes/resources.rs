@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 use super::to_the_end;
 use crate::Context;
 use crate::auth::Caller;
-use crate::body::{Id, Object};
+use crate::body::{Id, IdAndFlag, Object};
 use crate::dto::metrics::{MetricsInfo, ResourceMetrics};
 use crate::dto::resource::{READ_ONLY, ResourceInfo};
 use crate::error::{ApiError, Subject};
+use crate::listing::boolean;
 
 /// How long a probe may look for the far side before it counts as failed.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -27,6 +28,7 @@ pub(super) fn routes(category: Category) -> Router<Context> {
     let routes = Router::new()
         .route(&format!("/{plural}"), get(list).post(create))
         .route(&format!("/{plural}/{{id}}"), get(read).put(replace).delete(delete))
+        .route(&format!("/{plural}/{{id}}/enable/{{enable}}"), put(enable))
         .route(&format!("/{plural}_probe"), post(probe));
     let routes = match category {
         // A connector moves no messages by itself; what it carries is counted by its sources and actions.
@@ -85,6 +87,21 @@ async fn replace(
     READ_ONLY.iter().for_each(|key| drop(body.0.remove(*key)));
     let view = write(&context, &caller, category, id, body.0, WriteMode::Replace).await?;
     Ok(Json(ResourceInfo::new(&view, context.engine.node())).into_response())
+}
+
+/// `PUT /…/:id/enable/:bool`: lets it run, or stops it.
+async fn enable(
+    State(context): State<Context>,
+    Extension(category): Extension<Category>,
+    Extension(caller): Extension<Caller>,
+    IdAndFlag(id, enable): IdAndFlag,
+) -> Result<StatusCode, ApiError> {
+    let (id, enable) = (parse(&id)?, boolean("enable", &enable)?);
+    let (engine, changed) = (context.engine.clone(), id.clone());
+    let outcome = to_the_end(async move { engine.enable_resource(category, &changed, enable).await }).await?;
+    outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
+    tracing::info!(%caller, category = category.singular(), %id, enable, "enabled or disabled over HTTP");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /…/:id`.
