@@ -75,6 +75,8 @@ impl Reader {
             waiting &= !(1 << number);
             let mut lane = self.queue.lane(number).lock();
             if !lane.is_read_by(self.owner) {
+                // Taken over by another reader: nothing to look for there any more.
+                self.mask &= !(1 << number);
                 continue;
             }
             if let Some(ttl) = ttl {

@@ -1,0 +1,295 @@
+//! What can be set on MQTT connectors, sources and actions. Names and defaults are those of the reference.
+
+use config::FieldDefault::{Absent, Bool, Empty, Int, Required, Text};
+use config::{Field, FieldKind, field};
+use connector::options;
+
+/// `connectors.mqtt.NAME`.
+pub(crate) static CONNECTOR: &[Field] = &[
+    options::ENABLE,
+    options::TAGS,
+    options::DESCRIPTION,
+    field(
+        "server",
+        FieldKind::Str,
+        Required,
+        "The remote: `host`, `host:port`, `[v6]:port`, alone or after `mqtt://` or `mqtts://`. Without a port 1883, with TLS 8883.",
+    ),
+    field(
+        "pool_size",
+        FieldKind::Int { min: 1, max: 1024 },
+        Int(8),
+        "How many clients connect. What one publisher sends to one topic always goes through the same one.",
+    ),
+    field("clientid_prefix", FieldKind::Str, Absent, "Stands before every client id, followed by a colon."),
+    field(
+        "static_clientids",
+        FieldKind::TableList(STATIC_CLIENTIDS),
+        Empty,
+        "The client ids that each node uses, in place of generated ones; each is one session for both directions.",
+    ),
+    field(
+        "proto_ver",
+        FieldKind::OneOf(&["v3", "v4", "v5"]),
+        Text("v4"),
+        "The version of the protocol: `v3` is MQTT 3.1, `v4` is MQTT 3.1.1, `v5` is MQTT 5.",
+    ),
+    field(
+        "bridge_mode",
+        FieldKind::Bool,
+        Bool(false),
+        "Tells the remote that this is a bridge, by the unofficial bit that some brokers know; not in MQTT 5.",
+    ),
+    field("username", FieldKind::Str, Absent, "The user name."),
+    field("password", FieldKind::Secret, Absent, "The password."),
+    field(
+        "clean_start",
+        FieldKind::Bool,
+        Bool(true),
+        "Whether every connection begins a new session. With `false` the remote keeps what comes while we are away.",
+    ),
+    field(
+        "session_expiry_interval",
+        FieldKind::Duration,
+        Text("7d"),
+        "How long the remote keeps the session while we are away; MQTT 5 with `clean_start = false` only.",
+    ),
+    field("keepalive", FieldKind::Duration, Text("160s"), "The longest silence before a ping; 0 for none."),
+    field(
+        "ping_timeout",
+        FieldKind::Duration,
+        Text("5s"),
+        "How long a ping, or a publish before a ping is sent, may stay unanswered.",
+    ),
+    field(
+        "connect_timeout",
+        FieldKind::Duration,
+        Text("10s"),
+        "How long connecting may take, from the name to the accepted login.",
+    ),
+    field(
+        "retry_interval",
+        FieldKind::Duration,
+        Text("15s"),
+        "After how long an unacknowledged publish is sent again on a live connection; MQTT 3.1 and 3.1.1 only, MQTT 5 forbids it.",
+    ),
+    field(
+        "max_inflight",
+        FieldKind::Int { min: 1, max: 65_535 },
+        Int(32),
+        "How many publishes of one client may be unacknowledged; the remote's Receive Maximum may lower it.",
+    ),
+    field("tcp_opts", FieldKind::Table(TCP_OPTS), Empty, "Options of the socket."),
+    field("ssl", FieldKind::Table(SSL), Empty, "TLS."),
+    options::CONNECTOR_RESOURCE_OPTS,
+];
+
+const STATIC_CLIENTIDS: &[Field] = &[
+    field("node", FieldKind::Str, Required, "The name of the node."),
+    field(
+        "ids",
+        FieldKind::TableList(STATIC_IDS),
+        Required,
+        "Its client ids, each alone or with a login of its own.",
+    ),
+];
+
+const STATIC_IDS: &[Field] = &[
+    field("clientid", FieldKind::Str, Required, "The client id, used as it stands."),
+    field("username", FieldKind::Str, Absent, "Its user name; without one that of the connector."),
+    field("password", FieldKind::Secret, Absent, "Its password; without one that of the connector."),
+];
+
+const TCP_OPTS: &[Field] = &[
+    field("nodelay", FieldKind::Bool, Bool(true), "Whether packets go out at once (TCP_NODELAY)."),
+    field(
+        "active_n",
+        FieldKind::Int { min: 1, max: i64::MAX },
+        Int(10),
+        "Kept for the reference's files: there is no such thing here.",
+    ),
+    field(
+        "delay_send",
+        FieldKind::Bool,
+        Bool(false),
+        "Kept for the reference's files: packets always go out in batches.",
+    ),
+    field(
+        "buffer",
+        FieldKind::Bytes,
+        Absent,
+        "Kept for the reference's files: buffers grow as they need to.",
+    ),
+    field("sndbuf", FieldKind::Bytes, Absent, "The size of the system's send buffer."),
+    field("recbuf", FieldKind::Bytes, Absent, "The size of the system's receive buffer."),
+    field("keepalive", FieldKind::Str, Text("none"), "Keep-alive of TCP; MQTT's own needs none."),
+];
+
+/// The settings of `tcp_opts` that change nothing.
+pub(crate) const TCP_WITHOUT_EFFECT: &[&str] = &["active_n", "delay_send", "buffer"];
+/// The settings of `tcp_opts` that are not there yet.
+pub(crate) const TCP_NOT_YET: &[&str] = &["sndbuf", "recbuf", "keepalive"];
+
+const SSL: &[Field] = &[
+    field("enable", FieldKind::Bool, Bool(false), "Whether to use TLS; `mqtts://` in `server` says so too."),
+    field(
+        "cacertfile",
+        FieldKind::Path,
+        Absent,
+        "Whom to trust (PEM); without it those whom the operating system trusts.",
+    ),
+    field("certfile", FieldKind::Path, Absent, "Our certificate, where the remote asks for one (PEM)."),
+    field("keyfile", FieldKind::Path, Absent, "The key of our certificate (PEM)."),
+    field(
+        "verify",
+        FieldKind::OneOf(&["verify_peer", "verify_none"]),
+        Text("verify_peer"),
+        "Whether the remote must prove who it is. `verify_none` is open to whoever stands in between.",
+    ),
+    field(
+        "server_name_indication",
+        FieldKind::Str,
+        Absent,
+        "The name to ask for and to check the certificate against; without it the host of `server`. `disable` asks for none.",
+    ),
+    field(
+        "cacerts",
+        FieldKind::Bool,
+        Bool(false),
+        "Kept for the reference's files: without `cacertfile` the system's are trusted.",
+    ),
+    field("password", FieldKind::Secret, Absent, "The password of an encrypted `keyfile`."),
+    field("depth", FieldKind::Int { min: 0, max: 255 }, Int(10), "How long a chain of certificates may be."),
+    field("versions", FieldKind::StrList, Absent, "The versions of TLS: always 1.3 and 1.2."),
+    field("ciphers", FieldKind::StrList, Empty, "The cipher suites."),
+    field(
+        "partial_chain",
+        FieldKind::Str,
+        Text("false"),
+        "Whether an intermediate certificate may be trusted by itself.",
+    ),
+    field("managed_certs", FieldKind::Str, Absent, "The name of a bundle of certificates."),
+    field(
+        "reuse_sessions",
+        FieldKind::Bool,
+        Bool(true),
+        "Kept for the reference's files: sessions of TLS are always reused.",
+    ),
+    field(
+        "secure_renegotiate",
+        FieldKind::Bool,
+        Bool(true),
+        "Kept for the reference's files: there is no renegotiation.",
+    ),
+    field(
+        "log_level",
+        FieldKind::Str,
+        Text("notice"),
+        "Kept for the reference's files: the log has a level of its own.",
+    ),
+    field(
+        "hibernate_after",
+        FieldKind::Duration,
+        Text("5s"),
+        "Kept for the reference's files: there is no such thing here.",
+    ),
+    field("middlebox_comp_mode", FieldKind::Bool, Bool(true), "Kept for the reference's files: always on."),
+];
+
+/// The settings of `ssl` that change nothing.
+pub(crate) const SSL_WITHOUT_EFFECT: &[&str] = &[
+    "cacerts",
+    "reuse_sessions",
+    "secure_renegotiate",
+    "log_level",
+    "hibernate_after",
+    "middlebox_comp_mode",
+];
+/// The settings of `ssl` that are not there yet.
+pub(crate) const SSL_NOT_YET: &[&str] = &["password", "depth", "ciphers", "partial_chain", "managed_certs"];
+
+/// `sources.mqtt.NAME`.
+pub(crate) static SOURCE: &[Field] = &[
+    options::CONNECTOR,
+    options::ENABLE,
+    options::TAGS,
+    options::DESCRIPTION,
+    field("parameters", FieldKind::Table(SOURCE_PARAMETERS), Required, "What to receive."),
+    field(
+        "ack",
+        FieldKind::OneOf(&["received", "stored", "delivered"]),
+        Text("delivered"),
+        "When the remote hears that a message of QoS 1 is safe: when it was judged, when every action has stored it, or when every action has delivered it.",
+    ),
+    options::SOURCE_RESOURCE_OPTS,
+];
+
+const SOURCE_PARAMETERS: &[Field] = &[
+    field(
+        "topic",
+        FieldKind::Str,
+        Required,
+        "The topic filter. With `$share/GROUP/…` or `$queue/…` every client of the pool subscribes, otherwise one.",
+    ),
+    field("qos", FieldKind::Int { min: 0, max: 2 }, Int(1), "The QoS: 0 or 1; 2 is taken as 1."),
+    field(
+        "no_local",
+        FieldKind::Bool,
+        Bool(false),
+        "Whether to leave out what this same session has published; MQTT 5 only.",
+    ),
+    field(
+        "retain_as_published",
+        FieldKind::Bool,
+        Bool(true),
+        "Whether RETAIN tells how a message was published, rather than whether it was kept; MQTT 5 only.",
+    ),
+];
+
+/// `actions.mqtt.NAME`.
+pub(crate) static ACTION: &[Field] = &[
+    options::CONNECTOR,
+    options::ENABLE,
+    options::TAGS,
+    options::DESCRIPTION,
+    field("parameters", FieldKind::Table(ACTION_PARAMETERS), Required, "What to publish."),
+    field(
+        "fallback_actions",
+        FieldKind::TableList(FALLBACK),
+        Empty,
+        "What to do with what cannot be delivered.",
+    ),
+    options::ACTION_RESOURCE_OPTS,
+];
+
+/// The settings of an action that are not there yet.
+pub(crate) const ACTION_NOT_YET: &[&str] = &["fallback_actions"];
+
+const FALLBACK: &[Field] = &[
+    field("kind", FieldKind::OneOf(&["reference", "republish"]), Required, "Another action, or republish."),
+    field("type", FieldKind::Str, Absent, "The type of the other action."),
+    field("name", FieldKind::Str, Absent, "The name of the other action."),
+    field("args", FieldKind::TemplateMap, Absent, "The arguments of republish."),
+];
+
+const ACTION_PARAMETERS: &[Field] = &[
+    field("topic", FieldKind::Template, Required, "The topic to publish to."),
+    field(
+        "qos",
+        FieldKind::IntTemplate { min: 0, max: 2 },
+        Int(1),
+        "The QoS; 0 where a template gives none.",
+    ),
+    field(
+        "retain",
+        FieldKind::BoolTemplate,
+        Bool(false),
+        "The RETAIN flag; false where a template gives none.",
+    ),
+    field(
+        "payload",
+        FieldKind::Template,
+        Absent,
+        "The payload; without it, or empty, the whole row as JSON.",
+    ),
+];

@@ -1,0 +1,186 @@
+//! Checked sections to what the clients work with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Secret, Settings};
+use connector::Context;
+use event::AckLevel;
+use mqtt::{QoS, Version};
+use topic::Subscription;
+
+use crate::client_id;
+use crate::server::Server;
+use crate::tls::Tls;
+
+/// How the clients of one connector connect and behave.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) server: Server,
+    pub(crate) version: Version,
+    pub(crate) bridge: bool,
+    pub(crate) clean_start: bool,
+    pub(crate) session_expiry: Duration,
+    pub(crate) keepalive: Duration,
+    pub(crate) ping_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) retry_interval: Duration,
+    pub(crate) max_inflight: usize,
+    pub(crate) nodelay: bool,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) logins: Logins,
+}
+
+/// Who connects.
+#[derive(Debug, Clone)]
+pub(crate) enum Logins {
+    /// Ids made from a common base: so many for each direction.
+    Generated { base: String, pool_size: usize, username: Option<String>, password: Option<Secret> },
+    /// Exactly these, each for both directions. None where this node was given none.
+    Static(Vec<Login>),
+}
+
+/// Who one client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) clientid: String,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+impl Options {
+    /// Reads a section that was checked without an error; `None` where it has one after all.
+    pub(crate) fn read(settings: &Settings, context: &Context) -> Option<Self> {
+        let server = server(settings)?;
+        let version = version(settings);
+        Some(Self {
+            version,
+            bridge: settings.bool("bridge_mode") && version != Version::V5,
+            clean_start: settings.bool("clean_start"),
+            session_expiry: settings.duration("session_expiry_interval"),
+            keepalive: settings.duration("keepalive"),
+            ping_timeout: settings.duration("ping_timeout"),
+            connect_timeout: settings.duration("connect_timeout"),
+            retry_interval: settings.duration("retry_interval"),
+            max_inflight: usize::try_from(settings.int("max_inflight")).unwrap_or(1).max(1),
+            nodelay: settings.table("tcp_opts").bool("nodelay"),
+            tls: uses_tls(settings, &server).then(|| Tls::read(settings.table("ssl"), &server.host)),
+            logins: logins(settings, context),
+            server,
+        })
+    }
+
+    /// The logins of the clients that publish, which connect whether they are used or not.
+    pub(crate) fn sinks(&self) -> Vec<Login> {
+        match &self.logins {
+            Logins::Static(logins) => logins.clone(),
+            Logins::Generated { pool_size, .. } => {
+                (1..=*pool_size).filter_map(|n| self.login(|base| client_id::sink(base, n))).collect()
+            }
+        }
+    }
+
+    /// The logins of clients that only receive; none with static ids, whose clients do both.
+    pub(crate) fn sources(&self, count: usize) -> Vec<Login> {
+        (1..=count).filter_map(|n| self.login(|base| client_id::source(base, n))).collect()
+    }
+
+    /// The login of a trial that disturbs nobody, if there can be one.
+    pub(crate) fn probe(&self) -> Option<Login> {
+        self.login(|base| format!("{base}:probe"))
+    }
+
+    fn login(&self, clientid: impl Fn(&str) -> String) -> Option<Login> {
+        match &self.logins {
+            Logins::Static(_) => None,
+            Logins::Generated { base, username, password, .. } => Some(Login {
+                clientid: clientid(base),
+                username: username.clone(),
+                password: password.clone(),
+            }),
+        }
+    }
+
+    /// What the keep-alive field of CONNECT says (seconds).
+    pub(crate) fn keepalive_seconds(&self) -> u16 {
+        u16::try_from(self.keepalive.as_millis().div_ceil(1000)).unwrap_or(u16::MAX)
+    }
+
+    /// The Session Expiry Interval of CONNECT (seconds).
+    pub(crate) fn session_expiry_seconds(&self) -> u32 {
+        if self.clean_start { 0 } else { u32::try_from(self.session_expiry.as_secs()).unwrap_or(u32::MAX) }
+    }
+}
+
+/// The address, `None` where the text is none; the check has said so.
+pub(crate) fn server(settings: &Settings) -> Option<Server> {
+    Server::parse(settings.str("server"), settings.table("ssl").bool("enable")).ok()
+}
+
+pub(crate) fn version(settings: &Settings) -> Version {
+    match settings.one_of("proto_ver") {
+        "v3" => Version::V31,
+        "v5" => Version::V5,
+        _ => Version::V311,
+    }
+}
+
+/// A scheme says it; without one `ssl.enable` does. The check has seen that they agree.
+pub(crate) fn uses_tls(settings: &Settings, server: &Server) -> bool {
+    server.tls.unwrap_or(false) || settings.table("ssl").bool("enable")
+}
+
+fn logins(settings: &Settings, context: &Context) -> Logins {
+    let username = settings.opt_str("username").map(str::to_owned);
+    let password = settings.secret("password").cloned();
+    let nodes = settings.tables("static_clientids");
+    if nodes.is_empty() {
+        let base = client_id::base(settings.opt_str("clientid_prefix"), &context.name, &context.node);
+        let pool_size = usize::try_from(settings.int("pool_size")).unwrap_or(1).max(1);
+        return Logins::Generated { base, pool_size, username, password };
+    }
+    let own = nodes.iter().filter(|node| node.str("node") == &*context.node);
+    Logins::Static(
+        own.flat_map(|node| node.tables("ids"))
+            .map(|id| Login {
+                clientid: id.str("clientid").to_owned(),
+                username: id.opt_str("username").map(str::to_owned).or_else(|| username.clone()),
+                password: id.secret("password").cloned().or_else(|| password.clone()),
+            })
+            .collect(),
+    )
+}
+
+/// What a source receives.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceOptions {
+    pub(crate) subscription: Subscription,
+    /// As written, which is how the remote must see it.
+    pub(crate) filter: Arc<str>,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) ack: AckLevel,
+}
+
+impl SourceOptions {
+    /// Reads a section that was checked without an error; `None` where it has one after all.
+    pub(crate) fn read(settings: &Settings) -> Option<Self> {
+        let parameters = settings.table("parameters");
+        let filter = parameters.str("topic");
+        let subscription = Subscription::parse(filter).ok()?;
+        Some(Self {
+            filter: filter.into(),
+            qos: if parameters.int("qos") == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+            // On a shared subscription it is a protocol error [MQTT-3.8.3-4].
+            no_local: parameters.bool("no_local") && subscription.share.is_none(),
+            retain_as_published: parameters.bool("retain_as_published"),
+            ack: match settings.one_of("ack") {
+                "received" => AckLevel::Received,
+                "stored" => AckLevel::Stored,
+                _ => AckLevel::Delivered,
+            },
+            subscription,
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! What one client has subscribed to, and for which sources.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connector::{Backoff, SourceMetrics, Status};
+use mqtt::{
+    ByteString, Output, Packet, PacketId, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeAck,
+    SubscriptionOptions, Unsubscribe,
+};
+
+use crate::ring::PUBLISH_IDS;
+use crate::settings::SourceOptions;
+
+/// A source as its clients know it.
+#[derive(Debug)]
+pub(crate) struct SourceEntry {
+    pub(crate) name: Arc<str>,
+    /// Both spellings of what FROM says.
+    pub(crate) from: [String; 2],
+    pub(crate) options: SourceOptions,
+    pub(crate) metrics: Arc<SourceMetrics>,
+}
+
+impl SourceEntry {
+    pub(crate) fn new(name: Arc<str>, options: SourceOptions, metrics: Arc<SourceMetrics>) -> Self {
+        let from = [format!("$bridges/mqtt:{name}"), format!("$sources/mqtt:{name}")];
+        Self { name, from, options, metrics }
+    }
+}
+
+/// The subscriptions of one client. Sources with the same filter share one, since to the remote it would be the same.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    groups: Vec<Group>,
+    /// Filters to leave as soon as there is a connection.
+    forgotten: Vec<Arc<str>>,
+    next_id: u16,
+    clean_start: bool,
+    seed: u64,
+}
+
+/// One filter.
+#[derive(Debug)]
+struct Group {
+    /// As the remote sees it, with `$share/…`.
+    filter: Arc<str>,
+    /// The MQTT 5 Subscription Identifier. Made of the filter, so that it is the same after a restart, when the remote
+    /// may already be sending.
+    identifier: NonZeroU32,
+    sources: Vec<Arc<SourceEntry>>,
+    state: State,
+    /// Whether the remote has accepted it since the process started.
+    granted_before: bool,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// SUBSCRIBE is to be sent, not before this moment if there is one; with the reason why the last one failed.
+    Due(Option<(Instant, String)>),
+    /// SUBSCRIBE was sent.
+    Asked(PacketId),
+    /// The remote sends what matches.
+    Granted,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(clean_start: bool, seed: u64) -> Self {
+        Self { groups: Vec::new(), forgotten: Vec::new(), next_id: 0, clean_start, seed }
+    }
+
+    /// Adds a source, or replaces the one of its name.
+    pub(crate) fn add(&mut self, source: Arc<SourceEntry>) {
+        let filter = Arc::clone(&source.options.filter);
+        self.take_out(&source.name, Some(&filter));
+        self.forgotten.retain(|forgotten| *forgotten != filter);
+        let group = match self.groups.iter_mut().position(|group| group.filter == filter) {
+            Some(at) => &mut self.groups[at],
+            None => {
+                self.groups.push(Group::new(filter, self.seed));
+                let last = self.groups.len() - 1;
+                &mut self.groups[last]
+            }
+        };
+        group.sources.push(source);
+        group.state = State::Due(None);
+    }
+
+    /// Takes a source out; what nobody else wants is unsubscribed.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.take_out(name, None);
+    }
+
+    fn take_out(&mut self, name: &str, stays: Option<&Arc<str>>) {
+        for group in &mut self.groups {
+            group.sources.retain(|source| &*source.name != name);
+        }
+        let forgotten = &mut self.forgotten;
+        self.groups.retain(|group| {
+            let kept = !group.sources.is_empty() || stays == Some(&group.filter);
+            if !kept {
+                forgotten.push(Arc::clone(&group.filter));
+            }
+            kept
+        });
+    }
+
+    /// A connection is up. Subscribes again where the session is gone, or has not been asked since the process started.
+    pub(crate) fn connected(&mut self, session_present: bool) {
+        if !session_present {
+            self.forgotten.clear();
+        }
+        for group in &mut self.groups {
+            if !(session_present && group.granted_before && group.state == State::Granted) {
+                group.state = State::Due(None);
+            }
+        }
+    }
+
+    /// Puts what is to be subscribed and unsubscribed now.
+    pub(crate) fn fill(&mut self, output: &mut Output, identifiers: bool, now: Instant) {
+        if !self.forgotten.is_empty() {
+            let filters = self.forgotten.drain(..).map(|filter| ByteString::from(&*filter)).collect();
+            let packet_id = next_id(&mut self.next_id);
+            let unsubscribe = Unsubscribe { packet_id, user_properties: Vec::new(), topic_filters: filters };
+            // One that is too large for the remote leaves subscriptions that nobody reads: not worth a failure.
+            let _ = output.put(&Packet::Unsubscribe(Box::new(unsubscribe)));
+        }
+        for group in &mut self.groups {
+            match &group.state {
+                State::Due(Some((at, _))) if now < *at => {}
+                State::Due(_) => {
+                    let packet_id = next_id(&mut self.next_id);
+                    group.state = match output.put(&group.packet(packet_id, identifiers, self.clean_start)) {
+                        Ok(()) => State::Asked(packet_id),
+                        Err(error) => State::Due(Some((now + group.backoff.delay(), error.to_string()))),
+                    };
+                }
+                State::Asked(_) | State::Granted => {}
+            }
+        }
+    }
+
+    /// SUBACK.
+    pub(crate) fn acknowledged(&mut self, ack: &SubscribeAck, now: Instant) {
+        let asked = State::Asked(ack.packet_id);
+        let Some(group) = self.groups.iter_mut().find(|group| group.state == asked) else { return };
+        let reason =
+            ack.status.first().map_or(ReasonCode::UnspecifiedError, |status| ReasonCode::from(*status));
+        if reason.is_error() {
+            let words = ack.reason_string.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+            let reason = format!("the remote refused to subscribe to `{}`: {reason}{words}", group.filter);
+            tracing::warn!("{reason}");
+            group.state = State::Due(Some((now + group.backoff.delay(), reason)));
+        } else {
+            group.state = State::Granted;
+            group.granted_before = true;
+            group.backoff.reset();
+        }
+    }
+
+    /// When something is to be tried again.
+    pub(crate) fn next_attempt(&self) -> Option<Instant> {
+        let attempts = self.groups.iter().filter_map(|group| match &group.state {
+            State::Due(Some((at, _))) => Some(*at),
+            _ => None,
+        });
+        attempts.min()
+    }
+
+    /// How each source is, on a connection that is up.
+    pub(crate) fn statuses(&self) -> Vec<(Arc<str>, Status)> {
+        let status = |group: &Group| match &group.state {
+            State::Granted => Status::connected(),
+            State::Asked(_) | State::Due(None) => {
+                Status::connecting("the subscription is not acknowledged yet")
+            }
+            State::Due(Some((_, reason))) => Status::disconnected(reason.clone()),
+        };
+        let each = |group| Group::sources(group).map(move |source| (Arc::clone(&source.name), status(group)));
+        self.groups.iter().flat_map(each).collect()
+    }
+
+    /// The sources that a message is for: by subscription identifier where the remote gives one that is ours, otherwise
+    /// by filter.
+    pub(crate) fn matching<'s>(
+        &'s self,
+        topic: &'s str,
+        identifiers: &'s [u32],
+    ) -> impl Iterator<Item = &'s SourceEntry> + Clone {
+        let is_named = |group: &Group| identifiers.contains(&group.identifier.get());
+        let by_name = self.groups.iter().any(is_named);
+        let groups = self.groups.iter().filter(move |group| {
+            if by_name { identifiers.contains(&group.identifier.get()) } else { group.matches(topic) }
+        });
+        groups.flat_map(|group| group.sources().map(|source| &**source))
+    }
+}
+
+impl Group {
+    fn new(filter: Arc<str>, seed: u64) -> Self {
+        Self {
+            identifier: identifier(&filter),
+            filter,
+            sources: Vec::new(),
+            state: State::Due(None),
+            granted_before: false,
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), seed),
+        }
+    }
+
+    fn sources(&self) -> std::slice::Iter<'_, Arc<SourceEntry>> {
+        self.sources.iter()
+    }
+
+    fn matches(&self, topic: &str) -> bool {
+        self.sources
+            .first()
+            .is_some_and(|source| topic::matches(source.options.subscription.filter.as_str(), topic))
+    }
+
+    fn packet(&self, packet_id: PacketId, identifiers: bool, clean_start: bool) -> Packet<'static> {
+        let at_least_once = self.sources.iter().any(|source| source.options.qos == QoS::AtLeastOnce);
+        let options = SubscriptionOptions {
+            qos: if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce },
+            no_local: self.sources.iter().all(|source| source.options.no_local),
+            retain_as_published: self.sources.iter().any(|source| source.options.retain_as_published),
+            // A session that was to last and is lost has a gap, which retained messages help to fill. One that is new
+            // with every connection would replay them with every connection.
+            retain_handling: if self.granted_before && clean_start {
+                RetainHandling::NoAtSubscribe
+            } else {
+                RetainHandling::AtSubscribeNew
+            },
+        };
+        Packet::Subscribe(Box::new(Subscribe {
+            packet_id,
+            id: Some(self.identifier).filter(|_| identifiers),
+            user_properties: Vec::new(),
+            topic_filters: vec![(ByteString::from(&*self.filter), options)],
+        }))
+    }
+}
+
+/// FNV-1a, folded to the 28 bits that an identifier has.
+fn identifier(filter: &str) -> NonZeroU32 {
+    let hash = filter.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let folded = (hash ^ (hash >> 28) ^ (hash >> 56)) as u32 & 0x0FFF_FFFF;
+    NonZeroU32::new(folded).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The next of the packet ids that publishes do not use.
+fn next_id(last: &mut u16) -> PacketId {
+    *last = (*last + 1) % (u16::MAX - PUBLISH_IDS);
+    PacketId::MIN.saturating_add(PUBLISH_IDS + *last)
+}
+
+#[cfg(test)]
+mod tests {
+    use event::AckLevel;
+    use topic::Subscription;
+
+    use super::*;
+
+    fn source(name: &str, filter: &str) -> Arc<SourceEntry> {
+        let options = SourceOptions {
+            subscription: Subscription::parse(filter).unwrap(),
+            filter: filter.into(),
+            qos: QoS::AtLeastOnce,
+            no_local: false,
+            retain_as_published: true,
+            ack: AckLevel::Delivered,
+        };
+        Arc::new(SourceEntry::new(name.into(), options, Arc::default()))
+    }
+
+    fn names(subscriptions: &Subscriptions, topic: &str, identifiers: &[u32]) -> Vec<String> {
+        subscriptions.matching(topic, identifiers).map(|source| source.name.to_string()).collect()
+    }
+
+    #[test]
+    fn messages_find_their_sources() {
+        let mut subscriptions = Subscriptions::new(true, 0);
+        for (name, filter) in [("a", "t/#"), ("b", "t/1"), ("c", "t/#"), ("d", "$share/g/t/+")] {
+            subscriptions.add(source(name, filter));
+        }
+        assert_eq!(names(&subscriptions, "t/1", &[]), ["a", "c", "b", "d"]);
+        assert_eq!(names(&subscriptions, "t/1", &[identifier("t/1").get()]), ["b"]);
+        assert_eq!(
+            names(&subscriptions, "t/1", &[77]),
+            ["a", "c", "b", "d"],
+            "an identifier of somebody else"
+        );
+        subscriptions.add(source("a", "u"));
+        subscriptions.remove("b");
+        assert_eq!(names(&subscriptions, "t/1", &[]), ["c", "d"]);
+        assert_eq!(subscriptions.forgotten, ["t/1".into()]);
+    }
+
+    #[test]
+    fn identifiers_are_legal_and_differ() {
+        assert!(identifier("a").get() <= 268_435_455);
+        assert_ne!(identifier("a"), identifier("b"));
+    }
+}
