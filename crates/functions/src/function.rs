@@ -56,7 +56,7 @@ pub(crate) const fn optional(required: usize, params: &'static [Kinds], result: 
 }
 
 /// A signature whose last parameter may be repeated, or left out.
-#[allow(dead_code)] pub(crate) const fn variadic(params: &'static [Kinds], result: Kinds) -> Signature {
+pub(crate) const fn variadic(params: &'static [Kinds], result: Kinds) -> Signature {
     Signature { params, required: params.len() - 1, variadic: true, result }
 }
 

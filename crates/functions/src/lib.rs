@@ -22,6 +22,7 @@ mod math;
 mod message;
 mod process;
 mod regex;
+mod sprintf;
 mod strings;
 mod term;
 mod time;
@@ -43,6 +44,7 @@ pub static FAMILIES: &[(&str, &[Function])] = &[
     ("Type checks and missing values", kinds::FUNCTIONS),
     ("Conversion", convert::FUNCTIONS),
     ("Strings", strings::FUNCTIONS),
+    ("Formatted text", sprintf::FUNCTIONS),
     ("Lists", arrays::FUNCTIONS),
     ("Maps", maps::FUNCTIONS),
     ("Bit sequences", bit_sequences::FUNCTIONS),
@@ -71,8 +73,6 @@ pub static NOT_YET: &[&str] = &[
     "spb_decode",
     "spb_encode",
     "spb_zip_kvs",
-    "sprintf",
-    "sprintf_s",
 ];
 
 static BY_NAME: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
