@@ -27,26 +27,37 @@ pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
 /// One connection, from its first byte to its last.
 pub(crate) async fn serve(broker: &Arc<Broker>, tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) {
-    let (Ok(peername), Ok(sockname)) = (tcp.peer_addr(), tcp.local_addr()) else { return };
+    // On the heap, since what it takes to get a connection is larger than the connection, and over soon.
+    if let Some(connection) = Box::pin(establish(broker, tcp, tls)).await {
+        connection.live().await;
+    }
+}
+
+/// Gets a client connected. `None` if that came to nothing.
+async fn establish(
+    broker: &Arc<Broker>,
+    tcp: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Option<Box<Connection>> {
+    let (peername, sockname) = (tcp.peer_addr().ok()?, tcp.local_addr().ok()?);
     let greeting = tokio::time::timeout(broker.config.connect_timeout, greet(broker, tcp, tls));
     let (mut conn, connect) = tokio::select! {
-        () = broker.reached(Phase::Closing) => return,
+        () = broker.reached(Phase::Closing) => return None,
         greeting = greeting => match greeting {
-            Ok(Some(greeting)) => greeting,
-            Ok(None) => return,
+            Ok(greeting) => greeting?,
             Err(_) => {
                 tracing::debug!(%peername, "connection closed: no CONNECT in time");
-                return;
+                return None;
             }
         },
     };
     match admit(broker, &mut conn, *connect, peername, sockname).await {
-        Ok(Some(link)) => Connection::new(conn, link).live().await,
-        Ok(None) => {}
+        Ok(link) => link.map(|link| Box::new(Connection::new(conn, link))),
         Err(refusal) => {
             tracing::info!(%peername, reason = refusal.text(), "client refused");
             broker.counters.add(&mut Tally { clients_refused: 1, ..Tally::default() });
             refuse(conn, refusal).await;
+            None
         }
     }
 }
@@ -190,4 +201,21 @@ fn acknowledge(
 fn assigned_client_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("auto-{:016x}{:016x}", random(), random())
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Kept, Session};
+
+    fn size_of_future<F>(_: impl FnOnce(&'static Arc<Broker>, TcpStream) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        let task = size_of_future(|broker, tcp| serve(broker, tcp, None));
+        assert!(task < 1024, "{task}");
+        let all = task + size_of::<Connection>() + size_of::<Session>() + size_of::<Kept>();
+        assert!(all < 3 * 1024, "{all}");
+    }
 }

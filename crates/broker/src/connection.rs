@@ -277,31 +277,44 @@ impl Connection {
     }
 
     /// Lives as long as the connection does.
-    pub(crate) async fn live(mut self) {
-        let Link { broker, rules, session, client, session_expiry, .. } = &mut self.link;
-        let (broker, rules) = (Arc::clone(broker), Arc::clone(rules));
+    pub(crate) async fn live(mut self: Box<Self>) {
+        self.begin();
+        let end = self.turns().await;
+        // Before the last words, which may take a moment, since another connection may wait for the session.
+        let conn = self.end(&end);
+        // On the heap, so that a connection does not carry the room for its last words all its life.
+        Box::pin(say_goodbye(conn, end)).await;
+    }
+
+    /// The client is accepted.
+    fn begin(&self) {
+        let Link { broker, rules, session, client, session_expiry, .. } = &self.link;
         session.connected.store(true, Ordering::Relaxed);
         broker.clients.fetch_add(1, Ordering::Relaxed);
         broker.counters.add(&mut Tally { clients_connected: 1, ..Tally::default() });
-        let (clientid, peername) = (Arc::clone(&client.clientid), client.peername);
-        tracing::debug!(%clientid, %peername, version = ?client.version, "client connected");
+        tracing::debug!(
+            clientid = %client.clientid, peername = %client.peername, version = ?client.version, "client connected"
+        );
         let expiry = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
-        events::client_connected(&broker, &*rules, client, expiry);
+        events::client_connected(broker, &**rules, client, expiry);
+    }
 
-        let end = self.turns().await;
+    /// The connection is over: the session is given up. Gives the socket back for the last words.
+    fn end(self: Box<Self>, end: &End) -> Conn {
+        let Self { conn, mut link, .. } = *self;
+        let Link { broker, rules, client, .. } = &link;
+        let (clientid, peername) = (&client.clientid, client.peername);
         tracing::debug!(%clientid, %peername, reason = %end, "client disconnected");
-        let Self { mut conn, mut link, .. } = self;
-        link.tally.clients_disconnected = 1;
-        broker.counters.add(&mut link.tally);
         let no_properties = Properties::default();
-        let properties = match &end {
+        let properties = match end {
             End::Disconnected { properties, .. } => properties,
             _ => &no_properties,
         };
-        events::client_disconnected(&broker, &*rules, &link.client, &end.reason(), properties);
-        // Before the last words, which may take a moment, since another connection may wait for the session.
-        link.leave(&end);
-        say_goodbye(&mut conn, &end).await;
+        events::client_disconnected(broker, &**rules, client, &end.reason(), properties);
+        link.tally.clients_disconnected = 1;
+        link.broker.counters.add(&mut link.tally);
+        link.leave(end);
+        conn
     }
 
     async fn turns(&mut self) -> End {
@@ -390,7 +403,7 @@ impl Connection {
 }
 
 /// Tells an MQTT 5 client why, and closes.
-async fn say_goodbye(conn: &mut Conn, end: &End) {
+async fn say_goodbye(mut conn: Conn, end: End) {
     if let (Version::V5, Some(code)) = (conn.output.version(), end.code()) {
         let code =
             DisconnectReasonCode::try_from(code.byte()).unwrap_or(DisconnectReasonCode::UnspecifiedError);
