@@ -47,7 +47,7 @@ async fn sigterm_does_not_wait_for_a_remote_for_ever() {
     let mut remote = Mosquitto::start().await;
     remote.stop().await;
     let mut gate = gate()
-        .config("[node]\nshutdown_timeout = \"1s\"\n")
+        .config("shutdown_timeout = \"1s\"\n")
         .file("cloud.toml", &cloud(&remote, "pool_size = 1", UPLINK))
         .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"t/#\"")
         .start()
