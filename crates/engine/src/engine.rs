@@ -350,7 +350,8 @@ const PROBE_WITHIN: Duration = Duration::from_secs(10);
 pub fn check(dirs: Vec<PathBuf>, kinds: Kinds) -> Vec<Finding> {
     let units = Origins { dirs, store: None }.read(kinds, &Known::new());
     let slots = crate::assemble::assemble(units, &Known::new());
-    let mut findings: Vec<Finding> = slots.iter().flat_map(|slot| slot.findings().collect::<Vec<_>>()).collect();
+    let mut findings: Vec<Finding> =
+        slots.iter().flat_map(|slot| slot.findings().collect::<Vec<_>>()).collect();
     for finding in &mut findings {
         if finding.diagnostic.code == Code::SecretUnreadable {
             finding.diagnostic.severity = Severity::Warning;

@@ -55,10 +55,7 @@ fn units(
             units.push(Arc::new(unreadable(problem, managed_by)));
         }
     }
-    for file in snapshot.files {
-        if file.kind == FileKind::Tests {
-            continue;
-        }
+    for file in snapshot.files.into_iter().filter(|file| file.kind != FileKind::Tests) {
         let before = known.get(&file.path);
         // Rules refer to nothing outside of their file. Resources are checked anew each time, since secrets and
         // certificates change behind an unchanged file.

@@ -43,9 +43,10 @@ pub(crate) fn parse(file: Text, kinds: Kinds) -> Unit {
             base_dir,
             &mut diagnostics,
         ))),
-        FileKind::Resources | FileKind::Tests => {
+        FileKind::Resources => {
             Items::Resources(parse_resources(&file.text, base_dir, kinds, &mut diagnostics))
         }
+        FileKind::Tests => Items::Resources(Vec::new()),
     };
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
     Unit {

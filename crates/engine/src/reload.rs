@@ -39,7 +39,8 @@ pub(crate) struct Reloader {
     pub(crate) strict: bool,
     pub(crate) house: Arc<House>,
     pub(crate) current: Arc<ArcSwap<Generation>>,
-    /// Hears of every generation, with the files that settings refer to.
+    /// Hears at every reload which files the settings refer to, those of broken versions included: a certificate that
+    /// appears may be all they wait for.
     pub(crate) on_files: Box<dyn FnMut(Vec<std::path::PathBuf>) + Send>,
     pub(crate) newest: Known,
     pub(crate) live: Live,
@@ -78,6 +79,8 @@ impl Reloader {
         let slots = assemble(units.clone(), &good);
         self.newest = units.into_iter().map(|unit| (unit.path.clone(), unit)).collect();
         self.tell(&slots);
+        let items = self.newest.values().flat_map(|unit| unit.resources());
+        (self.on_files)(items.flat_map(|item| item.settings.files()).collect());
         let findings = slots.iter().flat_map(Slot::findings).collect();
         let refused = self.strict && slots.iter().any(Slot::has_errors);
         let changed = !refused && differs(&slots, &good);
@@ -116,7 +119,6 @@ impl Reloader {
         self.current.store(Arc::new(generation));
         self.set_connectors(&declared, self.sources_open);
         gone.end(&self.house.runtime);
-        (self.on_files)(declared.items().flat_map(|item| item.settings.files()).collect());
     }
 
     /// Shows new diagnostics of what runs unchanged.

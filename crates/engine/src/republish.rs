@@ -88,6 +88,8 @@ pub(crate) enum Republished {
     Discarded,
     /// It can never be published.
     Failed(String),
+    /// The broker is stopping: whoever sent the message has to send it again.
+    Stopping,
 }
 
 impl Republish {
@@ -152,7 +154,11 @@ impl Republish {
         };
         match to.local.publish(&message, to.completion) {
             Ok(_) => Republished::Published,
-            Err(error) => Republished::Failed(refusal(error, topic)),
+            Err(PublishError::InvalidTopic) => Republished::Failed(format!("`{topic}` is no topic")),
+            Err(PublishError::TooLarge) => {
+                Republished::Failed("the message is larger than the broker allows".to_owned())
+            }
+            Err(PublishError::Closed) => Republished::Stopping,
         }
     }
 
@@ -176,14 +182,6 @@ impl Republish {
             }
         }
         properties
-    }
-}
-
-fn refusal(error: PublishError, topic: &str) -> String {
-    match error {
-        PublishError::InvalidTopic => format!("`{topic}` is no topic"),
-        PublishError::TooLarge => "the message is larger than the broker allows".to_owned(),
-        PublishError::Closed => "the broker is stopping".to_owned(),
     }
 }
 

@@ -120,6 +120,11 @@ impl Rule {
                 self.metrics.actions_failed_unknown.add_one();
                 self.warn(&reason);
             }
+            Republished::Stopping => {
+                self.metrics.actions_failed_out_of_service.add_one();
+                // A part that nobody settles withholds the acknowledgement.
+                drop(around.completion.map(Completion::part));
+            }
         }
     }
 

@@ -1,1 +1,16 @@
-//! Server.
+//! The parts put together: which connector kinds exist, in which order things start, how they end.
+//!
+//! *Invariant:* decides nothing about messages. It opens what the configuration names, hands the parts to each other
+//! and awaits the end of every one of them.
+
+mod broker_metrics;
+mod connectors;
+mod data_dir;
+mod logging;
+mod run;
+mod screen;
+mod signals;
+
+pub use connectors::KINDS;
+pub use logging::{LogFormat, install as install_log};
+pub use run::{ServerError, run};

@@ -1,0 +1,51 @@
+//! `sluicegate run`.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use config::server_file::{self, LogFormat, Overrides, ServerConfig};
+use diagnostic::Style;
+
+use crate::EXIT_USAGE;
+use crate::args::{Files, RunArgs};
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(args: RunArgs) -> ExitCode {
+    let overrides = Overrides {
+        rules: args.files.rules.clone(),
+        data: args.data,
+        mqtt_listen: args.mqtt_listen,
+        http_listen: args.http_listen,
+        allow_anonymous: args.allow_anonymous,
+    };
+    let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
+    let format = match config.log_format {
+        LogFormat::Text => server::LogFormat::Text,
+        LogFormat::Json => server::LogFormat::Json,
+    };
+    let outcome = server::install_log(config.log_level, format)
+        .map_err(|reason| reason.to_string())
+        .and_then(|()| server::run(&config).map_err(|error| error.to_string()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the configuration; what is wrong with it is shown, and any error means there is none.
+pub(crate) fn load(files: &Files, overrides: &Overrides) -> Option<ServerConfig> {
+    let (config, problems) = server_file::load(files.config.as_deref(), std::env::vars_os(), overrides);
+    for problem in &problems {
+        eprintln!("{}", problem.source().render(&problem.diagnostic, style(std::io::stderr().is_terminal())));
+    }
+    let sound = !problems.iter().any(|problem| problem.diagnostic.is_error());
+    sound.then_some(config)
+}
+
+/// Colours on a terminal, unless `NO_COLOR` asks for none.
+pub(crate) fn style(is_terminal: bool) -> Style {
+    if is_terminal && std::env::var_os("NO_COLOR").is_none() { Style::Colour } else { Style::Plain }
+}

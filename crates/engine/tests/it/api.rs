@@ -1,0 +1,113 @@
+//! Changes from outside: checked, stored, live.
+
+use engine::{Category, ManagedBy, ResourceId, WriteError, WriteMode};
+use serde_json::{Map, Value, json};
+
+use crate::house::House;
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => panic!("not an object"),
+    }
+}
+
+fn rule(sql: &str) -> Map<String, Value> {
+    object(json!({ "sql": sql, "actions": [{ "function": "republish", "args": { "topic": "out" } }] }))
+}
+
+#[tokio::test]
+async fn what_is_created_runs_and_survives_a_restart() {
+    let (house, _) = House::open(&[]);
+    let made = house.engine.write_rule(Some("r1"), &rule("SELECT * FROM \"in\""), WriteMode::Create).await.unwrap();
+    assert_eq!((&*made.id, made.managed_by, made.from), ("r1", ManagedBy::Rest, vec!["in".to_owned()]));
+    house.publish("in", "x");
+    assert_eq!(house.published(), ["out x"]);
+    let (house, outcome) = House::over(house.dir);
+    assert_eq!(outcome.rules, 1);
+    house.publish("in", "y");
+    assert_eq!(house.published(), ["out y"]);
+    house.engine.delete_rule("r1").await.unwrap();
+    assert!(house.engine.rule("r1").is_none());
+    house.publish("in", "z");
+    assert!(house.published().is_empty());
+}
+
+#[tokio::test]
+async fn mistakes_are_placed_in_the_sql_that_was_sent() {
+    let (house, _) = House::open(&[]);
+    let sql = "SELECT *\nFROM \"in\"\nWHERE upper(payload) = nope('x')";
+    let body = object(json!({ "sql": sql, "description": "two\nlines" }));
+    let error = house.engine.write_rule(Some("r1"), &body, WriteMode::Create).await.unwrap_err();
+    let WriteError::Invalid(findings) = error else { panic!("{error:?}") };
+    let finding = findings.iter().find(|finding| finding.diagnostic.is_error()).unwrap();
+    let place = finding.source.locate(finding.diagnostic.span);
+    assert_eq!((place.line, place.column), (3, 24));
+    assert!(house.engine.rule("r1").is_none());
+}
+
+#[tokio::test]
+async fn files_are_not_changed_from_outside() {
+    let (house, _) = House::open(&[("r1.sql", "SELECT * FROM \"in\"\n")]);
+    let path = house.path("r1.sql");
+    let taken = house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Create).await;
+    assert!(matches!(taken, Err(WriteError::AlreadyExists)));
+    let owned = |result: Result<(), WriteError>| match result {
+        Err(WriteError::ManagedByFile(file)) => assert_eq!(file, path),
+        other => panic!("{other:?}"),
+    };
+    owned(house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Replace).await.map(drop));
+    owned(house.engine.delete_rule("r1").await);
+}
+
+#[tokio::test]
+async fn creation_time_survives_a_replacement() {
+    let (house, _) = House::open(&[]);
+    let first = house.engine.write_rule(Some("r"), &rule("SELECT 1 AS a FROM \"t\""), WriteMode::Create).await.unwrap();
+    let second = house.engine.write_rule(Some("r"), &rule("SELECT 2 AS a FROM \"t\""), WriteMode::Replace).await.unwrap();
+    assert_eq!(first.created_at, second.created_at);
+    assert_eq!(second.sql, "SELECT 2 AS a FROM \"t\"");
+}
+
+#[tokio::test]
+async fn what_others_use_cannot_be_deleted() {
+    let (house, _) = House::open(&[]);
+    let connector = object(json!({ "server": "api" }));
+    let action = object(json!({ "connector": "far", "topic": "t" }));
+    let (connectors, actions) = (Category::Connector, Category::Action);
+    let missing = house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await;
+    assert!(matches!(missing, Err(WriteError::Invalid(_))), "{missing:?}");
+    house.engine.write_resource(connectors, "fake", "far", &connector, WriteMode::Create).await.unwrap();
+    let made = house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await.unwrap();
+    assert_eq!(made.settings["qos"], json!(1), "defaults are filled in");
+    let far = ResourceId::new("fake", "far");
+    match house.engine.delete_resource(connectors, &far).await {
+        Err(WriteError::InUse(users)) => assert_eq!(users, ["action `fake:up`"]),
+        other => panic!("{other:?}"),
+    }
+    house.engine.delete_resource(actions, &ResourceId::new("fake", "up")).await.unwrap();
+    house.engine.delete_resource(connectors, &far).await.unwrap();
+    assert!(house.engine.resources(connectors).is_empty());
+}
+
+#[tokio::test]
+async fn names_and_kinds_are_checked() {
+    let (house, _) = House::open(&[]);
+    let bad = house.engine.write_rule(Some("../r"), &rule("SELECT 1 FROM \"t\""), WriteMode::Create).await;
+    assert!(matches!(bad, Err(WriteError::BadName(_))), "{bad:?}");
+    let body = object(json!({ "server": "x" }));
+    let kind = house.engine.write_resource(Category::Connector, "nope", "n", &body, WriteMode::Create).await;
+    assert!(matches!(kind, Err(WriteError::UnknownKind(_))), "{kind:?}");
+}
+
+#[tokio::test]
+async fn a_probe_keeps_nothing() {
+    let (house, _) = House::open(&[]);
+    let probe = |server: &str| object(json!({ "server": server }));
+    assert!(house.engine.probe(Category::Connector, "fake", &probe("up")).await.is_ok());
+    match house.engine.probe(Category::Connector, "fake", &probe("down")).await {
+        Err(engine::ProbeError::Failed(reason)) => assert_eq!(reason, "TCP: refused"),
+        other => panic!("{other:?}"),
+    }
+    assert!(house.engine.resources(Category::Connector).is_empty());
+}

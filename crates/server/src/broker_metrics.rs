@@ -1,0 +1,47 @@
+//! What the broker counts, as the API shows it.
+
+use api::{MetricKind, Sample};
+use broker::Metrics;
+
+/// One sample for each of the broker's numbers.
+pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
+    let gauge =
+        |name, help, value: usize| Sample { name, help, kind: MetricKind::Gauge, value: value as u64 };
+    let counter = |name, help, value| Sample { name, help, kind: MetricKind::Counter, value };
+    vec![
+        gauge("mqtt_connections", "Clients that are connected.", metrics.connections),
+        gauge("mqtt_sessions", "Sessions, connected or kept.", metrics.sessions),
+        gauge("mqtt_subscriptions", "Subscriptions of all sessions.", metrics.subscriptions),
+        gauge("mqtt_retained_messages", "Retained messages.", metrics.retained),
+        counter("mqtt_received_bytes", "Bytes that came from clients.", metrics.bytes_received),
+        counter("mqtt_sent_bytes", "Bytes that went to clients.", metrics.bytes_sent),
+        counter("mqtt_clients_connected", "Clients that were accepted.", metrics.clients_connected),
+        counter("mqtt_clients_disconnected", "Connections that ended.", metrics.clients_disconnected),
+        counter("mqtt_clients_refused", "Connections that were refused.", metrics.clients_refused),
+        counter("mqtt_messages_received", "Messages that came from clients.", metrics.messages_received),
+        counter("mqtt_messages_republished", "Messages that rules published.", metrics.messages_republished),
+        counter("mqtt_messages_sent", "Messages that went to clients.", metrics.messages_sent),
+        counter(
+            "mqtt_dropped_no_subscribers",
+            "Messages that nobody wanted.",
+            metrics.dropped_no_subscribers,
+        ),
+        counter(
+            "mqtt_dropped_not_authorized",
+            "Messages that their sender may not send.",
+            metrics.dropped_not_authorized,
+        ),
+        counter("mqtt_dropped_queue_full", "Deliveries that found a full queue.", metrics.dropped_queue_full),
+        counter("mqtt_dropped_expired", "Deliveries that came too late.", metrics.dropped_expired),
+        counter(
+            "mqtt_dropped_too_large",
+            "Deliveries that were too large for their client.",
+            metrics.dropped_too_large,
+        ),
+        counter(
+            "mqtt_dropped_retained_full",
+            "Retained messages that found no room.",
+            metrics.dropped_retained_full,
+        ),
+    ]
+}

@@ -1,0 +1,70 @@
+//! The first screen: what listens, what runs, what to type next.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use engine::RuleView;
+
+/// What the first screen shows.
+pub(crate) struct Screen<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) node: &'a str,
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) dirs: String,
+    pub(crate) rules: &'a [RuleView],
+}
+
+/// Rules that the screen names; further ones are counted.
+const RULES_SHOWN: usize = 12;
+
+impl Screen<'_> {
+    /// The text, with a line end.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("\nsluicegate {} on {}\n\n", self.version, self.node);
+        let _ = writeln!(text, "  MQTT   mqtt://{}", self.mqtt);
+        let _ =
+            writeln!(text, "  HTTP   http://{}   (API under /api/v5, metrics under /metrics)\n", self.http);
+        self.rules(&mut text);
+        self.next(&mut text);
+        text
+    }
+
+    fn rules(&self, text: &mut String) {
+        let broken = self.rules.iter().filter(|rule| !rule.errors.is_empty()).count();
+        let _ = match self.rules.len() {
+            0 => writeln!(text, "  No rules yet in {}: put a `.sql` file there, it runs at once.", self.dirs),
+            count => {
+                writeln!(text, "  {count} rule{} from {}:", if count == 1 { "" } else { "s" }, self.dirs)
+            }
+        };
+        let width = self.rules.iter().take(RULES_SHOWN).map(|rule| rule.id.len()).max().unwrap_or(0);
+        for rule in self.rules.iter().take(RULES_SHOWN) {
+            let state = match (rule.errors.is_empty(), rule.enable) {
+                (false, _) => "  (has an error, see below)",
+                (true, false) => "  (disabled)",
+                (true, true) => "",
+            };
+            let _ = writeln!(text, "    {:width$}  {}{state}", rule.id, rule.from.join(", "));
+        }
+        if self.rules.len() > RULES_SHOWN {
+            let _ = writeln!(text, "    … and {} more", self.rules.len() - RULES_SHOWN);
+        }
+        if broken > 0 {
+            let _ = writeln!(text, "  {broken} of them with an error: `sluicegate check` shows where.");
+        }
+    }
+
+    fn next(&self, text: &mut String) {
+        let (host, port) = (self.mqtt.ip(), self.mqtt.port());
+        let address = match (host.is_loopback() || host.is_unspecified(), port) {
+            (true, 1883) => String::new(),
+            (true, port) => format!("-p {port} "),
+            (false, port) => format!("-h {host} -p {port} "),
+        };
+        let _ = write!(
+            text,
+            "\n  Try it:\n    mosquitto_sub {address}-t 'alarm/#' -v\n    mosquitto_pub {address}-i boiler -t temp_hum/boiler -m '{{\"temp\": 31.5}}'\n\n"
+        );
+    }
+}
