@@ -105,7 +105,8 @@ mod tests {
         let toml = format!("connector = \"c\"\nparameters = {{ {parameters} }}");
         let section = Section::parse_toml(&toml, &mut diagnostics);
         let settings = check(&section, fields::ACTION, Path::new("."), &mut diagnostics);
-        compile(&settings, &mut diagnostics).ok_or(diagnostics)
+        let compiled = compile(&settings, &mut diagnostics).filter(|_| diagnostics.is_empty());
+        compiled.ok_or(diagnostics)
     }
 
     fn rendered(parameters: &str, properties: Option<&Properties>) -> Result<serde_json::Value, RenderError> {

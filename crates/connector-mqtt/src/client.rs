@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::inflow::{House, Inflow};
-use crate::link::{self, Limits, Session};
+use crate::link::{self, Limits, Link, LinkError, Session};
 use crate::outflow::Outflow;
 use crate::serve::{End, Serving};
 use crate::settings::{Login, Options};
@@ -127,12 +127,7 @@ impl Client {
 
     /// One attempt, the connection that comes of it, and the pause after it. Returns whether to go on.
     async fn connect_and_serve(&mut self) -> bool {
-        let (options, login) = (Arc::clone(&self.options), self.login.clone());
-        let session = Session { clean_start: options.clean_start, receive_max: RECEIVE_MAX };
-        let link = tokio::select! {
-            link = link::open(&options, &login, session) => link,
-            () = self.idle() => return false,
-        };
+        let Some(link) = self.connect().await else { return false };
         let failure = match link {
             Err(error) => Status::disconnected(error.to_string()),
             Ok(link) => {
@@ -158,6 +153,9 @@ impl Client {
             tracing::warn!(clientid = self.login.clientid, "{}", failure.reason);
         }
         self.view.set(failure);
+        if self.deadline.is_some() {
+            return false;
+        }
         let pause = self.backoff.delay();
         let drained = std::mem::take(&mut self.crowded);
         let acks = Arc::clone(&self.inflow.acks);
@@ -170,6 +168,20 @@ impl Client {
             } => true,
             () = self.idle() => false,
         }
+    }
+
+    /// Tries to connect. `None` if it was told to stop before that, unless something is queued that can still be sent.
+    async fn connect(&mut self) -> Option<Result<Link, LinkError>> {
+        let (options, login) = (Arc::clone(&self.options), self.login.clone());
+        let session = Session { clean_start: options.clean_start, receive_max: RECEIVE_MAX };
+        let link = link::open(&options, &login, session);
+        tokio::pin!(link);
+        tokio::select! {
+            link = &mut link => return Some(link),
+            () = self.idle() => {}
+        }
+        let deadline = self.deadline.filter(|_| !self.outflow.is_idle())?;
+        tokio::time::timeout_at(deadline.into(), link).await.ok()
     }
 
     /// Does what it is told while there is no connection; returns when it is to stop.

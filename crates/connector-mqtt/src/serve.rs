@@ -64,6 +64,10 @@ impl<'c> Serving<'c> {
         let acks = Arc::clone(&self.client.inflow.acks);
         let timer = sleep(Duration::ZERO);
         tokio::pin!(timer);
+        // What came together with CONNACK is read already.
+        if let Some(end) = self.packets(Instant::now()) {
+            return self.end(end).await;
+        }
         loop {
             let now = Instant::now();
             if let Some(end) = self.prepare(now) {
@@ -250,7 +254,10 @@ impl<'c> Serving<'c> {
                 Packet::PingResponse => pulse.answered(now),
                 Packet::Disconnect(disconnect) => return Some(End::ByRemote(farewell(&disconnect))),
                 other => {
-                    return Some(End::ByUs(format!("the remote sent {}, which no server does", other.name())));
+                    return Some(End::ByUs(format!(
+                        "the remote sent {}, which no server does",
+                        other.name()
+                    )));
                 }
             }
         }

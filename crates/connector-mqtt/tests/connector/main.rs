@@ -1,0 +1,10 @@
+//! The connector against a remote that does what it is told, and against a real mosquitto.
+#![allow(clippy::unwrap_used)] // a test that finds nothing is to stop there
+
+mod broker;
+mod house;
+mod mosquitto;
+mod sessions;
+mod sinks;
+mod sources;
+mod status;
