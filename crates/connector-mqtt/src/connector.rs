@@ -18,6 +18,7 @@ use crate::settings::{Login, Logins, Options, SourceOptions};
 use crate::subscriptions::SourceEntry;
 
 /// Opens a connector: every client begins to connect.
+#[allow(clippy::needless_pass_by_value)] // the contract is the same for connectors that keep them
 pub(crate) fn open(settings: Settings, context: Context) -> Arc<dyn Connector> {
     let connector = match Options::read(&settings, &context) {
         Some(options) => Pool::start(options, &context),

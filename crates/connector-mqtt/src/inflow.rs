@@ -94,7 +94,7 @@ impl Inflow {
         if publish.qos == QoS::ExactlyOnce {
             if let Some(received) = self.exactly_once.get(&id) {
                 if *received {
-                    put(output, Packet::PublishReceived(Ack::new(id, ReasonCode::Success)));
+                    put(output, &Packet::PublishReceived(Ack::new(id, ReasonCode::Success)));
                 }
                 return Ok(());
             }
@@ -121,7 +121,7 @@ impl Inflow {
     pub(crate) fn release(&mut self, ack: &Ack<'_>, output: &mut Output) {
         let known = self.exactly_once.remove(&ack.packet_id).is_some();
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        put(output, Packet::PublishComplete(Ack::new(ack.packet_id, reason)));
+        put(output, &Packet::PublishComplete(Ack::new(ack.packet_id, reason)));
     }
 
     /// Puts the acknowledgements that may go out, in receive order.
@@ -131,9 +131,9 @@ impl Inflow {
             let ack = Ack::new(id, ReasonCode::Success);
             if qos == QoS::ExactlyOnce {
                 exactly_once.insert(id, true);
-                put(output, Packet::PublishReceived(ack));
+                put(output, &Packet::PublishReceived(ack));
             } else {
-                put(output, Packet::PublishAck(ack));
+                put(output, &Packet::PublishAck(ack));
             }
         });
     }
@@ -181,7 +181,7 @@ fn carefulness(level: AckLevel) -> u8 {
     }
 }
 
-fn put(output: &mut Output, packet: Packet<'_>) {
+fn put(output: &mut Output, packet: &Packet<'_>) {
     // Acknowledgements of four or five bytes fit every limit.
-    let _ = output.put(&packet);
+    let _ = output.put(packet);
 }

@@ -83,14 +83,15 @@ impl<'c> Serving<'c> {
             let outflow = &self.client.outflow;
             tokio::select! {
                 biased;
+                // First, so that no flood from the remote keeps it from being heard.
+                command = self.client.commands.recv(), if self.client.deadline.is_none() => {
+                    self.client.obey(command);
+                    self.client.view.set_sources(self.client.inflow.subscriptions.statuses());
+                }
                 turn = self.conn.turn(reading) => {
                     if let Some(end) = self.turned(turn) {
                         return self.end(end).await;
                     }
-                }
-                command = self.client.commands.recv(), if self.client.deadline.is_none() => {
-                    self.client.obey(command);
-                    self.client.view.set_sources(self.client.inflow.subscriptions.statuses());
                 }
                 () = acks.wake.wait(|| acks.is_due()) => {}
                 () = work.wait(|| outflow.is_ready()), if takes => {}

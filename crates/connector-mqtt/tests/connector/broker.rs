@@ -102,6 +102,10 @@ impl Peer {
         self.put(&Packet::PublishComplete(Ack::new(packet_id(id), ReasonCode::Success))).await;
     }
 
+    pub(crate) async fn pubrel(&mut self, id: u16) {
+        self.put(&Packet::PublishRelease(Ack::new(packet_id(id), ReasonCode::Success))).await;
+    }
+
     pub(crate) async fn disconnect(mut self, reason: mqtt::DisconnectReasonCode) {
         let disconnect = Disconnect { reason_code: reason, ..Disconnect::default() };
         self.put(&Packet::Disconnect(Box::new(disconnect))).await;
@@ -110,18 +114,14 @@ impl Peer {
     /// Sends a message of QoS 1, or of QoS 0 with an `id` of 0.
     pub(crate) async fn publish(&mut self, topic: &str, payload: &str, id: u16, identifiers: &[u32]) {
         let qos = if id == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        self.put(&Packet::Publish(Publish {
-            topic,
-            payload: payload.as_bytes(),
-            qos,
-            retain: false,
-            dup: false,
-            packet_id: PacketId::new(id),
-            properties: None,
-            subscription_ids: identifiers,
-            topic_alias: None,
-        }))
-        .await;
+        self.put(&Packet::Publish(publish(topic, payload, qos, id, identifiers))).await;
+    }
+
+    /// Sends a message of QoS 2 twice, as after a lost answer.
+    pub(crate) async fn publish_twice(&mut self, topic: &str, payload: &str, id: u16) {
+        let first = publish(topic, payload, QoS::ExactlyOnce, id, &[]);
+        self.put(&Packet::Publish(first)).await;
+        self.put(&Packet::Publish(Publish { dup: true, ..first })).await;
     }
 
     /// Waits for SUBSCRIBE and grants what it asks for.
@@ -184,6 +184,20 @@ impl Peer {
                 Ok(_) | Err(_) => return Got::Closed,
             }
         }
+    }
+}
+
+fn publish<'a>(topic: &'a str, payload: &'a str, qos: QoS, id: u16, identifiers: &'a [u32]) -> Publish<'a> {
+    Publish {
+        topic,
+        payload: payload.as_bytes(),
+        qos,
+        retain: false,
+        dup: false,
+        packet_id: PacketId::new(id),
+        properties: None,
+        subscription_ids: identifiers,
+        topic_alias: None,
     }
 }
 

@@ -161,8 +161,8 @@ async fn a_refused_subscription_shows() {
     let (broker, house) = (Broker::start().await, House::new());
     let connector = open(&format!("server = \"{}\"\npool_size = 1", broker.address()), &house);
     connector.add_source(source("down", "parameters = { topic = \"t\" }"));
-    let _sink = broker.welcome(false).await;
-    let mut peer = broker.welcome(false).await;
+    let (one, two) = (broker.welcome(false).await, broker.welcome(false).await);
+    let (_sink, mut peer) = if two.clientid().ends_with(":s1") { (one, two) } else { (two, one) };
     peer.answer_subscribe(SubscribeAckReason::UnspecifiedError).await;
     source_status(&connector, "down", State::Disconnected, "the remote refused to subscribe to `t`").await;
     peer.grant().await;
@@ -209,4 +209,57 @@ async fn stopping_acknowledges_what_is_delivered_and_never_unsubscribes() {
         assert_eq!(peer.next().await, Got::Closed);
     };
     tokio::join!(stop, rest);
+}
+
+#[tokio::test]
+async fn a_client_for_both_directions_that_is_full_closes_and_comes_back_when_it_is_not() {
+    let (broker, house) = (Broker::start().await, House::holding());
+    let toml = format!(
+        "server = \"{}\"\nclean_start = false\nstatic_clientids = [{{ node = \"abc\", ids = [\"dev\"] }}]",
+        broker.address()
+    );
+    let connector = open(&toml, &house);
+    connector.add_source(source("down", "parameters = { topic = \"t\" }"));
+    let mut peer = broker.welcome(false).await;
+    peer.grant().await;
+    for id in 1..=1001 {
+        peer.publish("t", "x", id, &[]).await;
+    }
+    assert_eq!(peer.next().await, Got::Disconnect);
+    crate::house::status(&connector, State::Connecting, "closed until").await;
+    house.take_parts().into_iter().for_each(event::Part::settle);
+    let mut peer = broker.welcome(true).await;
+    peer.publish("t", "y", 7, &[]).await;
+    house.wait_seen(1001).await;
+    house.take_parts().into_iter().for_each(event::Part::settle);
+    assert_eq!(peer.next().await, Got::PublishAck(7));
+}
+
+#[tokio::test]
+async fn a_message_of_qos_2_runs_the_rules_once() {
+    let (broker, house) = (Broker::start().await, House::holding());
+    let (_connector, _sink, mut peer, _) = receiving(&broker, &house, "", "topic = \"t\"").await;
+    peer.publish_twice("t", "x", 5).await;
+    house.wait_seen(1).await;
+    assert!(peer.is_quiet().await, "nothing is settled");
+    house.take_parts().into_iter().for_each(event::Part::settle);
+    assert_eq!(peer.next().await, Got::PublishReceived(5));
+    peer.publish_twice("t", "x", 5).await;
+    assert_eq!((peer.next().await, peer.next().await), (Got::PublishReceived(5), Got::PublishReceived(5)));
+    peer.pubrel(5).await;
+    assert_eq!(peer.next().await, Got::PublishComplete(5));
+    assert_eq!(house.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_wants_no_more_than_receipt_says_so() {
+    let (broker, house) = (Broker::start().await, House::new());
+    let connector = open(&format!("server = \"{}\"\npool_size = 1", broker.address()), &house);
+    connector.add_source(source("down", "ack = \"received\"\nparameters = { topic = \"t\" }"));
+    let (one, two) = (broker.welcome(false).await, broker.welcome(false).await);
+    let mut peer = if one.clientid().ends_with(":s1") { one } else { two };
+    peer.grant().await;
+    peer.publish("t", "x", 1, &[]).await;
+    assert_eq!(house.wait_seen(1).await[0].level, Some(AckLevel::Received));
+    assert_eq!(peer.next().await, Got::PublishAck(1));
 }
