@@ -35,23 +35,18 @@ impl<'m> Scan<'m> {
             arena,
         };
         let mut cursor = Cursor::new(payload);
-        scan.value(&mut cursor, payload, 0, 0)?;
-        cursor.end()?;
-        Ok(scan)
+        match scan.value(&mut cursor, payload, 0, 0).and_then(|()| cursor.end()) {
+            Some(()) => Ok(scan),
+            None => Err(cursor.error()),
+        }
     }
 
     /// The value at the cursor, which belongs to node `at`.
-    fn value(
-        &self,
-        cursor: &mut Cursor<'m>,
-        payload: &'m [u8],
-        at: u32,
-        depth: usize,
-    ) -> Result<(), JsonError> {
+    fn value(&self, cursor: &mut Cursor<'m>, payload: &'m [u8], at: u32, depth: usize) -> Option<()> {
         let node = &self.nodes[at as usize];
         if node.keys.is_empty() && node.indexes.is_empty() {
             self.found[at as usize].set(cursor.skip(depth)?);
-            return Ok(());
+            return Some(());
         }
         cursor.peek();
         let start = cursor.at();
@@ -61,19 +56,13 @@ impl<'m> Scan<'m> {
             _ => {}
         }
         self.found[at as usize].set(&payload[start..cursor.at()]);
-        Ok(())
+        Some(())
     }
 
-    fn object(
-        &self,
-        cursor: &mut Cursor<'m>,
-        payload: &'m [u8],
-        node: &Node,
-        depth: usize,
-    ) -> Result<(), JsonError> {
+    fn object(&self, cursor: &mut Cursor<'m>, payload: &'m [u8], node: &Node, depth: usize) -> Option<()> {
         cursor.descend(depth)?;
         if cursor.eat(b'}') {
-            return Ok(());
+            return Some(());
         }
         loop {
             let key = cursor.key()?;
@@ -85,21 +74,15 @@ impl<'m> Scan<'m> {
                 None => _ = cursor.skip(depth + 1)?,
             }
             if !cursor.more(b'}')? {
-                return Ok(());
+                return Some(());
             }
         }
     }
 
-    fn array(
-        &self,
-        cursor: &mut Cursor<'m>,
-        payload: &'m [u8],
-        node: &Node,
-        depth: usize,
-    ) -> Result<(), JsonError> {
+    fn array(&self, cursor: &mut Cursor<'m>, payload: &'m [u8], node: &Node, depth: usize) -> Option<()> {
         cursor.descend(depth)?;
         if cursor.eat(b']') {
-            return Ok(());
+            return Some(());
         }
         for place in 1u32.. {
             match node.indexes.iter().find(|(index, _)| *index == place) {
@@ -110,7 +93,7 @@ impl<'m> Scan<'m> {
                 break;
             }
         }
-        Ok(())
+        Some(())
     }
 
     /// Of doubled keys the last wins: what an earlier one has left below the node goes.

@@ -223,14 +223,14 @@ pub fn parse_int<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    if digits.len() <= 18 {
-        let size = digits.iter().fold(0i64, |int, digit| int * 10 + i64::from(digit - b'0'));
+    if (1..=18).contains(&digits.len()) {
+        let mut size = 0;
+        for digit in digits {
+            size = size * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        }
         return Some(Value::Int(if negative { -size } else { size }));
     }
-    if digits.len() > DIGITS_MAX {
+    if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let wide = Wide::parse_bytes(digits, 10)?;

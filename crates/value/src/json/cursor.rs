@@ -4,10 +4,13 @@ use crate::number::{self, DIGITS_MAX};
 /// Walks over JSON text and checks it, token by token, without building anything.
 ///
 /// The text must be valid UTF-8 as a whole, which the caller has checked; the cursor then only looks at structure.
-#[derive(Debug, Clone, Copy)]
+/// Steps give `None` at the first fault, and [`Cursor::error`] then says what it was: this way nothing larger than
+/// the token itself is handed around.
+#[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    fault: &'static str,
 }
 
 /// A string as it stands in the document, without its quotes.
@@ -41,7 +44,7 @@ pub enum Token<'a> {
 impl<'a> Cursor<'a> {
     /// A cursor at the start of the text.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, fault: "" }
     }
 
     /// The offset of the next byte.
@@ -49,252 +52,302 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// An error at the current offset.
+    /// The fault at which a step has stopped.
     #[cold]
-    pub fn error(&self, reason: &'static str) -> JsonError {
-        JsonError { at: self.at, reason }
+    pub fn error(&self) -> JsonError {
+        JsonError { at: self.at, reason: self.fault }
     }
 
-    /// The next byte that is no white space, which stays where it is.
-    #[inline]
-    pub fn peek(&mut self) -> Option<u8> {
+    /// Stops here.
+    #[cold]
+    pub fn fail<T>(&mut self, fault: &'static str) -> Option<T> {
+        self.fault = fault;
+        None
+    }
+
+    /// The byte at an offset; 0, which stands nowhere in JSON, behind the end.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    /// The next byte that is no white space, which stays where it is; 0 at the end.
+    #[inline(always)]
+    pub fn peek(&mut self) -> u8 {
         loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                Some(byte) => return Some(*byte),
-                None => return None,
+            match self.byte(self.at) {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return byte,
             }
         }
     }
 
     /// Takes the next byte that is no white space if it is this one.
-    #[inline]
+    #[inline(always)]
     pub fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
+        let found = self.peek() == byte;
         self.at += usize::from(found);
         found
     }
 
     /// Checks that only white space is left.
-    pub fn end(&mut self) -> Result<(), JsonError> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.error("expected the end")),
-        }
+    pub fn end(&mut self) -> Option<()> {
+        self.peek();
+        if self.at < self.bytes.len() { self.fail("expected the end") } else { Some(()) }
     }
 
     /// Takes the beginning of a value; scalars wholly, of arrays and objects the bracket.
     #[inline]
-    pub fn token(&mut self) -> Result<Token<'a>, JsonError> {
-        match self.peek() {
-            Some(b'"') => {
+    pub fn token(&mut self) -> Option<Token<'a>> {
+        let byte = self.peek();
+        let start = self.at;
+        Some(match byte {
+            b'"' => Token::Str(self.string()?),
+            b'{' => {
                 self.at += 1;
-                Ok(Token::Str(self.string_rest()?))
+                Token::Object
             }
-            Some(b'{') => {
+            b'[' => {
                 self.at += 1;
-                Ok(Token::Object)
+                Token::Array
             }
-            Some(b'[') => {
-                self.at += 1;
-                Ok(Token::Array)
+            b'-' | b'0'..=b'9' => {
+                let whole = self.number()?;
+                let text = &self.bytes[start..self.at];
+                if whole { Token::Int(text) } else { Token::Float(text) }
             }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true", Token::Bool(true)),
-            Some(b'f') => self.word(b"false", Token::Bool(false)),
-            Some(b'n') => self.word(b"null", Token::Null),
-            _ => Err(self.error("expected a value")),
-        }
+            b't' => self.word(b"true", Token::Bool(true))?,
+            b'f' => self.word(b"false", Token::Bool(false))?,
+            b'n' => self.word(b"null", Token::Null)?,
+            _ => return self.fail("expected a value"),
+        })
     }
 
     /// Takes a key and its colon.
     #[inline]
-    pub fn key(&mut self) -> Result<RawString<'a>, JsonError> {
-        if !self.eat(b'"') {
-            return Err(self.error("expected a key"));
+    pub fn key(&mut self) -> Option<RawString<'a>> {
+        if self.peek() != b'"' {
+            return self.fail("expected a key");
         }
-        let key = self.string_rest()?;
+        let key = self.string()?;
         if !self.eat(b':') {
-            return Err(self.error("expected `:`"));
+            return self.fail("expected `:`");
         }
-        Ok(key)
+        Some(key)
     }
 
     /// After an element: whether another one follows; takes the comma or the closing bracket.
     #[inline]
-    pub fn more(&mut self, close: u8) -> Result<bool, JsonError> {
-        match self.peek() {
-            Some(b',') => {
-                self.at += 1;
-                Ok(true)
-            }
-            Some(byte) if byte == close => {
-                self.at += 1;
-                Ok(false)
-            }
-            _ => Err(self.error("expected `,` or the closing bracket")),
+    pub fn more(&mut self, close: u8) -> Option<bool> {
+        let byte = self.peek();
+        if byte == b',' || byte == close {
+            self.at += 1;
+            return Some(byte == b',');
         }
+        self.fail("expected `,` or the closing bracket")
     }
 
     /// Takes a whole value, checks it, and gives its text.
     ///
     /// Nesting is followed by a bit per level rather than by recursion: `depth` levels are open already, and
     /// `DEPTH_MAX` is the most.
-    pub fn skip(&mut self, depth: usize) -> Result<&'a [u8], JsonError> {
-        self.peek();
+    pub fn skip(&mut self, depth: usize) -> Option<&'a [u8]> {
+        let byte = self.peek();
         let start = self.at;
+        match byte {
+            b'{' | b'[' => self.nested(depth)?,
+            byte => self.scalar(byte)?,
+        }
+        Some(&self.bytes[start..self.at])
+    }
+
+    /// Takes a value that is neither array nor object.
+    #[inline(always)]
+    fn scalar(&mut self, byte: u8) -> Option<()> {
+        match byte {
+            b'"' => _ = self.string()?,
+            b'-' | b'0'..=b'9' => _ = self.number()?,
+            b't' => self.word(b"true", ())?,
+            b'f' => self.word(b"false", ())?,
+            b'n' => self.word(b"null", ())?,
+            _ => return self.fail("expected a value"),
+        }
+        Some(())
+    }
+
+    /// Takes an array or object with everything in it.
+    fn nested(&mut self, depth: usize) -> Option<()> {
         let mut objects = [0u64; DEPTH_MAX / 64];
         let mut open = 0;
+        // Whether the innermost open level is an object.
+        let mut object;
         loop {
-            let closed = match self.token()? {
-                Token::Object => {
+            // A value begins here.
+            match self.peek() {
+                bracket @ (b'{' | b'[') => {
                     self.descend(depth + open)?;
-                    if self.eat(b'}') {
-                        true
-                    } else {
-                        objects[open / 64] |= 1 << (open % 64);
-                        open += 1;
-                        self.key()?;
-                        false
+                    self.at += 1;
+                    object = bracket == b'{';
+                    let (word, bit) = (open / 64, 1 << (open % 64));
+                    objects[word] = objects[word] & !bit | if object { bit } else { 0 };
+                    open += 1;
+                    let close = bracket + 2;
+                    if self.peek() != close {
+                        if object {
+                            self.key()?;
+                        }
+                        continue;
                     }
-                }
-                Token::Array => {
-                    self.descend(depth + open)?;
-                    if self.eat(b']') {
-                        true
-                    } else {
-                        objects[open / 64] &= !(1 << (open % 64));
-                        open += 1;
-                        false
+                    self.at += 1;
+                    open -= 1;
+                    if open == 0 {
+                        return Some(());
                     }
+                    object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
                 }
-                _ => true,
-            };
-            if !closed {
-                continue;
+                byte => {
+                    object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
+                    self.scalar(byte)?;
+                }
             }
-            loop {
-                if open == 0 {
-                    return Ok(&self.bytes[start..self.at]);
-                }
-                let object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
-                if self.more(if object { b'}' } else { b']' })? {
-                    if object {
-                        self.key()?;
-                    }
-                    break;
-                }
+            // A value ends here.
+            while !self.more(if object { b'}' } else { b']' })? {
                 open -= 1;
+                if open == 0 {
+                    return Some(());
+                }
+                object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
+            }
+            if object {
+                self.key()?;
             }
         }
     }
 
     /// Checks that one more level may be opened when `depth` are.
-    pub fn descend(&self, depth: usize) -> Result<(), JsonError> {
-        if depth >= DEPTH_MAX { Err(self.error("nested too deeply")) } else { Ok(()) }
+    #[inline]
+    pub fn descend(&mut self, depth: usize) -> Option<()> {
+        if depth >= DEPTH_MAX { self.fail("nested too deeply") } else { Some(()) }
     }
 
-    fn word(&mut self, word: &'static [u8], token: Token<'a>) -> Result<Token<'a>, JsonError> {
+    #[inline(always)]
+    fn word<T>(&mut self, word: &'static [u8], token: T) -> Option<T> {
         if self.bytes[self.at..].starts_with(word) {
             self.at += word.len();
-            Ok(token)
+            Some(token)
         } else {
-            Err(self.error("expected a value"))
+            self.fail("expected a value")
         }
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    #[inline(always)]
+    fn digits(&mut self) -> Option<()> {
         let start = self.at;
-        while matches!(self.bytes.get(self.at), Some(b'0'..=b'9')) {
+        while self.byte(self.at).is_ascii_digit() {
             self.at += 1;
         }
-        if self.at == start { Err(self.error("expected a digit")) } else { Ok(()) }
+        if self.at == start { self.fail("expected a digit") } else { Some(()) }
     }
 
-    fn number(&mut self) -> Result<Token<'a>, JsonError> {
+    /// Takes a number; gives whether it is whole, without fraction and exponent.
+    #[inline]
+    fn number(&mut self) -> Option<bool> {
         let start = self.at;
-        self.at += usize::from(self.bytes[self.at] == b'-');
-        if self.bytes.get(self.at) == Some(&b'0') {
+        self.at += usize::from(self.byte(self.at) == b'-');
+        if self.byte(self.at) == b'0' {
             self.at += 1;
         } else {
             self.digits()?;
         }
         let mut whole = true;
-        if self.bytes.get(self.at) == Some(&b'.') {
+        if self.byte(self.at) == b'.' {
             whole = false;
             self.at += 1;
             self.digits()?;
         }
-        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
+        let exponent = self.byte(self.at) | 0x20 == b'e';
+        if exponent {
             whole = false;
             self.at += 1;
-            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            self.at += usize::from(matches!(self.byte(self.at), b'+' | b'-'));
             self.digits()?;
-        }
-        let text = &self.bytes[start..self.at];
-        if whole {
-            if text.len() > DIGITS_MAX {
-                return Err(self.error("the integer has too many digits"));
-            }
-            return Ok(Token::Int(text));
         }
         // Only an exponent, or very many digits, can take a number out of range.
-        let risky = text.len() > 300 || text.iter().any(|byte| matches!(byte, b'e' | b'E'));
-        if risky && number::parse_float(text).is_none() {
-            return Err(self.error("the number is out of range"));
+        if exponent || self.at - start > 300 {
+            self.in_range(start, whole)?;
         }
-        Ok(Token::Float(text))
+        Some(whole)
     }
 
-    /// The rest of a string whose opening quote has been taken.
+    #[cold]
+    fn in_range(&mut self, start: usize, whole: bool) -> Option<()> {
+        let text = &self.bytes[start..self.at];
+        if whole && text.len() > DIGITS_MAX {
+            return self.fail("the integer has too many digits");
+        }
+        if !whole && number::parse_float(text).is_none() {
+            return self.fail("the number is out of range");
+        }
+        Some(())
+    }
+
+    /// Takes a string with its quotes.
     #[inline]
-    fn string_rest(&mut self) -> Result<RawString<'a>, JsonError> {
-        let start = self.at;
+    fn string(&mut self) -> Option<RawString<'a>> {
+        let start = self.at + 1;
+        let end = plain_end(self.bytes, start);
+        if self.byte(end) == b'"' {
+            self.at = end + 1;
+            return Some(RawString { raw: &self.bytes[start..end], escaped: false });
+        }
+        self.at = end;
+        self.string_rest(start)
+    }
+
+    /// The rest of a string in which something is to be looked at closely.
+    fn string_rest(&mut self, start: usize) -> Option<RawString<'a>> {
         let mut escaped = false;
         loop {
-            self.at += plain_run(&self.bytes[self.at..]);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     let raw = &self.bytes[start..self.at];
                     self.at += 1;
-                    return Ok(RawString { raw, escaped });
+                    return Some(RawString { raw, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(_) => return Err(self.error("control characters in a string must be escaped")),
-                None => return Err(self.error("the string does not end")),
+                Some(_) => return self.fail("control characters in a string must be escaped"),
+                None => return self.fail("the string does not end"),
             }
+            self.at = plain_end(self.bytes, self.at);
         }
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let unit = self.unicode_unit(self.at)?;
-                match unit {
-                    0xd800..=0xdbff => match self.unicode_unit(self.at + 6) {
-                        Ok(0xdc00..=0xdfff) => self.at += 12,
-                        _ => return Err(self.error("half of a surrogate pair")),
-                    },
-                    0xdc00..=0xdfff => return Err(self.error("half of a surrogate pair")),
-                    _ => self.at += 6,
-                }
-            }
-            _ => return Err(self.error("unknown escape")),
+    fn escape(&mut self) -> Option<()> {
+        match self.byte(self.at + 1) {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+            b'u' => match self.unicode_unit(self.at)? {
+                0xd800..=0xdbff => match self.unicode_unit(self.at + 6)? {
+                    0xdc00..=0xdfff => self.at += 12,
+                    _ => return self.fail("half of a surrogate pair"),
+                },
+                0xdc00..=0xdfff => return self.fail("half of a surrogate pair"),
+                _ => self.at += 6,
+            },
+            _ => return self.fail("unknown escape"),
         }
-        Ok(())
+        Some(())
     }
 
     /// The code unit of the `\uXXXX` at `at`.
-    fn unicode_unit(&self, at: usize) -> Result<u32, JsonError> {
-        self.bytes
-            .get(at..at + 6)
-            .filter(|text| text.starts_with(b"\\u"))
-            .and_then(|text| hex4(&text[2..]))
-            .ok_or(JsonError { at, reason: "expected `\\u` and four hexadecimal digits" })
+    fn unicode_unit(&mut self, at: usize) -> Option<u32> {
+        let text = self.bytes.get(at..at + 6).filter(|text| text.starts_with(b"\\u"));
+        match text.and_then(|text| hex4(&text[2..])) {
+            Some(unit) => Some(unit),
+            None => self.fail("expected `\\u` and four hexadecimal digits"),
+        }
     }
 }
 
@@ -302,32 +355,48 @@ fn hex4(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// The number of leading bytes that a string may hold as they are.
-#[inline]
-fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut run = 0;
+/// Where the run of bytes from `at` on ends that a string may hold as they are.
+#[inline(always)]
+pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     // Eight at a time: a high bit marks a quote, a backslash or a control character; the lowest one is exact.
-    for chunk in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes([
-            chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7],
-        ]);
-        let quote = word ^ (ONES * b'"' as u64);
-        let slash = word ^ (ONES * b'\\' as u64);
-        let marks = (word.wrapping_sub(ONES * 0x20) & !word)
-            | (quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash);
-        let marks = marks & HIGHS;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let marks = marks(u64::from_le_bytes(*chunk));
         if marks != 0 {
-            return run + marks.trailing_zeros() as usize / 8;
+            return at + marks.trailing_zeros() as usize / 8;
         }
-        run += 8;
+        at += 8;
     }
-    while bytes.get(run).is_some_and(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\') {
-        run += 1;
+    while bytes.get(at).is_some_and(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\') {
+        at += 1;
     }
-    run
+    at
+}
+
+/// The high bits of the bytes that a string may not hold as they are, exact up to the lowest.
+#[inline(always)]
+fn marks(word: u64) -> u64 {
+    let quote = word ^ (ONES * b'"' as u64);
+    let slash = word ^ (ONES * b'\\' as u64);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let slash = slash.wrapping_sub(ONES) & !slash;
+    (control | quote | slash) & HIGHS
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Whether text is ASCII without anything that must be escaped.
+#[inline(always)]
+pub(super) fn is_plain_ascii(text: &[u8]) -> bool {
+    let (chunks, rest) = text.as_chunks::<8>();
+    let words = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk));
+    // A byte beyond ASCII can hide marks above it, but is a reason itself.
+    let mut found = words.fold(0, |found, word| found | marks(word) | word & HIGHS);
+    for byte in rest {
+        found |= u64::from(*byte < 0x20 || *byte >= 0x80 || matches!(byte, b'"' | b'\\'));
+    }
+    found == 0
 }
 
 impl RawString<'_> {

@@ -1,5 +1,6 @@
 use std::io::Write as _;
 
+use super::cursor::{is_plain_ascii, plain_end};
 use crate::{Entry, Value, number};
 
 /// Appends a value as JSON.
@@ -97,6 +98,11 @@ fn begin<'v, 'a>(value: &'v Value<'a>, out: &mut Vec<u8>) -> Option<Level<'v, 'a
 pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    if is_plain_ascii(bytes) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => write_escaped(text.as_bytes(), out),
         Err(_) => {
@@ -112,8 +118,12 @@ pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
-    let mut plain = 0;
-    for (at, byte) in text.iter().enumerate() {
+    let mut rest = text;
+    loop {
+        let (plain, behind) = rest.split_at(plain_end(rest, 0));
+        out.extend_from_slice(plain);
+        let Some((byte, behind)) = behind.split_first() else { return };
+        rest = behind;
         let short = match byte {
             b'"' => b'"',
             b'\\' => b'\\',
@@ -122,18 +132,14 @@ fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
             b'\t' => b't',
             0x08 => b'b',
             0x0c => b'f',
-            0..0x20 => b'u',
-            _ => continue,
+            _ => {
+                // Writing into a vector cannot fail.
+                let _ = write!(out, "\\u{byte:04x}");
+                continue;
+            }
         };
-        out.extend_from_slice(&text[plain..at]);
         out.extend_from_slice(&[b'\\', short]);
-        if short == b'u' {
-            // Writing into a vector cannot fail.
-            let _ = write!(out, "{byte:04x}");
-        }
-        plain = at + 1;
     }
-    out.extend_from_slice(&text[plain..]);
 }
 
 #[cfg(test)]
