@@ -140,6 +140,7 @@ impl Engine {
         let _ = self.0.commands.send(Command::Stop(reply)).await;
         let connectors = answered.await.unwrap_or_default();
         stop_all(connectors, deadline).await;
+        self.tell_what_is_lost();
         let reloader = self.0.reloader.lock().take();
         // Both join a thread that has been told to end.
         let joined = tokio::task::spawn_blocking(move || {
@@ -148,6 +149,17 @@ impl Engine {
         });
         if !joined.await.unwrap_or(false) {
             tracing::error!("the thread that reloads ended in a panic");
+        }
+    }
+
+    /// Queues in memory end with the process: nobody should have to guess what was in them.
+    fn tell_what_is_lost(&self) {
+        for (id, queue) in &self.0.current.load().live.actions {
+            let fill = queue.reading(Instant::now()).fill;
+            let count = fill.queuing + fill.inflight;
+            if count > 0 {
+                tracing::warn!(count, "requests of `{id}` were not delivered and are lost with its memory queue");
+            }
         }
     }
 

@@ -99,10 +99,9 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     until_stopped(&mut signals, &engine).await;
     tracing::info!("stopping, within {:?}", config.shutdown_timeout);
     let deadline = Instant::now() + config.shutdown_timeout;
-    // A second signal ends it at once: whoever sends it does not want to wait.
     tokio::select! {
         () = stop(config, &broker, &engine, deadline) => {}
-        _ = async { while signals.next().await != Asked::Stop {} } => tracing::warn!("stopped at once"),
+        () = told_again(&mut signals) => tracing::warn!("stopped at once, since it was asked for twice"),
     }
     drop(stop_http);
     if tokio::time::timeout_at(deadline.into(), http).await.is_err() {
@@ -110,6 +109,18 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for a second signal to stop, from somebody who does not want to wait. One that comes with the first is no second
+/// one: process managers tell a whole group, and wrappers pass on what they get.
+async fn told_again(signals: &mut Signals) {
+    const SAME_SIGNAL_WITHIN: Duration = Duration::from_secs(1);
+    let first = Instant::now();
+    loop {
+        if signals.next().await == Asked::Stop && first.elapsed() >= SAME_SIGNAL_WITHIN {
+            return;
+        }
+    }
 }
 
 /// Ends what takes messages in, then what sends them out.
