@@ -149,3 +149,36 @@ impl std::fmt::Display for Subject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_a_change_has_its_status() {
+        let uplink = Subject::Resource(Category::Action, ResourceId::new("mqtt", "uplink"));
+        for (error, status, code) in [
+            (WriteError::AlreadyExists, 400, "ALREADY_EXISTS"),
+            (WriteError::NotFound, 404, "NOT_FOUND"),
+            (WriteError::ManagedByFile("rules/up.toml".into()), 409, "CONFLICT"),
+            (WriteError::BadName("`a b` is no name".into()), 400, "BAD_REQUEST"),
+            (WriteError::UnknownKind("mtqq".into()), 400, "BAD_REQUEST"),
+            (WriteError::InUse(vec!["rule `heat`".into()]), 400, "BAD_REQUEST"),
+            (WriteError::Invalid(Vec::new()), 400, "BAD_REQUEST"),
+            (WriteError::Storage("/data: no space left".into()), 500, "INTERNAL_ERROR"),
+            (WriteError::Closed, 503, "SERVICE_UNAVAILABLE"),
+        ] {
+            let answer = ApiError::write(&error, &uplink);
+            assert_eq!((answer.status.as_u16(), answer.body.code), (status, code), "{error:?}");
+            // The client is not told what the disk looks like; the log is.
+            assert!(!answer.body.message.contains("no space left"));
+        }
+    }
+
+    #[test]
+    fn a_failed_probe_says_what_the_far_side_said() {
+        let answer = ApiError::probe(&ProbeError::Failed("TCP: connection refused".into()));
+        assert_eq!((answer.status.as_u16(), answer.body.code), (400, "TEST_FAILED"));
+        assert_eq!(answer.body.message, "TCP: connection refused");
+    }
+}
