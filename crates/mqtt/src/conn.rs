@@ -103,8 +103,9 @@ impl Conn {
         let mut thrown = [0; 1024];
         loop {
             let mut room = ReadBuf::new(&mut thrown);
-            poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await?;
-            if room.filled().is_empty() {
+            // Whichever way the peer ends, everything is said.
+            let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await;
+            if read.is_err() || room.filled().is_empty() {
                 return Ok(());
             }
         }

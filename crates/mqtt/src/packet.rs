@@ -1,3 +1,4 @@
+use std::fmt;
 use std::num::NonZeroU16;
 
 use event::Properties;
@@ -98,8 +99,8 @@ impl Packet<'_> {
     }
 }
 
-/// CONNECT, with what the MQTT 5 form of it does not say.
-#[derive(Debug, Clone)]
+/// CONNECT, with what the MQTT 5 form of it does not say. `Debug` shows neither password nor payload of the will.
+#[derive(Clone)]
 pub struct Connect {
     /// The version asked for.
     pub version: Version,
@@ -109,10 +110,25 @@ pub struct Connect {
     pub request: ConnectRequest,
 }
 
+impl fmt::Debug for Connect {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("bridge", &self.bridge)
+            .field("client_id", &self.request.client_id)
+            .field("clean_start", &self.request.clean_start)
+            .field("keep_alive", &self.request.keep_alive)
+            .field("username", &self.request.username)
+            .field("has_password", &self.request.password.is_some())
+            .field("has_will", &self.request.last_will.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 /// PUBLISH, borrowing from a read buffer, or from whatever is to be written.
 ///
 /// The topic is UTF-8, not yet checked for wildcards and NUL, and empty where MQTT 5 gives a topic alias instead.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish<'a> {
     /// Where to.
     pub topic: &'a str,

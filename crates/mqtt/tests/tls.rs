@@ -41,8 +41,8 @@ async fn ping(trust: impl FnOnce(&str) -> Trust, name: &'static str) -> std::io:
         conn.turn(Reading::Wanted).await?;
         if let Some(packet) = conn.input.next().unwrap() {
             assert!(matches!(packet, Packet::PingResponse));
-            serving.await.unwrap()?;
-            return Ok(());
+            drop(conn);
+            return serving.await.unwrap();
         }
     }
 }
