@@ -88,12 +88,8 @@ fn prepare(source: &Arc<Source>, rule_id: &str) -> Result<Program, ApiError> {
 }
 
 /// Says what could not be evaluated, and which part of the SQL that is.
-fn failed(source: &Source, error: &EvalError) -> ApiError {
-    let place = source.locate(error.span);
-    ApiError::bad_request(format!(
-        "evaluating failed at line {}, column {}: {error}",
-        place.line, place.column
-    ))
+fn failed(source: &Arc<Source>, error: &EvalError) -> ApiError {
+    ApiError::invalid(&[Finding { source: Arc::clone(source), diagnostic: error.to_diagnostic() }])
 }
 
 fn with_filled(mut response: Response, filled: &[Column]) -> Response {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use diagnostic::{Code, Diagnostic, Source};
+use diagnostic::Source;
 use eval::test::{Context, NoMatch, Outcome, Setting};
 use eval::{Surroundings, Worker};
 use serde_json::{Map, Value, json};
@@ -48,8 +48,7 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
         Outcome::NoMatch(NoMatch::Topic) => eprintln!("no match: nothing in FROM lets this message in"),
         Outcome::NoMatch(NoMatch::Condition) => eprintln!("no match: WHERE is not true"),
         Outcome::Error(error) => {
-            let diagnostic = Diagnostic::new(Code::EvaluationFailed, error.span, error.fault.to_string());
-            eprintln!("{}", source.render(&diagnostic, style(std::io::stderr().is_terminal())));
+            eprintln!("{}", source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal())));
         }
     }
     ExitCode::from(EXIT_FINDINGS)

@@ -54,7 +54,7 @@ const API_KEY_FIELDS: &[Field] = &[
     ),
     field(
         "role",
-        FieldKind::OneOf(&["administrator", "viewer", "publisher"]),
+        FieldKind::OneOf(&["administrator", "viewer"]),
         FieldDefault::Text("administrator"),
         "What the key may do.",
     ),

@@ -97,8 +97,6 @@ pub enum ApiRole {
     Administrator,
     /// Reading.
     Viewer,
-    /// Publishing messages.
-    Publisher,
 }
 
 /// The settings of the rules folders.
@@ -258,11 +256,8 @@ impl Layers {
         let mut keys: Vec<ApiKey> = Vec::new();
         for table in http.tables("api_keys") {
             let key = table.str("key").to_owned();
-            let role = match table.one_of("role") {
-                "viewer" => ApiRole::Viewer,
-                "publisher" => ApiRole::Publisher,
-                _ => ApiRole::Administrator,
-            };
+            let role =
+                if table.one_of("role") == "viewer" { ApiRole::Viewer } else { ApiRole::Administrator };
             let problem = if keys.iter().any(|known| known.key == key) {
                 Some(format!("the API key `{key}` is given twice"))
             } else if key.contains(':') {

@@ -129,7 +129,7 @@ codes! {
         "The reference has this construct; this release does not, and says so rather than give a wrong answer.",
     AlwaysFails "E211" "An expression that always fails."
         "Whatever the message, evaluating this gives an error, as a division by zero does.",
-    EvaluationFailed "E220" "The evaluation failed."
+    EvaluationFailed "E212" "The evaluation failed."
         "The message cannot be evaluated by this statement. Nothing of it is passed on; the rule counts it as `failed.exception`.",
 
     UnclosedPlaceholder "E301" "A placeholder that never ends."

@@ -1,4 +1,4 @@
-use diagnostic::Span;
+use diagnostic::{Code, Diagnostic, Span};
 use functions::CallError;
 use value::Kind;
 use value::json::JsonError;
@@ -11,6 +11,13 @@ pub struct EvalError {
     pub span: Span,
     /// What happened.
     pub fault: Fault,
+}
+
+impl EvalError {
+    /// The error as whoever wrote the SQL is told it.
+    pub fn to_diagnostic(&self) -> Diagnostic {
+        Diagnostic::new(Code::EvaluationFailed, self.span, self.fault.to_string())
+    }
 }
 
 /// What can go wrong in an evaluation.

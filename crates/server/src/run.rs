@@ -244,7 +244,7 @@ fn api_context(
         secret: key.secret.clone(),
         role: match key.role {
             ApiRole::Administrator => api::Role::Administrator,
-            ApiRole::Viewer | ApiRole::Publisher => api::Role::Viewer,
+            ApiRole::Viewer => api::Role::Viewer,
         },
     });
     let listener = |name: &str, address: SocketAddr| api::Listener {
