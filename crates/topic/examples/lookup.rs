@@ -1,4 +1,4 @@
-//! Nanoseconds per look-up: `cargo run --release -p topic --example lookup`.
+//! Nanoseconds per look-up: `cargo run --release -p topic --example lookup [LOOKUPS]`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -6,6 +6,7 @@ use std::time::Instant;
 use topic::{Index, TopicFilter};
 
 fn main() {
+    let lookups: usize = std::env::args().nth(1).map_or(2_000_000, |text| text.parse().expect("a number"));
     for count in [1_000usize, 10_000, 100_000] {
         let mut index = Index::new();
         for at in 0..count {
@@ -21,7 +22,7 @@ fn main() {
             .map(|at| at.wrapping_mul(7919) % count)
             .map(|at| format!("plant/{}/line/{}/d{}/{}", at % 100, at / 100 % 100, at / 10_000, at % 7))
             .collect();
-        let rounds = 2_000_000 / count;
+        let rounds = (lookups / count).max(1);
         let start = Instant::now();
         let mut hits = 0usize;
         for _ in 0..rounds {
