@@ -83,7 +83,9 @@ impl Reloader {
         (self.on_files)(items.flat_map(|item| item.settings.files()).collect());
         let findings = slots.iter().flat_map(Slot::findings).collect();
         let refused = self.strict && slots.iter().any(Slot::has_errors);
-        let changed = !refused && differs(&slots, &good);
+        // The first generation is one even if nothing is in it: the rules are loaded, all none of them.
+        let first = self.current.load().number == 0;
+        let changed = !refused && (first || differs(&slots, &good));
         if changed {
             self.make_live(slots);
         } else if refused {
