@@ -105,7 +105,7 @@ fn eval_reads_a_context() {
     let folder =
         folder(&[("context.json", r#"{"event_type": "$bridges/mqtt:*", "topic": "far/1", "qos": 0}"#)]);
     let context = folder.path().join("context.json");
-    let sql = "SELECT topic, qos FROM \"$bridges/mqtt:s1\"";
+    let sql = "SELECT topic, qos FROM \"$bridges/mqtt:*\"";
     let output = sluicegate(&["eval", sql, "--context", context.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let row: Value = serde_json::from_str(&stdout(&output)).expect("it prints JSON");
@@ -124,10 +124,12 @@ fn help_and_version() {
 
 #[test]
 fn a_mistake_in_the_configuration_has_a_place() {
-    let folder = folder(&[("sluicegate.toml", "[http]\nlisten = \"127.0.0.1:0\"\nlissten = 1\n")]);
-    let config = folder.path().join("sluicegate.toml");
-    let rules = folder.path().to_str().unwrap();
-    let output = sluicegate(&["check", "--config", config.to_str().unwrap(), "--rules", rules]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("sluicegate.toml:3:1"), "{}", said(&output));
+    let files = folder(&[("sluicegate.toml", "[http]\nlisten = \"127.0.0.1:0\"\nlissten = 1\n")]);
+    let (config, rules) = (files.path().join("sluicegate.toml"), folder(&[]));
+    let (config, rules) = (config.to_str().unwrap(), rules.path().to_str().unwrap());
+    for verb in ["check", "run"] {
+        let output = sluicegate(&[verb, "--config", config, "--rules", rules]);
+        assert!(!output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("sluicegate.toml:3:1"), "{}", said(&output));
+    }
 }

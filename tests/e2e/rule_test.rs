@@ -50,7 +50,7 @@ fn cases() -> Vec<(&'static str, Value, Expect)> {
         ),
         ("FOREACH payload.none AS s DO s.id AS id FROM \"#\"", reading.clone(), Row(json!([]))),
         (
-            "SELECT payload.x AS x, topic, retain FROM \"$bridges/mqtt:s1\"",
+            "SELECT payload.x AS x, topic, retain FROM \"$bridges/mqtt:*\"",
             source,
             Row(json!({"x": 2, "topic": "far/1", "retain": true})),
         ),
