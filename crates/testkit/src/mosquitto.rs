@@ -67,8 +67,12 @@ impl Mosquitto {
     /// Ends it, in order: with [`MosquittoBuilder::keeps`], it writes down what it knows.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.signal(Signal::TERM);
-            process.wait().await;
+            // More than once: one that has only just begun to listen may still overlook it.
+            wait_until("mosquitto ends", async || {
+                process.signal(Signal::TERM);
+                process.ended().is_some()
+            })
+            .await;
         }
     }
 
