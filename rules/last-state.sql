@@ -18,3 +18,4 @@ SELECT
     ELSE 'pleasant'
   END AS state.comfort
 FROM "temp_hum/#"
+WHERE is_not_null(payload.temp) AND is_not_null(payload.hum)
