@@ -1,5 +1,6 @@
 //! The real server and a real mosquitto, as a user has them: one module for each journey.
 
+mod acknowledgement;
 mod bridge_in;
 mod bridge_out;
 mod bridge_secure;
