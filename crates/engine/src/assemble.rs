@@ -40,17 +40,19 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &HashMap<PathBuf, Arc<Unit>
         .collect();
     // Each round takes at least one new version out, so this ends.
     while step_back(&mut slots, good) {}
-    report_missing_to_old(&mut slots, good);
+    report_missing_to_others(&mut slots, good);
     warn_of_missing_sources(&mut slots);
     warn_of_unset_placeholders(&mut slots);
     slots
 }
 
-/// Tells the files that have not changed what has gone from under them; they stay in force.
-fn report_missing_to_old(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) {
+/// Tells files that were not judged what is missing all the same: those that have not changed, which stay in force, and
+/// those with errors of their own, so that everything wrong with them is said at once.
+fn report_missing_to_others(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) {
     let owners = owners(slots, good);
     for slot in slots {
-        if good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest)) {
+        let unchanged = good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
+        if unchanged || slot.newest.has_errors() {
             slot.diagnostics.extend(missing(&slot.newest, &owners));
         }
     }
@@ -125,7 +127,10 @@ fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Di
 
 /// Actions and connectors that a unit names and nobody declares.
 fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
-    let exists = |category, id: &ResourceId| owners.contains_key(&Declared::Resource(category, id.clone()));
+    let exists = |category, id: &ResourceId| {
+        let declared = Declared::Resource(category, id.clone());
+        owners.contains_key(&declared) || unit.declares().any(|(own, _)| own == declared)
+    };
     let mut found = Vec::new();
     for action in unit.rule().map_or(&[][..], |rule| &rule.actions) {
         if let ActionItem::Resource { id, span } = action

@@ -8,10 +8,10 @@ const HOT: &str = "--- actions = [{ function = \"republish\", args = { topic = \
 #[tokio::test]
 async fn a_rule_runs_as_soon_as_its_file_is_read() {
     let (house, outcome) = House::open(&[]);
-    assert_eq!((outcome.rules, outcome.generation), (0, 0));
+    assert_eq!((outcome.rules, outcome.generation), (0, 1), "an empty folder is a generation too");
     house.write("hot.sql", HOT);
     let outcome = house.reload().await;
-    assert_eq!((outcome.rules, outcome.generation, outcome.changed), (1, 1, true));
+    assert_eq!((outcome.rules, outcome.generation, outcome.changed), (1, 2, true));
     house.publish("in/1", r#"{"t": 31}"#);
     house.publish("in/1", r#"{"t": 30}"#);
     assert_eq!(house.published(), ["hot 31"]);
@@ -156,4 +156,15 @@ async fn every_message_is_judged_by_one_generation() {
     for pair in published.chunks(2) {
         assert_eq!(pair[0].strip_prefix("a "), pair[1].strip_prefix("b "), "{pair:?}");
     }
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_file_is_said_at_once() {
+    let far = "[connectors.fake.far]\nservr = \"x\"\n\
+               [actions.fake.up]\nconnector = \"far\"\ntopic = \"t\"\n\
+               [actions.fake.down]\nconnector = \"fra\"\ntopic = \"t\"\n";
+    let (_house, outcome) = House::open(&[("far.toml", far)]);
+    let mut errors = House::errors(&outcome);
+    errors.sort();
+    assert_eq!(errors, ["`server` is missing", "there is no connector `fra`", "there is no setting `servr`"]);
 }
