@@ -27,7 +27,7 @@ fn main() {
     for _ in 0..count {
         out.clear();
         let message = worker.begin(black_box(&event), &union);
-        if let Ok(Verdict::Rows(rows)) = message.run(0, &program) {
+        if let Verdict::Rows(rows) = message.run(0, &program).expect("no error") {
             rows.iter().for_each(|row| value::json::write(row, &mut out));
         }
         black_box(&out);

@@ -16,15 +16,15 @@ use crate::{EvalError, Fault};
 /// The most elements a range may have.
 const RANGE_MAX: i64 = 1 << 20;
 
-/// An error with its place.
+/// An error with its place; boxed, so that results stay small where all goes well.
 #[cold]
-pub(crate) fn fault(span: Span, fault: Fault) -> EvalError {
-    EvalError { span, fault }
+pub(crate) fn fault(span: Span, fault: Fault) -> Box<EvalError> {
+    Box::new(EvalError { span, fault })
 }
 
 impl<'m> Run<'m> {
     /// The value of an expression.
-    pub(crate) fn eval(&self, node: &'m Node) -> Result<Value<'m>, EvalError> {
+    pub(crate) fn eval(&self, node: &'m Node) -> Result<Value<'m>, Box<EvalError>> {
         Ok(match node {
             Node::Undefined => Value::Undefined,
             Node::Bool(value) => Value::Bool(*value),
@@ -77,14 +77,14 @@ impl<'m> Run<'m> {
     }
 
     /// Whether a condition holds. What is neither true nor false is an error.
-    pub(crate) fn truth(&self, condition: &'m Condition) -> Result<bool, EvalError> {
+    pub(crate) fn truth(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
         match self.eval(&condition.node)? {
             Value::Bool(value) => Ok(value),
             value => Err(fault(condition.span, Fault::NotACondition(value.kind()))),
         }
     }
 
-    fn and(&self, terms: &'m [Condition]) -> Result<bool, EvalError> {
+    fn and(&self, terms: &'m [Condition]) -> Result<bool, Box<EvalError>> {
         for term in terms {
             if !self.truth(term)? {
                 return Ok(false);
@@ -93,7 +93,7 @@ impl<'m> Run<'m> {
         Ok(true)
     }
 
-    fn or(&self, terms: &'m [Condition]) -> Result<bool, EvalError> {
+    fn or(&self, terms: &'m [Condition]) -> Result<bool, Box<EvalError>> {
         for term in terms {
             if self.truth(term)? {
                 return Ok(true);
@@ -103,7 +103,7 @@ impl<'m> Run<'m> {
     }
 
     /// NOT of what is neither true nor false is false.
-    fn not(&self, inner: &'m Condition) -> Result<bool, EvalError> {
+    fn not(&self, inner: &'m Condition) -> Result<bool, Box<EvalError>> {
         Ok(matches!(self.eval(&inner.node)?, Value::Bool(false)))
     }
 
@@ -113,7 +113,7 @@ impl<'m> Run<'m> {
         subject: Option<&'m Node>,
         arms: &'m [(Node, Node)],
         otherwise: Option<&'m Node>,
-    ) -> Result<Value<'m>, EvalError> {
+    ) -> Result<Value<'m>, Box<EvalError>> {
         let subject = subject.map(|subject| self.eval(subject)).transpose()?;
         for (when, then) in arms {
             let when = self.eval(when)?;
@@ -128,7 +128,7 @@ impl<'m> Run<'m> {
         otherwise.map_or(Ok(Value::Undefined), |otherwise| self.eval(otherwise))
     }
 
-    fn is_in(&self, needle: &'m Node, list: &'m [Node]) -> Result<bool, EvalError> {
+    fn is_in(&self, needle: &'m Node, list: &'m [Node]) -> Result<bool, Box<EvalError>> {
         let needle = self.eval(needle)?;
         for item in list {
             if compare::strict(&needle, &self.eval(item)?) {
@@ -138,7 +138,13 @@ impl<'m> Run<'m> {
         Ok(false)
     }
 
-    fn compare(&self, op: CompareOp, left: &'m Node, right: &'m Node, span: Span) -> Result<bool, EvalError> {
+    fn compare(
+        &self,
+        op: CompareOp,
+        left: &'m Node,
+        right: &'m Node,
+        span: Span,
+    ) -> Result<bool, Box<EvalError>> {
         let (left, right) = (self.eval(left)?, self.eval(right)?);
         let comparison = match op {
             CompareOp::Equal => Comparison::Equal,
@@ -152,13 +158,13 @@ impl<'m> Run<'m> {
         compare::loose(comparison, &left, &right, self.arena()).map_err(|_| fault(span, Fault::NotANumber))
     }
 
-    fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, EvalError> {
+    fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {
         let scan = self.message.scan().map_err(|error| fault(span, Fault::Payload(error)))?;
         let slot = self.slots.get(path as usize);
         Ok(scan.zip(slot).map_or(Value::Undefined, |(scan, slot)| scan.get(*slot)))
     }
 
-    fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, EvalError> {
+    fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, Box<EvalError>> {
         let mut value = self.eval(base)?;
         for step in steps {
             let step = match step {
@@ -177,7 +183,7 @@ impl<'m> Run<'m> {
         Ok(value)
     }
 
-    fn range(&self, from: i64, to: i64, span: Span) -> Result<Value<'m>, EvalError> {
+    fn range(&self, from: i64, to: i64, span: Span) -> Result<Value<'m>, Box<EvalError>> {
         let length = to.saturating_sub(from).saturating_add(1);
         match length {
             ..0 => Err(fault(span, Fault::BadRange)),
@@ -195,7 +201,7 @@ impl<'m> Run<'m> {
         function: &'static functions::Function,
         args: &'m [Node],
         span: Span,
-    ) -> Result<Value<'m>, EvalError> {
+    ) -> Result<Value<'m>, Box<EvalError>> {
         let mut values = Vec::with_capacity_in(args.len(), self.arena().bump());
         for arg in args {
             values.push(self.eval(arg)?);
@@ -207,7 +213,7 @@ impl<'m> Run<'m> {
         Ok(value)
     }
 
-    fn negate(&self, operand: &'m Node, span: Span) -> Result<Value<'m>, EvalError> {
+    fn negate(&self, operand: &'m Node, span: Span) -> Result<Value<'m>, Box<EvalError>> {
         let value = self.eval(operand)?;
         number::neg(&value, self.arena()).map_err(|error| match error {
             NumberError::Kind => fault(span, Fault::Sign(value.kind())),
@@ -222,7 +228,7 @@ impl<'m> Run<'m> {
         left: Value<'m>,
         right: Value<'m>,
         span: Span,
-    ) -> Result<Value<'m>, EvalError> {
+    ) -> Result<Value<'m>, Box<EvalError>> {
         let arena = self.arena();
         let result = match op {
             ArithOp::Add if matches!(left, Value::Str(_)) || matches!(right, Value::Str(_)) => {
@@ -268,7 +274,7 @@ fn topic_matches(topic: &Value<'_>, filter: &Value<'_>) -> bool {
 
 /// `a[from..to]`. Ends may lie behind the array; a start before it, and an end before the start, are errors, but for
 /// the end right before the start and a start far behind the array, which give nothing.
-fn slice<'m>(base: Value<'m>, from: i64, to: i64, span: Span) -> Result<Value<'m>, EvalError> {
+fn slice<'m>(base: Value<'m>, from: i64, to: i64, span: Span) -> Result<Value<'m>, Box<EvalError>> {
     let Value::Array(items) = base else { return Err(fault(span, Fault::NotAnArray(base.kind()))) };
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let place = |end: i64| if end < 0 { length.saturating_add(end).saturating_add(1) } else { end };

@@ -26,7 +26,7 @@ pub use compile::compile;
 pub use error::{EvalError, Fault};
 pub use functions::Surroundings;
 pub use paths::Union;
-pub use prepare::prepare;
+pub use prepare::{portability, prepare};
 pub use program::{From, FromClass, Program};
 pub use run::{ROWS_MAX, Verdict};
 pub use worker::{Message, Worker};

@@ -14,3 +14,9 @@ pub fn prepare(sql: &str, base: u32, rule_id: &str) -> (Option<Program>, Vec<Dia
     let statement = statement.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     (statement.map(|statement| compile(&statement, rule_id)), diagnostics)
 }
+
+/// What the reference would refuse in the SQL of one rule though it is fine here: warnings for whoever wants to run the
+/// rule there too. `base` is as in [`prepare`].
+pub fn portability(sql: &str, base: u32) -> Vec<Diagnostic> {
+    sql::parse(sql, base).0.portability
+}

@@ -56,7 +56,7 @@ impl<'m> Run<'m> {
         Self { message, program, slots, fields, body, array, element, context: Cell::new(message.selecting) }
     }
 
-    pub(crate) fn all(&self) -> Result<Verdict<'m>, EvalError> {
+    pub(crate) fn all(&self) -> Result<Verdict<'m>, Box<EvalError>> {
         match &self.program.shape {
             Shape::Select(list) => {
                 if !self.fields_and_condition(list)? {
@@ -99,7 +99,7 @@ impl<'m> Run<'m> {
     }
 
     /// Evaluates the fields that WHERE needs, then WHERE, and if it is true, the other fields.
-    fn fields_and_condition(&self, list: &'m List) -> Result<bool, EvalError> {
+    fn fields_and_condition(&self, list: &'m List) -> Result<bool, Box<EvalError>> {
         for at in &list.before {
             self.write(list, Scope::Fields, *at)?;
         }
@@ -118,7 +118,7 @@ impl<'m> Run<'m> {
     }
 
     /// Evaluates a field and keeps what it leaves under its root.
-    fn write(&self, list: &'m List, scope: Scope, at: u32) -> Result<(), EvalError> {
+    fn write(&self, list: &'m List, scope: Scope, at: u32) -> Result<(), Box<EvalError>> {
         if let Field::Value { node, target, span } = &list.fields[at as usize] {
             let value = self.eval(node)?;
             self.bounded(*span)?;
@@ -141,7 +141,7 @@ impl<'m> Run<'m> {
         span: Span,
         scope: Scope,
         value: Value<'m>,
-    ) -> Result<Value<'m>, EvalError> {
+    ) -> Result<Value<'m>, Box<EvalError>> {
         let base = match &target.base {
             Base::Nothing => Value::Undefined,
             Base::Earlier(at) => self.field(scope, *at),
@@ -172,7 +172,7 @@ impl<'m> Run<'m> {
         Ok(path::put(base, &steps, value, self.arena()))
     }
 
-    fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], EvalError> {
+    fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
         let Value::Array(items) = self.array.get() else { return Ok(&[]) };
         let span = foreach.span;
         if foreach.cost.saturating_mul(items.len() as u64) > WORK_MAX {
@@ -202,7 +202,7 @@ impl<'m> Run<'m> {
     }
 
     /// The row of a list whose fields have been written.
-    fn row(&self, list: &'m List, scope: Scope) -> Result<Value<'m>, EvalError> {
+    fn row(&self, list: &'m List, scope: Scope) -> Result<Value<'m>, Box<EvalError>> {
         let mut entries = Vec::with_capacity_in(list.row.len(), self.arena().bump());
         for out in &list.row {
             match out {
@@ -243,7 +243,7 @@ impl<'m> Run<'m> {
     }
 
     /// Fails when the evaluation has taken more memory than it may.
-    pub(crate) fn bounded(&self, span: Span) -> Result<(), EvalError> {
+    pub(crate) fn bounded(&self, span: Span) -> Result<(), Box<EvalError>> {
         if self.arena().is_exhausted() {
             return Err(fault(span, Fault::TooMuch("the evaluation takes too much memory")));
         }

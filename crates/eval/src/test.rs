@@ -143,15 +143,28 @@ impl<'a> Context<'a> {
 
 /// Runs a program on a context, exactly as it would run on the message.
 pub fn run(program: &Program, context: &Context<'_>, setting: &Setting<'_>, worker: &mut Worker) -> Outcome {
+    run_rows(program, context, setting, worker, |_, _, _| ())
+}
+
+/// As [`run`], and shows every row as actions see it: with the event, and where more of it can be built.
+pub fn run_rows(
+    program: &Program,
+    context: &Context<'_>,
+    setting: &Setting<'_>,
+    worker: &mut Worker,
+    mut look: impl FnMut(&Value<'_>, &Event<'_>, &Arena),
+) -> Outcome {
     let union = Union::of(&[program]);
     context.event(setting, |event| {
         if !program.matches(event) {
             return Outcome::NoMatch(NoMatch::Topic);
         }
-        match worker.begin(event, &union).run(0, program) {
+        let message = worker.begin(event, &union);
+        match message.run(0, program) {
             Err(error) => Outcome::Error(error),
             Ok(Verdict::Filtered) => Outcome::NoMatch(NoMatch::Condition),
             Ok(Verdict::Rows(rows)) => {
+                rows.iter().for_each(|row| look(row, event, message.arena()));
                 let mut out = Vec::new();
                 match rows {
                     [row] if !program.is_foreach() => json::write(row, &mut out),

@@ -65,29 +65,26 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// The byte at an offset; 0, which stands nowhere in JSON, behind the end.
     #[inline(always)]
     fn byte(&self, at: usize) -> u8 {
-        self.bytes.get(at).copied().unwrap_or(0)
+        byte_at(self.bytes, at)
     }
 
     /// The next byte that is no white space, which stays where it is; 0 at the end.
     #[inline(always)]
     pub fn peek(&mut self) -> u8 {
-        loop {
-            match self.byte(self.at) {
-                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
-                byte => return byte,
-            }
-        }
+        self.at = after_space(self.bytes, self.at);
+        self.byte(self.at)
     }
 
     /// Takes the next byte that is no white space if it is this one.
     #[inline(always)]
     pub fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == byte;
-        self.at += usize::from(found);
-        found
+        if self.peek() != byte {
+            return false;
+        }
+        self.at += 1;
+        true
     }
 
     /// Checks that only white space is left.
@@ -176,52 +173,112 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes an array or object with everything in it.
+    ///
+    /// This is where the time of an evaluation goes, so the place is kept in a local and the common cases are spelled
+    /// out; whatever is unusual is left to the other methods.
     fn nested(&mut self, depth: usize) -> Option<()> {
+        let bytes = self.bytes;
+        let mut at = self.at;
         let mut objects = [0u64; DEPTH_MAX / 64];
         let mut open = 0;
         // Whether the innermost open level is an object.
-        let mut object;
+        let mut object = false;
         loop {
             // A value begins here.
-            match self.peek() {
+            at = after_space(bytes, at);
+            match byte_at(bytes, at) {
+                b'"' => at = self.string_at(at)?,
+                b'-' | b'0'..=b'9' => at = self.number_at(at)?,
                 bracket @ (b'{' | b'[') => {
+                    self.at = at;
                     self.descend(depth + open)?;
-                    self.at += 1;
                     object = bracket == b'{';
                     let (word, bit) = (open / 64, 1 << (open % 64));
                     objects[word] = objects[word] & !bit | if object { bit } else { 0 };
                     open += 1;
-                    let close = bracket + 2;
-                    if self.peek() != close {
+                    at = after_space(bytes, at + 1);
+                    if byte_at(bytes, at) != bracket + 2 {
                         if object {
-                            self.key()?;
+                            at = self.key_at(at)?;
                         }
                         continue;
                     }
-                    self.at += 1;
-                    open -= 1;
-                    if open == 0 {
-                        return Some(());
-                    }
-                    object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
+                    // An empty one: its closing bracket ends it below.
                 }
                 byte => {
-                    object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
+                    self.at = at;
                     self.scalar(byte)?;
+                    at = self.at;
                 }
             }
             // A value ends here.
-            while !self.more(if object { b'}' } else { b']' })? {
+            loop {
+                at = after_space(bytes, at);
+                let byte = byte_at(bytes, at);
+                if byte == b',' {
+                    at += 1;
+                    break;
+                }
+                if byte != if object { b'}' } else { b']' } {
+                    self.at = at;
+                    return self.fail("expected `,` or the closing bracket");
+                }
+                at += 1;
                 open -= 1;
                 if open == 0 {
+                    self.at = at;
                     return Some(());
                 }
                 object = objects[(open - 1) / 64] & 1 << ((open - 1) % 64) != 0;
             }
             if object {
-                self.key()?;
+                at = self.key_at(after_space(bytes, at))?;
             }
         }
+    }
+
+    /// Takes the string at a place; gives the place behind it.
+    #[inline(always)]
+    fn string_at(&mut self, at: usize) -> Option<usize> {
+        let end = plain_end(self.bytes, at + 1);
+        if byte_at(self.bytes, end) == b'"' {
+            return Some(end + 1);
+        }
+        self.at = end;
+        self.string_rest(at + 1)?;
+        Some(self.at)
+    }
+
+    /// Takes the key at a place, and its colon; gives the place behind it.
+    #[inline(always)]
+    fn key_at(&mut self, at: usize) -> Option<usize> {
+        if byte_at(self.bytes, at) == b'"' {
+            let end = after_space(self.bytes, self.string_at(at)?);
+            if byte_at(self.bytes, end) == b':' {
+                return Some(end + 1);
+            }
+        }
+        self.at = at;
+        self.key()?;
+        Some(self.at)
+    }
+
+    /// Takes the number at a place; gives the place behind it.
+    #[inline(always)]
+    fn number_at(&mut self, at: usize) -> Option<usize> {
+        let first = byte_at(self.bytes, at);
+        let mut end = at + 1;
+        while byte_at(self.bytes, end).is_ascii_digit() {
+            end += 1;
+        }
+        // An integer of few digits that does not begin with 0; anything else is looked at closely.
+        let plain = matches!(first, b'1'..=b'9') && end - at < 20;
+        if plain && !matches!(byte_at(self.bytes, end), b'.' | b'e' | b'E') {
+            return Some(end);
+        }
+        self.at = at;
+        self.number()?;
+        Some(self.at)
     }
 
     /// Checks that one more level may be opened when `depth` are.
@@ -292,7 +349,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a string with its quotes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Option<RawString<'a>> {
         let start = self.at + 1;
         let end = plain_end(self.bytes, start);
@@ -349,6 +406,21 @@ impl<'a> Cursor<'a> {
             None => self.fail("expected `\\u` and four hexadecimal digits"),
         }
     }
+}
+
+/// The byte at a place; 0, which stands nowhere in JSON, behind the end.
+#[inline(always)]
+fn byte_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
+/// The first place from `at` on that is no white space.
+#[inline(always)]
+fn after_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(byte_at(bytes, at), b' ' | b'\t' | b'\n' | b'\r') {
+        at += 1;
+    }
+    at
 }
 
 fn hex4(text: &[u8]) -> Option<u32> {

@@ -19,8 +19,8 @@ pub fn parse<'a>(bytes: &'a [u8], arena: &'a Arena) -> Result<Value<'a>, JsonErr
 
 /// Reads the value at the cursor, and leaves the cursor behind it, or at the fault. The text is known to be UTF-8.
 pub fn parse_at<'a>(cursor: &mut Cursor<'a>, arena: &'a Arena) -> Option<Value<'a>> {
-    let token = cursor.token()?;
-    if !matches!(token, Token::Array | Token::Object) {
+    if !matches!(cursor.peek(), b'[' | b'{') {
+        let token = cursor.token()?;
         return scalar(cursor, token, arena);
     }
     let mut parser = Parser {
@@ -28,7 +28,7 @@ pub fn parse_at<'a>(cursor: &mut Cursor<'a>, arena: &'a Arena) -> Option<Value<'
         entries: Vec::with_capacity_in(16, arena.bump()),
         arena,
     };
-    parser.value(cursor, token, 0)
+    parser.value(cursor, 0)
 }
 
 /// Elements of all open arrays and objects stand on two stacks; closing one copies its own into the arena.
@@ -39,8 +39,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn value(&mut self, cursor: &mut Cursor<'a>, token: Token<'a>, depth: usize) -> Option<Value<'a>> {
-        match token {
+    fn value(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Option<Value<'a>> {
+        match cursor.token()? {
             Token::Array => self.array(cursor, depth),
             Token::Object => self.object(cursor, depth),
             token => scalar(cursor, token, self.arena),
@@ -54,8 +54,7 @@ impl<'a> Parser<'a> {
         }
         let start = self.values.len();
         loop {
-            let token = cursor.token()?;
-            let value = self.value(cursor, token, depth + 1)?;
+            let value = self.value(cursor, depth + 1)?;
             self.values.push(value);
             if !cursor.more(b']')? {
                 break;
@@ -74,8 +73,7 @@ impl<'a> Parser<'a> {
         let start = self.entries.len();
         loop {
             let key = text(cursor.key()?, self.arena);
-            let token = cursor.token()?;
-            let value = self.value(cursor, token, depth + 1)?;
+            let value = self.value(cursor, depth + 1)?;
             self.put(start, Entry { key, value });
             if !cursor.more(b'}')? {
                 break;
@@ -127,19 +125,22 @@ fn scalar<'a>(cursor: &mut Cursor<'a>, token: Token<'a>, arena: &'a Arena) -> Op
         Token::Bool(value) => Some(Value::Bool(value)),
         Token::Int(digits) => number::parse_int(digits, arena),
         Token::Float(digits) => number::parse_float(digits),
-        Token::Str(raw) => Some(Value::Str(text(raw, arena))),
+        Token::Str(raw) => return Some(Value::Str(text(raw, arena))),
     };
-    match value {
-        Some(value) => Some(value),
-        None => cursor.fail("the number is out of range"),
+    if value.is_none() {
+        return cursor.fail("the number is out of range");
     }
+    value
 }
 
 /// The text of a string, borrowed where nothing in it is escaped.
-pub(super) fn text<'a>(string: RawString<'a>, arena: &'a Arena) -> &'a [u8] {
-    if !string.escaped {
-        return string.raw;
-    }
+#[inline]
+fn text<'a>(string: RawString<'a>, arena: &'a Arena) -> &'a [u8] {
+    if string.escaped { unescaped(string, arena) } else { string.raw }
+}
+
+#[cold]
+fn unescaped<'a>(string: RawString<'a>, arena: &'a Arena) -> &'a [u8] {
     let mut out = Vec::with_capacity_in(string.raw.len(), arena.bump());
     string.unescape(|part| out.extend_from_slice_copy(part));
     out.into_bump_slice()
