@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! cargo run --release -p broker --example load -- serve 18830 &
-//! cargo run --release -p broker --example load -- drive 127.0.0.1:18830 PID QOS [MESSAGES [PUBLISHERS [AHEAD]]]
+//! cargo run --release -p broker --example load -- drive 127.0.0.1:18830 PID QOS [MESSAGES [PUBLISHERS [AHEAD [AT]]]]
 //! ```
 //!
-//! Publishers send 200 bytes as long as fewer than AHEAD messages have not reached the one subscriber. What counts is
-//! the CPU time that the process PID takes meanwhile.
+//! Publishers send 200 bytes of JSON as long as fewer than AHEAD messages have not reached the one subscriber, which is
+//! at the address AT if that is given: behind a bridge. What counts is the CPU time that the process PID takes
+//! meanwhile.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -37,9 +38,10 @@ async fn main() {
                 publishers: number(5, 4),
                 ahead: number(6, 2_000),
             };
-            drive(&arguments[1], number(2, 0), load).await;
+            let at = arguments.get(7).unwrap_or(&arguments[1]);
+            drive(&arguments[1], at, number(2, 0), load).await;
         }
-        _ => eprintln!("load serve PORT | load drive ADDRESS PID QOS [MESSAGES [PUBLISHERS [AHEAD]]]"),
+        _ => eprintln!("load serve PORT | load drive ADDRESS PID QOS [MESSAGES [PUBLISHERS [AHEAD [AT]]]]"),
     }
 }
 
@@ -79,14 +81,16 @@ struct Ahead {
     fewer: Notify,
 }
 
-async fn drive(address: &str, pid: u64, load: Load) {
+async fn drive(address: &str, at: &str, pid: u64, load: Load) {
     let ahead = Arc::new(Ahead::default());
-    let mut subscriber = connect(address, "load-subscriber").await;
+    let mut subscriber = connect(at, "load-subscriber").await;
     let subscribe = Subscribe {
         packet_id: PacketId::MIN,
         id: None,
         user_properties: Vec::new(),
-        topic_filters: vec![("load/#".into(), SubscriptionOptions { qos: load.qos, ..Default::default() })],
+        topic_filters: ["load/#", "+/load/#"]
+            .map(|filter| (filter.into(), SubscriptionOptions { qos: load.qos, ..Default::default() }))
+            .into(),
     };
     subscriber.output.put(&Packet::Subscribe(Box::new(subscribe))).unwrap();
     next(&mut subscriber).await;
@@ -130,7 +134,8 @@ async fn next(conn: &mut Conn) {
 }
 
 async fn publish(mut conn: Conn, number: u64, load: Load, ahead: Arc<Ahead>) {
-    let (topic, payload) = (format!("load/{number}"), [b'x'; 200]);
+    let topic = format!("load/{number}");
+    let payload = format!(r#"{{"temp": 31.5, "pad": "{}"}}"#, "x".repeat(174)).into_bytes();
     let mut left = load.messages / load.publishers;
     let (mut id, mut unacknowledged) = (0u16, 0);
     loop {
