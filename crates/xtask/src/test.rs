@@ -21,7 +21,16 @@ pub(crate) fn run() -> bool {
     report.check("licences", || metadata::load().map(|packages| licences::findings(&packages)));
     report.step("advisories", advisories);
     report.step("lints", || {
-        passes(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+        passes(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--keep-going",
+            "--",
+            "--deny",
+            "warnings",
+        ])
     });
     report.step("tests", || Outcome::from(tests().run()));
     report.step("examples in docs", || passes(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
