@@ -80,6 +80,7 @@ impl<'a> Cursor<'a> {
     /// Takes the next byte that is no white space if it is this one.
     #[inline(always)]
     pub fn eat(&mut self, byte: u8) -> bool {
+        // Not `self.at += usize::from(found)`: rustc 1.95 drops that step when it optimises (MIR jump threading).
         if self.peek() != byte {
             return false;
         }
@@ -310,7 +311,9 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn number(&mut self) -> Option<bool> {
         let start = self.at;
-        self.at += usize::from(self.byte(self.at) == b'-');
+        if self.byte(self.at) == b'-' {
+            self.at += 1;
+        }
         if self.byte(self.at) == b'0' {
             self.at += 1;
         } else {
@@ -326,7 +329,9 @@ impl<'a> Cursor<'a> {
         if exponent {
             whole = false;
             self.at += 1;
-            self.at += usize::from(matches!(self.byte(self.at), b'+' | b'-'));
+            if matches!(self.byte(self.at), b'+' | b'-') {
+                self.at += 1;
+            }
             self.digits()?;
         }
         // Only an exponent, or very many digits, can take a number out of range.
