@@ -12,6 +12,7 @@ mod rest;
 mod rule_test;
 mod samples;
 mod signals;
+mod verbs;
 
 use testkit::{Message, Mosquitto, Sluicegate, SluicegateBuilder};
 

@@ -20,16 +20,24 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Check the configuration and every file of the rules folder, without running anything.
     ///
-    /// Exit code 0 when there is no error, otherwise 1.
+    /// Exit code 0 when there is no error, otherwise 1; 2 when the configuration is wrong.
     Check(CheckArgs),
+    /// Try the rules on the cases that stand beside them in `NAME.test.toml`.
+    ///
+    /// A case gives a message and says what comes of it: the output, no match or an error, and what the actions
+    /// publish. Nothing is sent. Exit code 0 when every case passes, otherwise 1; 2 when the configuration is wrong
+    /// or no case has FILTER in its name.
+    Test(TestArgs),
     /// Say what a rule would make of one message: what `POST /api/v5/rule_test` would answer.
     ///
     /// Prints the row (or the rows of FOREACH) as JSON and exits with 0. Where nothing comes out, it says why and exits
     /// with 1.
     Eval(EvalArgs),
+    /// List the builtin functions, or explain one of them.
+    Functions(FunctionsArgs),
 }
 
-/// What `run` and `check` read.
+/// What `run`, `check` and `test` read.
 #[derive(Debug, Args)]
 pub(crate) struct Files {
     /// The configuration file [default: ./sluicegate.toml, if it is there].
@@ -65,6 +73,12 @@ pub(crate) struct CheckArgs {
     /// How findings are printed.
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     pub(crate) format: CheckFormat,
+    /// Exit with 1 when there are warnings, too.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// Warn of SQL that EMQX would refuse.
+    #[arg(long)]
+    pub(crate) portable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,6 +91,35 @@ pub(crate) enum CheckFormat {
     Github,
     /// A SARIF 2.1.0 document.
     Sarif,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Try only the cases that have this in `RULE: NAME`.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// How the results are printed.
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub(crate) format: TestFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// For people, with every difference.
+    Text,
+    /// One JSON object a case.
+    Json,
+    /// A JUnit XML report.
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FunctionsArgs {
+    /// The function to explain.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use api::DiagnosticBody;
 use config::server_file::Overrides;
 use engine::Finding;
+use engine::trial::Folder;
 use serde_json::json;
 
 use crate::args::{CheckArgs, CheckFormat};
@@ -16,7 +17,15 @@ use crate::{EXIT_FINDINGS, EXIT_USAGE};
 pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     let overrides = Overrides { rules: args.files.rules.clone(), ..Overrides::default() };
     let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
-    let findings = engine::check(config.rules.dirs, server::KINDS);
+    let folder = Folder::read(&config.rules.dirs, server::KINDS);
+    let mut findings = folder.findings();
+    if args.portable {
+        findings.extend(folder.portability());
+    }
+    findings.sort_by(|a, b| {
+        let place = |finding: &Finding| finding.diagnostic.span.start;
+        a.source.name().cmp(b.source.name()).then_with(|| place(a).cmp(&place(b)))
+    });
     let text = match args.format {
         CheckFormat::Text => as_text(&findings),
         CheckFormat::Json => findings.iter().map(|finding| format!("{}\n", json_line(finding))).collect(),
@@ -25,11 +34,8 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     };
     // A reader that has gone has seen enough; the exit code says the rest.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    if findings.iter().any(|finding| finding.diagnostic.is_error()) {
-        ExitCode::from(EXIT_FINDINGS)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let counts = |finding: &Finding| args.deny_warnings || finding.diagnostic.is_error();
+    if findings.iter().any(counts) { ExitCode::from(EXIT_FINDINGS) } else { ExitCode::SUCCESS }
 }
 
 fn as_text(findings: &[Finding]) -> String {

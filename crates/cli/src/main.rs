@@ -5,7 +5,9 @@
 mod args;
 mod check;
 mod eval;
+mod functions;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         None => run::run(cli.run),
         Some(Verb::Run(args)) => run::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Test(args)) => test::run(&args),
         Some(Verb::Eval(args)) => eval::run(&args),
+        Some(Verb::Functions(args)) => functions::run(&args),
     }
 }

@@ -87,7 +87,7 @@ pub fn decode(bytes: Vec<u8>) -> (String, Option<Diagnostic>) {
 }
 
 /// The text without its BOM, every byte at its place: the BOM becomes blanks, which neither TOML nor SQL minds.
-pub(crate) fn without_bom(text: &str) -> std::borrow::Cow<'_, str> {
+pub fn without_bom(text: &str) -> std::borrow::Cow<'_, str> {
     match text.strip_prefix('\u{feff}') {
         Some(rest) => format!("   {rest}").into(),
         None => text.into(),

@@ -5,7 +5,7 @@ use connector::publish::{self, PublishTemplates};
 use connector::{Render, RenderError, Row, options};
 use diagnostic::Diagnostic;
 use template::{Missing, Template};
-use value::{Arena, json};
+use value::Arena;
 
 use crate::fields;
 use crate::request::{self, Request};
@@ -45,35 +45,13 @@ impl Render for Publish {
 
     fn describe(&self, request: &[u8]) -> serde_json::Value {
         let Some(request) = Request::read(request) else { return serde_json::Value::Null };
-        let mut shown = serde_json::json!({
-            "topic": request.topic,
-            "qos": request.qos,
-            "retain": request.retain,
-        });
-        match std::str::from_utf8(request.payload) {
-            Ok(text) => shown["payload"] = text.into(),
-            Err(_) => shown["payload_hex"] = hex(request.payload).into(),
-        }
-        if let Some(properties) = &request.properties {
-            let (arena, mut text) = (Arena::new(), Vec::new());
-            json::write(&properties.to_value(&arena), &mut text);
-            shown["pub_props"] = serde_json::from_slice(&text).unwrap_or_default();
-        }
-        shown
+        let Request { topic, qos, retain, properties, payload } = request;
+        publish::describe(topic, qos, retain, payload, properties.as_ref())
     }
 
     fn templates(&self) -> Vec<(&'static str, &Template)> {
         self.templates.templates()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

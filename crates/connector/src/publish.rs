@@ -142,6 +142,37 @@ pub fn properties<'a>(row: &Row<'a>) -> Option<std::borrow::Cow<'a, Properties>>
     }
 }
 
+/// A rendered message in words, as [`Render::describe`](crate::Render::describe) gives it: `topic`, `qos`, `retain`, then
+/// `payload`, or `payload_hex` where it is not UTF-8, and `pub_props` if it carries properties.
+pub fn describe(
+    topic: &str,
+    qos: u8,
+    retain: bool,
+    payload: &[u8],
+    properties: Option<&Properties>,
+) -> serde_json::Value {
+    let mut shown = serde_json::json!({ "topic": topic, "qos": qos, "retain": retain });
+    match std::str::from_utf8(payload) {
+        Ok(text) => shown["payload"] = text.into(),
+        Err(_) => shown["payload_hex"] = hex(payload).into(),
+    }
+    if let Some(properties) = properties.filter(|properties| !properties.is_empty()) {
+        let (arena, mut text) = (Arena::new(), Vec::new());
+        json::write(&properties.to_value(&arena), &mut text);
+        shown["pub_props"] = serde_json::from_slice(&text).unwrap_or_default();
+    }
+    shown
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn evaluate<T>(
     template: &Template,
     row: &Row<'_>,

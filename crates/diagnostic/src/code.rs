@@ -183,6 +183,8 @@ codes! {
         "The reference, or a later release, has this setting or value; this release does not, and says so rather than ignore it.",
     Exposed "E419" "Open to the network without authentication."
         "A listener may bind an address that others can reach once authentication is configured, or when its settings say knowingly that anybody may come.",
+    UnknownRule "E420" "There is no such rule."
+        "A test file `ID.test.toml` holds the cases of the rule `ID.sql` in the same folder.",
 
     UnknownColumn "W501" "A name that nothing supplies."
         "No event of this FROM has such a column and no alias has this name, so it is always undefined.",

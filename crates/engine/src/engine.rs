@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use config::store::Store;
 use config::{Category, Declaration, Section};
 use connector::Status;
-use diagnostic::{Code, Severity};
 use event::{Dispatch, LocalPublish};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -356,21 +355,6 @@ impl Engine {
 
 /// How long a probe may take.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
-
-/// Finds everything wrong with the files of these folders, as a start would. Secrets are an exception: where files are
-/// checked, as in CI, secrets need not be, so one that cannot be read is only a warning.
-pub fn check(dirs: Vec<PathBuf>, kinds: Kinds) -> Vec<Finding> {
-    let units = Origins { dirs, store: None }.read(kinds, &Known::new());
-    let slots = crate::assemble::assemble(units, &Known::new());
-    let mut findings: Vec<Finding> =
-        slots.iter().flat_map(|slot| slot.findings().collect::<Vec<_>>()).collect();
-    for finding in &mut findings {
-        if finding.diagnostic.code == Code::SecretUnreadable {
-            finding.diagnostic.severity = Severity::Warning;
-        }
-    }
-    findings
-}
 
 /// A reload whenever something changes in the folders.
 fn watch(dirs: Vec<PathBuf>, commands: mpsc::Sender<Command>) -> std::io::Result<Arc<config::watch::Watch>> {

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::FileKind;
 use config::folder::{FileProblem, Snapshot};
 use config::store::Store;
+use config::{File, FileKind};
 use diagnostic::Diagnostic;
 
 use crate::generation::modified_at;
@@ -29,13 +29,23 @@ pub(crate) struct Origins {
 impl Origins {
     /// Reads every file. Blocks: touches the disk and compiles SQL.
     pub(crate) fn read(&self, kinds: Kinds, known: &Known) -> Vec<Arc<Unit>> {
-        let from_file = |path: &Path| ManagedBy::File(path.to_owned());
         let mut units = units(Snapshot::read(&self.dirs), kinds, known, from_file);
         if let Some(store) = &self.store {
             units.extend(self::units(store.read(), kinds, known, |_| ManagedBy::Rest));
         }
         units
     }
+}
+
+/// Reads the folders alone, and the files of tests in them beside what makes the set.
+pub(crate) fn read_folders(dirs: &[PathBuf], kinds: Kinds) -> (Vec<Arc<Unit>>, Vec<File>) {
+    let snapshot = Snapshot::read(dirs);
+    let tests = snapshot.files.iter().filter(|file| file.kind == FileKind::Tests).cloned().collect();
+    (units(snapshot, kinds, &Known::new(), from_file), tests)
+}
+
+fn from_file(path: &Path) -> ManagedBy {
+    ManagedBy::File(path.to_owned())
 }
 
 fn units(

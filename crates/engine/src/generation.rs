@@ -219,7 +219,8 @@ impl Slot {
         }
     }
 
-    fn errors(&self) -> Vec<Finding> {
+    /// The errors in the newest version.
+    pub(crate) fn errors(&self) -> Vec<Finding> {
         self.findings().filter(|finding| finding.diagnostic.is_error()).collect()
     }
 

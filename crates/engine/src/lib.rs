@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] is the whole of it. Files become units ([`mod@parse`]), units a consistent set ([`mod@assemble`]), the set one
 //! generation that replaces the last by a single swap ([`mod@reload`]); events are judged by the generation that is live
-//! when they arrive ([`mod@dispatch`]).
+//! when they arrive ([`mod@dispatch`]). [`trial`] does all of it but the sending.
 //!
 //! *Invariant:* knows no broker, no HTTP and no particular connector: those reach it through the traits of `event` and
 //! `connector`.
@@ -20,13 +20,14 @@ mod reload;
 mod republish;
 mod rule;
 mod rule_set;
+pub mod trial;
 mod unit;
 mod view;
 mod write;
 
 pub use connector::{ActionReading, State, Status};
 
-pub use engine::{Engine, EngineConfig, check};
+pub use engine::{Engine, EngineConfig};
 pub use metrics::{Counter, RuleMetrics, RuleReading};
 pub use parse::Kinds;
 pub use republish::REPUBLISH_FIELDS;

@@ -71,6 +71,22 @@ enum Property {
     CorrelationData,
 }
 
+/// A row as the message that it is to become.
+pub(crate) struct Rendered<'a> {
+    topic: &'a str,
+    qos: u8,
+    retain: bool,
+    payload: &'a [u8],
+    properties: Option<Cow<'a, Properties>>,
+}
+
+impl Rendered<'_> {
+    /// The message in words, as those of declared actions are described.
+    pub(crate) fn describe(&self) -> serde_json::Value {
+        publish::describe(self.topic, self.qos, self.retain, self.payload, self.properties.as_deref())
+    }
+}
+
 /// Where a republish action publishes, and in whose name.
 pub(crate) struct Target<'a> {
     pub(crate) local: &'a dyn LocalPublish,
@@ -131,35 +147,51 @@ impl Republish {
         if to.trail.contains(to.rule) || to.trail.len() >= Trail::LENGTH_MAX {
             return Republished::Discarded;
         }
-        text.clear();
-        if let Err(error) = self.templates.render_topic(row, arena, text) {
-            return Republished::Failed(error.to_string());
-        }
-        let topic_bytes = text.len();
-        self.templates.render_payload(row, arena, text);
-        let (topic, payload) = text.split_at(topic_bytes);
-        let Ok(topic) = std::str::from_utf8(topic) else {
-            return Republished::Failed("the topic is not UTF-8".to_owned());
+        let rendered = match self.render(row, arena, text) {
+            Ok(rendered) => rendered,
+            Err(reason) => return Republished::Failed(reason),
         };
-        let properties = self.properties(row, arena);
         let message = LocalMessage {
-            topic,
-            qos: self.templates.qos(row, arena),
-            retain: self.templates.retain(row, arena),
-            payload,
-            properties: properties.as_deref(),
+            topic: rendered.topic,
+            qos: rendered.qos,
+            retain: rendered.retain,
+            payload: rendered.payload,
+            properties: rendered.properties.as_deref(),
             clientid: to.rule,
             username: None,
             trail: to.trail.with(to.rule),
         };
         match to.local.publish(&message, to.completion) {
             Ok(_) => Republished::Published,
-            Err(PublishError::InvalidTopic) => Republished::Failed(format!("`{topic}` is no topic")),
+            Err(PublishError::InvalidTopic) => {
+                Republished::Failed(format!("`{}` is no topic", rendered.topic))
+            }
             Err(PublishError::TooLarge) => {
                 Republished::Failed("the message is larger than the broker allows".to_owned())
             }
             Err(PublishError::Closed) => Republished::Stopping,
         }
+    }
+
+    /// What a row becomes, or why it can never be published. `text` is a buffer to work in, which the result borrows.
+    pub(crate) fn render<'a>(
+        &self,
+        row: &Row<'a>,
+        arena: &Arena,
+        text: &'a mut Vec<u8>,
+    ) -> Result<Rendered<'a>, String> {
+        text.clear();
+        self.templates.render_topic(row, arena, text).map_err(|error| error.to_string())?;
+        let topic_bytes = text.len();
+        self.templates.render_payload(row, arena, text);
+        let (topic, payload) = text.split_at(topic_bytes);
+        Ok(Rendered {
+            topic: std::str::from_utf8(topic).map_err(|_| "the topic is not UTF-8".to_owned())?,
+            qos: self.templates.qos(row, arena),
+            retain: self.templates.retain(row, arena),
+            payload,
+            properties: self.properties(row, arena),
+        })
     }
 
     /// What travels along, with what the action sets on top.

@@ -50,7 +50,7 @@ pub(crate) struct Surroundings<'a> {
 impl Rule {
     /// Hands a row to every action, in their order.
     pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, buffer: &mut Vec<u8>) {
-        let scope = RowScope { row: *row, event: around.event, rule_id: &self.id };
+        let scope = RowScope::new(*row, around.event, &self.id);
         let row = Row { scope: &scope, properties: around.event.columns.properties() };
         for action in &self.actions {
             match action {
@@ -155,7 +155,7 @@ pub(crate) fn order_key(event: &Event<'_>, arena: &Arena) -> u64 {
 }
 
 /// What placeholders see: the row, then the columns of the event.
-struct RowScope<'a> {
+pub(crate) struct RowScope<'a> {
     row: Value<'a>,
     event: &'a Event<'a>,
     rule_id: &'a str,
@@ -178,7 +178,11 @@ impl Scope for RowScope<'_> {
     }
 }
 
-impl RowScope<'_> {
+impl<'r> RowScope<'r> {
+    pub(crate) fn new(row: Value<'r>, event: &'r Event<'r>, rule_id: &'r str) -> Self {
+        Self { row, event, rule_id }
+    }
+
     /// Every column of the event that has a value.
     fn columns<'a>(&'a self, arena: &'a Arena) -> Value<'a> {
         let spec = self.event.kind.spec();

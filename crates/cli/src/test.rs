@@ -1,0 +1,282 @@
+//! `sluicegate test`.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use api::DiagnosticBody;
+use config::server_file::Overrides;
+use diagnostic::{Source, Style};
+use engine::Finding;
+use engine::trial::{Case, Difference, Failure, Folder, TestFile};
+use serde_json::json;
+
+use crate::args::{TestArgs, TestFormat};
+use crate::run::{load, style};
+use crate::{EXIT_FINDINGS, EXIT_USAGE};
+
+/// Tries the rules on the cases beside them.
+pub(crate) fn run(args: &TestArgs) -> ExitCode {
+    let overrides = Overrides { rules: args.files.rules.clone(), ..Overrides::default() };
+    let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
+    let folder = Folder::read(&config.rules.dirs, server::KINDS);
+    let tried = Tried::of(&folder, args.filter.as_deref());
+    if let Some(filter) = args.filter.as_deref().filter(|_| tried.files.is_empty()) {
+        eprintln!("error: no case has `{filter}` in its name");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let text = match args.format {
+        TestFormat::Text => tried.as_text(style(std::io::stdout().is_terminal())),
+        TestFormat::Json => tried.as_json(),
+        TestFormat::Junit => tried.as_junit(),
+    };
+    // A reader that has gone has seen enough; the exit code says the rest.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if tried.is_good() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDINGS) }
+}
+
+/// The cases that were asked for, and what came of them.
+struct Tried<'f> {
+    files: Vec<TriedFile<'f>>,
+}
+
+struct TriedFile<'f> {
+    file: &'f TestFile,
+    /// What keeps all of its cases from being tried.
+    errors: Vec<Finding>,
+    cases: Vec<(&'f Case, Result<(), Failure>)>,
+}
+
+impl<'f> Tried<'f> {
+    fn of(folder: &'f Folder, filter: Option<&str>) -> Self {
+        let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+        let files = folder.tests().iter().filter_map(|file| {
+            let cases = file.cases().iter().filter(|case| wanted(&full_name(file, case)));
+            let cases: Vec<_> = cases.map(|case| (case, case.run())).collect();
+            let errors = file.errors();
+            let concerned = !cases.is_empty() || !errors.is_empty() && wanted(file.rule());
+            concerned.then_some(TriedFile { file, errors, cases })
+        });
+        Self { files: files.collect() }
+    }
+
+    fn passed(&self) -> usize {
+        self.files.iter().flat_map(|file| &file.cases).filter(|(_, result)| result.is_ok()).count()
+    }
+
+    fn failed(&self) -> usize {
+        self.files.iter().map(|file| file.cases.len()).sum::<usize>() - self.passed()
+    }
+
+    fn broken(&self) -> usize {
+        self.files.iter().filter(|file| !file.errors.is_empty()).count()
+    }
+
+    fn is_good(&self) -> bool {
+        self.failed() == 0 && self.broken() == 0
+    }
+
+    fn as_text(&self, style: Style) -> String {
+        let mut text = String::new();
+        for file in &self.files {
+            for finding in &file.errors {
+                text.push_str(&finding.source.render(&finding.diagnostic, style));
+                text.push('\n');
+            }
+            for (case, result) in &file.cases {
+                text.push_str(&case_as_text(file.file, case, result, style));
+            }
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let _ = write!(text, "{} passed, {} failed", self.passed(), self.failed());
+        match self.broken() {
+            0 => {}
+            1 => text.push_str(", 1 file with errors"),
+            count => {
+                let _ = write!(text, ", {count} files with errors");
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    /// One object a line: for each case, and for each file whose cases cannot be tried.
+    fn as_json(&self) -> String {
+        let mut text = String::new();
+        for TriedFile { file, errors, cases } in &self.files {
+            if !errors.is_empty() {
+                let errors: Vec<_> = errors
+                    .iter()
+                    .map(|one| DiagnosticBody::with_file(&one.source, &one.diagnostic))
+                    .collect();
+                let line = json!({
+                    "rule": file.rule(),
+                    "file": file.source().name(),
+                    "status": "error",
+                    "diagnostics": errors,
+                });
+                let _ = writeln!(text, "{line}");
+            }
+            for (case, result) in cases {
+                let _ = writeln!(text, "{}", case_as_json(file, case, result));
+            }
+        }
+        text
+    }
+
+    /// A JUnit report: a suite for each file.
+    fn as_junit(&self) -> String {
+        let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        let _ = writeln!(
+            text,
+            "<testsuites name=\"sluicegate\" tests=\"{}\" failures=\"{}\" errors=\"{}\">",
+            self.passed() + self.failed() + self.broken(),
+            self.failed(),
+            self.broken()
+        );
+        for file in &self.files {
+            file.write_junit(&mut text);
+        }
+        text.push_str("</testsuites>\n");
+        text
+    }
+}
+
+impl TriedFile<'_> {
+    fn write_junit(&self, text: &mut String) {
+        let Self { file, errors, cases } = self;
+        let rule = xml(file.rule());
+        let broken = usize::from(!errors.is_empty());
+        let failures = cases.iter().filter(|(_, result)| result.is_err()).count();
+        let _ = writeln!(
+            text,
+            "  <testsuite name=\"{rule}\" file=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{broken}\">",
+            xml(file.source().name()),
+            cases.len() + broken
+        );
+        if let Some(first) = errors.first() {
+            let all: String =
+                errors.iter().map(|one| one.source.render(&one.diagnostic, Style::Plain) + "\n").collect();
+            let message = xml(&first.diagnostic.message);
+            let _ = writeln!(text, "    <testcase classname=\"{rule}\" name=\"the files have no error\">");
+            let _ = writeln!(text, "      <error message=\"{message}\">{}</error>", xml(all.trim_end()));
+            text.push_str("    </testcase>\n");
+        }
+        for (case, result) in cases {
+            let name = xml(case.name());
+            let line = line(file.source(), case);
+            let _ = write!(text, "    <testcase classname=\"{rule}\" name=\"{name}\" line=\"{line}\"");
+            match result {
+                Ok(()) => text.push_str("/>\n"),
+                Err(failure) => {
+                    let message = xml(&failure.message);
+                    let details = xml(details(failure, Style::Plain).trim_end());
+                    let _ = writeln!(text, ">\n      <failure message=\"{message}\">{details}</failure>");
+                    text.push_str("    </testcase>\n");
+                }
+            }
+        }
+        text.push_str("  </testsuite>\n");
+    }
+}
+
+fn full_name(file: &TestFile, case: &Case) -> String {
+    format!("{}: {}", file.rule(), case.name())
+}
+
+fn line(source: &Source, case: &Case) -> u32 {
+    source.locate(case.span()).line
+}
+
+fn case_as_text(file: &TestFile, case: &Case, result: &Result<(), Failure>, style: Style) -> String {
+    let name = full_name(file, case);
+    let (green, red, plain) = match style {
+        Style::Colour => ("\x1b[32m", "\x1b[1;31m", "\x1b[0m"),
+        Style::Plain => ("", "", ""),
+    };
+    match result {
+        Ok(()) => format!("{green}ok{plain}    {name}\n"),
+        Err(failure) => {
+            let place = format!("{}:{}", file.source().name(), line(file.source(), case));
+            let mut text = format!("{red}FAIL{plain}  {name}\n      {place}: {}\n", failure.message);
+            for line in details(failure, style).lines() {
+                let _ = writeln!(text, "        {line}");
+            }
+            text
+        }
+    }
+}
+
+/// The differences one below the other, then the place where the evaluation failed.
+fn details(failure: &Failure, style: Style) -> String {
+    const DIFFERENCES_MAX: usize = 20;
+    let mut text: String = failure.differences.iter().take(DIFFERENCES_MAX).map(difference).collect();
+    let more = failure.differences.len().saturating_sub(DIFFERENCES_MAX);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more");
+    }
+    if let Some(place) = &failure.place {
+        text.push_str(&place.source.render(&place.diagnostic, style));
+    }
+    text
+}
+
+/// One line where both values are short, otherwise one below the other.
+fn difference(difference: &Difference) -> String {
+    const CHARS_MAX: usize = 90;
+    let line = difference.to_string();
+    if line.chars().count() <= CHARS_MAX {
+        return line + "\n";
+    }
+    let [expected, found] = difference.values();
+    format!("{}:\n  expected {expected}\n  found    {found}\n", difference.path)
+}
+
+fn case_as_json(file: &TestFile, case: &Case, result: &Result<(), Failure>) -> serde_json::Value {
+    let mut shown = json!({
+        "rule": file.rule(),
+        "name": case.name(),
+        "file": file.source().name(),
+        "line": line(file.source(), case),
+        "status": if result.is_ok() { "passed" } else { "failed" },
+    });
+    if let Err(failure) = result {
+        shown["message"] = failure.message.as_str().into();
+        shown["differences"] = failure.differences.iter().map(difference_as_json).collect();
+        if let Some(place) = &failure.place {
+            shown["diagnostic"] = json!(DiagnosticBody::with_file(&place.source, &place.diagnostic));
+        }
+    }
+    shown
+}
+
+/// A side where nothing stands has no key, so that `null` is a value.
+fn difference_as_json(difference: &Difference) -> serde_json::Value {
+    let mut shown = json!({ "path": difference.path });
+    for (key, value) in [("expected", &difference.expected), ("found", &difference.found)] {
+        if let Some(value) = value {
+            shown[key] = value.clone();
+        }
+    }
+    shown
+}
+
+/// Text as XML holds it in elements and attributes; what XML cannot hold becomes a question mark.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            '\u{fffe}' | '\u{ffff}' => out.push('?'),
+            c if c.is_control() && c < ' ' => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}

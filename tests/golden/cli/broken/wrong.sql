@@ -1,0 +1,1 @@
+SELECT substr(payload.name) AS name FROM "t"
