@@ -15,10 +15,6 @@ use clap::Parser as _;
 
 use crate::args::{Cli, Verb};
 
-// Chosen by measurement of small messages on two threads: see docs/decisions.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Findings, or nothing to show.
 const EXIT_FINDINGS: u8 = 1;
 /// Wrong usage, configuration included.
