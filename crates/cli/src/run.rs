@@ -24,7 +24,6 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         LogFormat::Json => server::LogFormat::Json,
     };
     let outcome = server::install_log(config.log_level, format)
-        .map_err(|reason| reason.to_string())
         .and_then(|()| server::run(&config).map_err(|error| error.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -115,7 +115,7 @@ pub struct Failure {
     /// Where what came is not what was expected.
     pub differences: Vec<Difference>,
     /// The place in the rule, where the evaluation failed unexpectedly.
-    pub place: Option<Finding>,
+    pub place: Option<Box<Finding>>,
 }
 
 impl Folder {
@@ -302,7 +302,7 @@ impl Case {
             (expected, Outcome::Error(error), _) => {
                 let message = format!("expected {expected}, found an error: {error}");
                 let place = Finding { source: Arc::clone(&rule.source), diagnostic: error.to_diagnostic() };
-                Err(Failure { place: Some(place), ..Failure::of(message) })
+                Err(Failure { place: Some(Box::new(place)), ..Failure::of(message) })
             }
             (expected, _, Ok(output)) => {
                 let found = Difference { path: "output".to_owned(), expected: None, found: Some(output) };
