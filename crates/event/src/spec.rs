@@ -1,3 +1,5 @@
+//! The events: a long table on purpose, each with everything that is known of it in one place.
+
 use crate::Column;
 
 /// What sort of thing happened.
