@@ -21,7 +21,7 @@ pub(crate) fn run(args: &TestArgs) -> ExitCode {
     let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
     let tried = Tried::of(&folder, args.filter.as_deref());
-    if let Some(filter) = args.filter.as_deref().filter(|_| tried.files.is_empty()) {
+    if let Some(filter) = args.filter.as_deref().filter(|_| tried.is_empty()) {
         eprintln!("error: no case has `{filter}` in its name");
         return ExitCode::from(EXIT_USAGE);
     }
@@ -37,6 +37,8 @@ pub(crate) fn run(args: &TestArgs) -> ExitCode {
 
 /// The cases that were asked for, and what came of them.
 struct Tried<'f> {
+    /// Files that may have held cases, and cannot be read.
+    unreadable: Vec<Finding>,
     files: Vec<TriedFile<'f>>,
 }
 
@@ -57,7 +59,7 @@ impl<'f> Tried<'f> {
             let concerned = !cases.is_empty() || !errors.is_empty() && wanted(file.rule());
             concerned.then_some(TriedFile { file, errors, cases })
         });
-        Self { files: files.collect() }
+        Self { unreadable: folder.unreadable(), files: files.collect() }
     }
 
     fn passed(&self) -> usize {
@@ -69,7 +71,11 @@ impl<'f> Tried<'f> {
     }
 
     fn broken(&self) -> usize {
-        self.files.iter().filter(|file| !file.errors.is_empty()).count()
+        self.unreadable.len() + self.files.iter().filter(|file| !file.errors.is_empty()).count()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.unreadable.is_empty()
     }
 
     fn is_good(&self) -> bool {
@@ -77,17 +83,14 @@ impl<'f> Tried<'f> {
     }
 
     fn as_text(&self, style: Style) -> String {
-        let mut text = String::new();
+        let mut text = rendered(&self.unreadable, style);
         for file in &self.files {
-            for finding in &file.errors {
-                text.push_str(&finding.source.render(&finding.diagnostic, style));
-                text.push('\n');
-            }
+            text.push_str(&rendered(&file.errors, style));
             for (case, result) in &file.cases {
                 text.push_str(&case_as_text(file.file, case, result, style));
             }
         }
-        if !text.is_empty() {
+        if !text.is_empty() && !text.ends_with("\n\n") {
             text.push('\n');
         }
         let _ = write!(text, "{} passed, {} failed", self.passed(), self.failed());
@@ -105,17 +108,21 @@ impl<'f> Tried<'f> {
     /// One object a line: for each case, and for each file whose cases cannot be tried.
     fn as_json(&self) -> String {
         let mut text = String::new();
+        for finding in &self.unreadable {
+            let file = finding.source.name();
+            let _ = writeln!(
+                text,
+                "{}",
+                json!({ "file": file, "status": "error", "diagnostics": [body(finding)] })
+            );
+        }
         for TriedFile { file, errors, cases } in &self.files {
             if !errors.is_empty() {
-                let errors: Vec<_> = errors
-                    .iter()
-                    .map(|one| DiagnosticBody::with_file(&one.source, &one.diagnostic))
-                    .collect();
                 let line = json!({
                     "rule": file.rule(),
                     "file": file.source().name(),
                     "status": "error",
-                    "diagnostics": errors,
+                    "diagnostics": errors.iter().map(body).collect::<Vec<_>>(),
                 });
                 let _ = writeln!(text, "{line}");
             }
@@ -136,6 +143,12 @@ impl<'f> Tried<'f> {
             self.failed(),
             self.broken()
         );
+        for finding in &self.unreadable {
+            let name = xml(finding.source.name());
+            let _ = writeln!(text, "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\">");
+            write_junit_errors(&mut text, &name, std::slice::from_ref(finding));
+            text.push_str("  </testsuite>\n");
+        }
         for file in &self.files {
             file.write_junit(&mut text);
         }
@@ -156,14 +169,7 @@ impl TriedFile<'_> {
             xml(file.source().name()),
             cases.len() + broken
         );
-        if let Some(first) = errors.first() {
-            let all: String =
-                errors.iter().map(|one| one.source.render(&one.diagnostic, Style::Plain) + "\n").collect();
-            let message = xml(&first.diagnostic.message);
-            let _ = writeln!(text, "    <testcase classname=\"{rule}\" name=\"the files have no error\">");
-            let _ = writeln!(text, "      <error message=\"{message}\">{}</error>", xml(all.trim_end()));
-            text.push_str("    </testcase>\n");
-        }
+        write_junit_errors(text, &rule, errors);
         for (case, result) in cases {
             let name = xml(case.name());
             let line = line(file.source(), case);
@@ -180,6 +186,24 @@ impl TriedFile<'_> {
         }
         text.push_str("  </testsuite>\n");
     }
+}
+
+/// What keeps the cases of a class from being tried, if anything does, as a case of its own.
+fn write_junit_errors(text: &mut String, class: &str, errors: &[Finding]) {
+    let Some(first) = errors.first() else { return };
+    let all = xml(rendered(errors, Style::Plain).trim_end());
+    let message = xml(&first.diagnostic.message);
+    let _ = writeln!(text, "    <testcase classname=\"{class}\" name=\"the files have no error\">");
+    let _ = writeln!(text, "      <error message=\"{message}\">{all}</error>");
+    text.push_str("    </testcase>\n");
+}
+
+fn rendered(findings: &[Finding], style: Style) -> String {
+    findings.iter().map(|finding| finding.source.render(&finding.diagnostic, style) + "\n").collect()
+}
+
+fn body(finding: &Finding) -> DiagnosticBody {
+    DiagnosticBody::with_file(&finding.source, &finding.diagnostic)
 }
 
 fn full_name(file: &TestFile, case: &Case) -> String {
@@ -246,7 +270,7 @@ fn case_as_json(file: &TestFile, case: &Case, result: &Result<(), Failure>) -> s
         shown["message"] = failure.message.as_str().into();
         shown["differences"] = failure.differences.iter().map(difference_as_json).collect();
         if let Some(place) = &failure.place {
-            shown["diagnostic"] = json!(DiagnosticBody::with_file(&place.source, &place.diagnostic));
+            shown["diagnostic"] = json!(body(place));
         }
     }
     shown

@@ -154,6 +154,11 @@ impl Folder {
         notes.collect()
     }
 
+    /// The folders and files, test files among them, that could not be read.
+    pub fn unreadable(&self) -> Vec<Finding> {
+        self.slots.iter().filter(|slot| slot.newest.hash.is_none()).flat_map(Slot::errors).collect()
+    }
+
     /// The test files, in the order of their paths.
     pub fn tests(&self) -> &[TestFile] {
         &self.tests
