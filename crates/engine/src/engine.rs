@@ -157,7 +157,10 @@ impl Engine {
             let fill = queue.reading(Instant::now()).fill;
             let count = fill.queuing + fill.inflight;
             if count > 0 {
-                tracing::warn!(count, "requests of `{id}` were not delivered and are lost with its memory queue");
+                tracing::warn!(
+                    count,
+                    "requests of `{id}` were not delivered and are lost with its memory queue"
+                );
             }
         }
     }

@@ -9,7 +9,9 @@ use crate::house::{Acks, House, queue_of, sent};
 const RULE: &str = "--- actions = [\"fake:up\"]\nSELECT * FROM \"in\"\n";
 
 fn far(server: &str) -> String {
-    format!("[connectors.fake.far]\nserver = \"{server}\"\n[actions.fake.up]\nconnector = \"far\"\ntopic = \"t\"\n")
+    format!(
+        "[connectors.fake.far]\nserver = \"{server}\"\n[actions.fake.up]\nconnector = \"far\"\ntopic = \"t\"\n"
+    )
 }
 
 fn completion(acks: &Arc<Acks>, ticket: u64, level: AckLevel) -> Completion {
@@ -52,9 +54,9 @@ async fn what_nobody_wants_or_cannot_be_judged_is_settled() {
 
 #[tokio::test]
 async fn the_acknowledgement_waits_through_a_republish_too() {
-    let first = "--- actions = [{ function = \"republish\", args = { topic = \"in\" } }]\nSELECT * FROM \"first\"\n";
-    let (house, _) =
-        House::open(&[("a.sql", first), ("r.sql", RULE), ("far.toml", &far("acks-republish"))]);
+    let first =
+        "--- actions = [{ function = \"republish\", args = { topic = \"in\" } }]\nSELECT * FROM \"first\"\n";
+    let (house, _) = House::open(&[("a.sql", first), ("r.sql", RULE), ("far.toml", &far("acks-republish"))]);
     let queue = queue_of("acks-republish").await;
     let acks = Arc::new(Acks::default());
     let token = completion(&acks, 3, AckLevel::Delivered);

@@ -19,7 +19,8 @@ fn rule(sql: &str) -> Map<String, Value> {
 #[tokio::test]
 async fn what_is_created_runs_and_survives_a_restart() {
     let (house, _) = House::open(&[]);
-    let made = house.engine.write_rule(Some("r1"), &rule("SELECT * FROM \"in\""), WriteMode::Create).await.unwrap();
+    let made =
+        house.engine.write_rule(Some("r1"), &rule("SELECT * FROM \"in\""), WriteMode::Create).await.unwrap();
     assert_eq!((&*made.id, made.managed_by, made.from), ("r1", ManagedBy::Rest, vec!["in".to_owned()]));
     house.publish("in", "x");
     assert_eq!(house.published(), ["out x"]);
@@ -56,15 +57,25 @@ async fn files_are_not_changed_from_outside() {
         Err(WriteError::ManagedByFile(file)) => assert_eq!(file, path),
         other => panic!("{other:?}"),
     };
-    owned(house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Replace).await.map(drop));
+    owned(
+        house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Replace).await.map(drop),
+    );
     owned(house.engine.delete_rule("r1").await);
 }
 
 #[tokio::test]
 async fn creation_time_survives_a_replacement() {
     let (house, _) = House::open(&[]);
-    let first = house.engine.write_rule(Some("r"), &rule("SELECT 1 AS a FROM \"t\""), WriteMode::Create).await.unwrap();
-    let second = house.engine.write_rule(Some("r"), &rule("SELECT 2 AS a FROM \"t\""), WriteMode::Replace).await.unwrap();
+    let first = house
+        .engine
+        .write_rule(Some("r"), &rule("SELECT 1 AS a FROM \"t\""), WriteMode::Create)
+        .await
+        .unwrap();
+    let second = house
+        .engine
+        .write_rule(Some("r"), &rule("SELECT 2 AS a FROM \"t\""), WriteMode::Replace)
+        .await
+        .unwrap();
     assert_eq!(first.created_at, second.created_at);
     assert_eq!(second.sql, "SELECT 2 AS a FROM \"t\"");
 }

@@ -87,7 +87,10 @@ async fn at_a_start_neither_of_two_files_with_one_id_runs() {
 async fn an_action_that_does_not_exist_keeps_the_rule_out_until_it_does() {
     let rule = "--- actions = [\"fake:up\"]\nSELECT * FROM \"in/#\"\n";
     let (house, outcome) = House::open(&[("r.sql", rule)]);
-    assert_eq!((outcome.rules, House::errors(&outcome)), (0, vec!["there is no action `fake:up`".to_owned()]));
+    assert_eq!(
+        (outcome.rules, House::errors(&outcome)),
+        (0, vec!["there is no action `fake:up`".to_owned()])
+    );
     house.write(
         "far.toml",
         "[connectors.fake.far]\nserver = \"appears\"\n[actions.fake.up]\nconnector = \"far\"\ntopic = \"t\"\n",

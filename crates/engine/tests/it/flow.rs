@@ -44,8 +44,11 @@ async fn a_rule_does_not_feed_itself_and_a_ring_ends() {
              SELECT 1 AS one FROM \"{from}\"\n"
         )
     };
-    let (house, _) =
-        House::open(&[("a.sql", &republish("b", "a")), ("b.sql", &republish("a", "b")), ("c.sql", &republish("c", "c"))]);
+    let (house, _) = House::open(&[
+        ("a.sql", &republish("b", "a")),
+        ("b.sql", &republish("a", "b")),
+        ("c.sql", &republish("c", "c")),
+    ]);
     house.publish("a", "");
     assert_eq!(house.published(), ["b x", "a x"]);
     house.publish("c", "");

@@ -18,8 +18,8 @@ use event::{
     PublishError, Trail,
 };
 use parking_lot::Mutex;
-use template::{Missing, Template};
 use tempfile::TempDir;
+use template::{Missing, Template};
 use value::Arena;
 
 /// A running engine.
@@ -133,7 +133,11 @@ impl Local {
 }
 
 impl LocalPublish for Local {
-    fn publish(&self, message: &LocalMessage<'_>, completion: Option<&Completion>) -> Result<usize, PublishError> {
+    fn publish(
+        &self,
+        message: &LocalMessage<'_>,
+        completion: Option<&Completion>,
+    ) -> Result<usize, PublishError> {
         let text = format!("{} {}", message.topic, String::from_utf8_lossy(message.payload));
         self.published.lock().push(text);
         self.emit(message.topic, message.payload, &message.trail, completion);
@@ -179,9 +183,7 @@ static FAKE: ConnectorKind = ConnectorKind {
         let templates = PublishTemplates::compile(settings, Missing::Empty, diagnostics)?;
         Some(Box::new(FakeRender(templates)))
     },
-    open: |settings, _| {
-        Arc::new(Fake { server: settings.str("server").to_owned() })
-    },
+    open: |settings, _| Arc::new(Fake { server: settings.str("server").to_owned() }),
     probe: |settings: config::Settings, _: Context, _| {
         Box::pin(async move {
             match settings.str("server") {
