@@ -1,8 +1,8 @@
 //! Typed IR to program, and program × event to rows.
 //!
-//! [`prepare`] makes a [`Program`] of SQL. A [`Worker`] takes up one message at a time, and a [`Message`] runs any
+//! [`prepare()`] makes a [`Program`] of SQL. A [`Worker`] takes up one message at a time, and a [`Message`] runs any
 //! number of programs on it, whose payload paths have been joined in a [`Union`] beforehand so that the payload is
-//! walked over once. [`test`] is the same for contexts given as JSON: the test endpoint, test files and the live path
+//! walked over once. [`mod@test`] is the same for contexts given as JSON: the test endpoint, test files and the live path
 //! are one function.
 //!
 //! *Invariant:* no I/O, no clock, no knowledge of rules' actions. Evaluation always ends, within bounds on memory and

@@ -35,7 +35,14 @@ pub(crate) fn run() -> bool {
     report.step("tests", || Outcome::from(tests().run()));
     report.step("examples in docs", || passes(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
     report.step("docs", || {
-        let docs = Cargo::new(&["doc", "--workspace", "--locked", "--no-deps", "--document-private-items"]);
+        let docs = Cargo::new(&[
+            "doc",
+            "--workspace",
+            "--locked",
+            "--no-deps",
+            "--keep-going",
+            "--document-private-items",
+        ]);
         // These docs are read in the house, private items included, so links to those are fine.
         let flags = "--deny warnings --allow rustdoc::private-intra-doc-links";
         Outcome::from(docs.env("RUSTDOCFLAGS", flags).run())
