@@ -1,6 +1,6 @@
 //! Files to typed values that remember their line and column.
 //!
-//! A TOML file or a REST body becomes a [`Section`]; [`check`] holds it against the [`Field`]s its owner declares and
+//! A TOML file or a REST body becomes a [`Section`]; [`check()`] holds it against the [`Field`]s its owner declares and
 //! gives [`Settings`]. The other modules are the files themselves: what is in the rules folder, when it changes, the
 //! server's own file, and what the API stored.
 //!

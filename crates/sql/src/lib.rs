@@ -1,6 +1,6 @@
 //! The rule dialect's front end: text to syntax tree to typed IR.
 //!
-//! [`parse`] makes an [`ast::Tree`] of text; [`lower`] looks its names up in a [`Catalog`] and makes an
+//! [`parse()`] makes an [`ast::Tree`] of text; [`lower()`] looks its names up in a [`Catalog`] and makes an
 //! [`ir::Statement`] of it. Both report every problem they find and go on.
 //!
 //! *Invariant:* ignorant of function bodies and events, for which a [`Catalog`] answers. Pure: broken input is input,

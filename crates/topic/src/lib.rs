@@ -1,7 +1,7 @@
 //! Topic names, topic filters, and the index that matches one name against many filters (MQTT 5.0 §4.7).
 //!
 //! [`TopicName`], [`TopicFilter`] and [`Subscription`] are checked once, at the rim, and trusted from there on.
-//! [`matches`] and [`Index::matching`] take plain text, since events and sources have names that are no topics.
+//! [`matches()`] and [`Index::matching`] take plain text, since events and sources have names that are no topics.
 //!
 //! *Invariant:* pure data and pure functions; a look-up allocates nothing and visits only nodes that can still match.
 

@@ -116,7 +116,7 @@ impl TopicFilter {
         &self.0
     }
 
-    /// Whether `topic` falls under this filter: see [`matches`].
+    /// Whether `topic` falls under this filter: see [`matches()`].
     pub fn matches(&self, topic: TopicName<'_>) -> bool {
         matches(&self.0, topic.0)
     }

@@ -19,7 +19,7 @@ use names::{Names, Place};
 /// Looks up every name of a tree and makes the typed statement of it.
 ///
 /// The statement is `None` where there is any error, here or in the tree itself. The diagnostics are those found
-/// here, ordered by place; those of [`crate::parse`] are not repeated.
+/// here, ordered by place; those of [`crate::parse()`] are not repeated.
 pub fn lower(tree: &Tree, catalog: &dyn Catalog) -> (Option<ir::Statement>, Vec<Diagnostic>) {
     let Some(statement) = &tree.statement else { return (None, Vec::new()) };
     let mut lower = Lower {
