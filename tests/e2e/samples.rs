@@ -46,6 +46,12 @@ fn check_has_nothing_to_say_about_them() {
     assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""));
 }
 
+#[test]
+fn test_finds_their_cases_in_order() {
+    let output = Command::new(PROGRAM).args(["test", "--rules"]).arg(folder()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[tokio::test]
 async fn a_hot_reading_raises_an_alarm() {
     let gate = samples().await;
@@ -87,7 +93,7 @@ async fn a_batch_becomes_one_message_per_sensor() {
 }
 
 #[tokio::test]
-async fn the_cases_beside_them_hold() {
+async fn the_cases_beside_them_hold_over_http_too() {
     let gate = samples().await;
     let mut tried = 0;
     for (name, text) in files() {
