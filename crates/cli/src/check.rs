@@ -2,23 +2,30 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use api::DiagnosticBody;
-use config::server_file::Overrides;
+use config::server_file::{self, Overrides};
 use engine::Finding;
 use engine::trial::Folder;
 use serde_json::json;
 
+use crate::EXIT_FINDINGS;
 use crate::args::{CheckArgs, CheckFormat};
-use crate::run::{load, style};
-use crate::{EXIT_FINDINGS, EXIT_USAGE};
+use crate::run::style;
 
 /// Checks the configuration and every file of the rules folders.
 pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     let overrides = Overrides { rules: args.files.rules.clone(), ..Overrides::default() };
-    let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
+    // A configuration with a mistake still says, if need be by default, where the rules are: look at them all the same.
+    let (config, problems) = server_file::load(args.files.config.as_deref(), std::env::vars_os(), &overrides);
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
     let mut findings = folder.findings();
+    findings.extend(
+        problems
+            .into_iter()
+            .map(|problem| Finding { source: Arc::new(problem.source()), diagnostic: problem.diagnostic }),
+    );
     if args.portable {
         findings.extend(folder.portability());
     }
