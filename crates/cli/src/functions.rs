@@ -52,7 +52,7 @@ fn page(function: &Function) -> String {
     }
     text.push_str("\nSignatures\n");
     for signature in function.signatures {
-        let _ = writeln!(text, "  {}", shown(function.name, signature));
+        let _ = writeln!(text, "  {}", signature_text(function.name, signature));
     }
     text.push_str("\nExamples\n");
     let width = function.examples.iter().map(|example| example.call.chars().count()).max();
@@ -66,7 +66,7 @@ fn page(function: &Function) -> String {
 }
 
 /// `substr(string, integer, [integer]) → string`
-fn shown(name: &str, signature: &Signature) -> String {
+pub(crate) fn signature_text(name: &str, signature: &Signature) -> String {
     let last = signature.params.len().saturating_sub(1);
     let params = signature.params.iter().enumerate().map(|(at, kinds)| {
         let repeated = if signature.variadic && at == last { " …" } else { "" };

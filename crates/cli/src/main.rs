@@ -4,6 +4,8 @@
 
 mod args;
 mod check;
+#[cfg(test)]
+mod docs;
 mod eval;
 mod functions;
 mod run;

@@ -18,6 +18,7 @@ cargo xtask TASK
 
   test            everything that CI runs: style, lints, the map of crates, licences, all tests, docs
   golden          run the tests and let them rewrite their expectations; review the difference like code
+  docs            print the pages of docs/generated anew
   bench [ARG]…    the benchmarks of the evaluator; arguments go to the benchmark, such as a filter
 ";
 
@@ -27,6 +28,17 @@ fn main() -> ExitCode {
     let green = match args.as_slice() {
         ["test"] => test::run(),
         ["golden"] => test::tests().env("UPDATE_GOLDEN", "1").run(),
+        ["docs"] => cargo::Cargo::new(&[
+            "test",
+            "--package",
+            "cli",
+            "--bin",
+            "sluicegate",
+            "--quiet",
+            "generated_pages",
+        ])
+        .env("UPDATE_GOLDEN", "1")
+        .run(),
         ["bench", rest @ ..] => {
             cargo::Cargo::new(&["bench", "--package", "eval", "--benches", "--"]).args(rest).run()
         }
