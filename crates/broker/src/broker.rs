@@ -216,12 +216,16 @@ impl Broker {
             now,
             trail: &Trail::empty(),
         };
-        self.publish_own(&publication, None);
+        self.publish_own(&publication, self.rules(), None);
     }
 
     /// Publishes what no connection reads at the moment: routed through the broker's own routes if they are free.
-    fn publish_own(&self, publication: &Publication<'_>, completion: Option<&Completion>) -> usize {
-        let rules = self.rules();
+    fn publish_own(
+        &self,
+        publication: &Publication<'_>,
+        rules: Option<Arc<dyn Dispatch>>,
+        completion: Option<&Completion>,
+    ) -> usize {
         let mut tally = Tally::default();
         let mut deliver = |routes: &mut RouteCache| {
             let place = routes.get(&self.subscriptions, publication.topic, None);
@@ -265,7 +269,7 @@ impl LocalPublish for Broker {
             topic: topic.as_str(),
             payload: message.payload,
             qos: QoS::try_from(message.qos).unwrap_or(QoS::ExactlyOnce),
-            retain: message.retain,
+            retain: message.retain && !message.direct,
             dup: false,
             properties: message.properties,
             from: From::Server { clientid: message.clientid, username: message.username },
@@ -273,6 +277,7 @@ impl LocalPublish for Broker {
             trail: &message.trail,
         };
         self.counters.add(&mut Tally { messages_republished: 1, ..Tally::default() });
-        Ok(self.publish_own(&publication, completion))
+        let rules = if message.direct { None } else { self.rules() };
+        Ok(self.publish_own(&publication, rules, completion))
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Trail;
 use mqtt::{
     ByteString, Conn, Connect, ConnectAck, ConnectAckReason, ConnectRequest, DecodeError, Packet, Reading,
     ReasonCode, Stream, Version,
@@ -98,6 +99,11 @@ async fn greet(
     }
 }
 
+/// Whether a CONNECT of MQTT 5, which has no bit for it, says that it is that of a bridge.
+fn is_bridge(request: &ConnectRequest) -> bool {
+    request.user_properties.iter().any(|(key, _)| &**key == Trail::HOPS_PROPERTY)
+}
+
 async fn refuse(mut conn: Conn, reason: ReasonCode) {
     let reason_code = ConnectAckReason::try_from(reason.byte()).unwrap_or(ConnectAckReason::UnspecifiedError);
     let ack = ConnectAck { reason_code, ..Default::default() };
@@ -133,7 +139,7 @@ async fn admit(
         peername,
         sockname,
         version,
-        bridge,
+        bridge: bridge || is_bridge(&request),
         clean_start: request.clean_start,
         keepalive: request.keep_alive,
         receive_max: request.receive_max.map_or(u16::MAX, Into::into),

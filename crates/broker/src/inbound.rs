@@ -64,7 +64,7 @@ impl Link {
             properties: publish.properties,
             from: From::Client(publisher),
             now,
-            trail: &Trail::empty(),
+            trail: &Trail::arrived(publish.properties, client.bridge),
         };
         let place = self.routes.get(&broker.subscriptions, topic.as_str(), Some(&self.session));
         broker.deliver(place, &publication, Some(&**rules), &mut self.tally);

@@ -315,6 +315,16 @@ impl Settings {
         self.setting(name).value != SettingValue::Absent
     }
 
+    /// Settings in which nothing is declared.
+    pub fn empty() -> Settings {
+        EMPTY.clone()
+    }
+
+    /// Whether both mean the same by this setting. They are settings of the same fields.
+    pub fn agrees(&self, other: &Settings, name: &str) -> bool {
+        self.setting(name).value == other.setting(name).value
+    }
+
     /// What was declared.
     pub fn fields(&self) -> &'static [Field] {
         self.fields

@@ -35,7 +35,11 @@ impl Render for Publish {
         request::begin(out, self.templates.qos(row, arena), self.templates.retain(row, arena));
         self.templates.render_topic(row, arena, out)?;
         request::end_topic(out, start);
+        request::put_hops(out, start, row.hops);
         if let Some(properties) = publish::properties(row) {
+            if properties.message_expiry_interval.is_some() {
+                request::put_time(out, start, row.at_ms);
+            }
             request::put_properties(out, start, &properties);
         }
         self.templates.render_payload(row, arena, out);
@@ -45,7 +49,7 @@ impl Render for Publish {
 
     fn describe(&self, request: &[u8]) -> serde_json::Value {
         let Some(request) = Request::read(request) else { return serde_json::Value::Null };
-        let Request { topic, qos, retain, properties, payload } = request;
+        let Request { topic, qos, retain, properties, payload, .. } = request;
         publish::describe(topic, qos, retain, payload, properties.as_ref())
     }
 
@@ -97,7 +101,7 @@ mod tests {
         ];
         let render = compiled(parameters).unwrap();
         let (arena, mut out) = (Arena::new(), Vec::new());
-        render.render(&Row { scope: &Fixed(&row), properties }, &arena, &mut out)?;
+        render.render(&Row { scope: &Fixed(&row), properties, hops: 0, at_ms: 0 }, &arena, &mut out)?;
         Ok(render.describe(&out))
     }
 

@@ -9,7 +9,8 @@ use mqtt::Version;
 use topic::Subscription;
 
 use crate::server::Server;
-use crate::tls::Tls;
+use crate::settings::TcpKeepalive;
+use crate::tls::{self, Tls};
 use crate::{fields, settings};
 
 /// Checks a connector.
@@ -17,7 +18,10 @@ pub(crate) fn connector(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) 
     options::check_resource_opts(settings.table("resource_opts"), diagnostics);
     let tcp = settings.table("tcp_opts");
     options::without_effect(tcp, fields::TCP_WITHOUT_EFFECT, diagnostics);
-    options::not_yet(tcp, fields::TCP_NOT_YET, diagnostics);
+    if TcpKeepalive::parse(tcp.str("keepalive")).is_err() {
+        let message = "`tcp_opts.keepalive` is `none` or `IDLE,INTERVAL,PROBES`, such as `240,30,5`";
+        diagnostics.push(Diagnostic::new(Code::InvalidValue, tcp.span("keepalive"), message));
+    }
     version(settings, diagnostics);
     login(settings, diagnostics);
     timing(settings, diagnostics);
@@ -37,18 +41,13 @@ pub(crate) fn connector(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) 
 pub(crate) fn source(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
     options::check_resource_opts(settings.table("resource_opts"), diagnostics);
     let parameters = settings.table("parameters");
-    let subscription = Subscription::parse(parameters.str("topic"));
-    if let Err(error) = &subscription {
+    if let Err(error) = Subscription::parse(parameters.str("topic")) {
         let message = format!("`parameters.topic` is no topic filter: {error}");
         diagnostics.push(Diagnostic::new(Code::BadTopicFilter, parameters.span("topic"), message));
     }
     if parameters.int("qos") == 2 {
         let message = "a source receives at QoS 1 at most; `2` is taken as `1`";
         diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, parameters.span("qos"), message));
-    }
-    if parameters.bool("no_local") && subscription.is_ok_and(|subscription| subscription.share.is_some()) {
-        let message = "`no_local` has no effect on a shared subscription";
-        diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, parameters.span("no_local"), message));
     }
 }
 
@@ -134,17 +133,16 @@ fn tls(settings: &Settings, server: &Server, diagnostics: &mut Vec<Diagnostic>) 
         diagnostics.push(Diagnostic::new(Code::Conflict, settings.span("server"), message));
     }
     options::without_effect(ssl, fields::SSL_WITHOUT_EFFECT, diagnostics);
-    options::not_yet(ssl, fields::SSL_NOT_YET, diagnostics);
-    let versions: Vec<&str> = ssl.str_list("versions").iter().map(|text| text.text).collect();
-    if !versions.is_empty() && !["tlsv1.2", "tlsv1.3"].iter().all(|version| versions.contains(version)) {
-        let message = "a choice of `ssl.versions` is not there yet: 1.3 and 1.2 are always offered";
-        diagnostics.push(Diagnostic::new(Code::SettingNotYet, ssl.span("versions"), message));
-    }
+    tls::check_choice(ssl, diagnostics);
     if ssl.path("certfile").is_some() != ssl.path("keyfile").is_some() {
         let message = "`ssl.certfile` and `ssl.keyfile` go together";
         let name = if ssl.path("certfile").is_some() { "certfile" } else { "keyfile" };
         diagnostics.push(Diagnostic::new(Code::Conflict, ssl.span(name), message));
         return;
+    }
+    if ssl.secret("password").is_some() && ssl.path("keyfile").is_none() {
+        let message = "`ssl.password` opens `ssl.keyfile`, and there is none";
+        diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, ssl.key_span("password"), message));
     }
     let tls = Tls::read(ssl, &server.host);
     if let Err(error) = mqtt::tls::server_name(&tls.name) {
@@ -152,7 +150,10 @@ fn tls(settings: &Settings, server: &Server, diagnostics: &mut Vec<Diagnostic>) 
         let message = format!("no certificate can be for `{}`: {error}", tls.name);
         diagnostics.push(Diagnostic::new(Code::InvalidValue, ssl.span(name), message));
     }
-    if let Err(error) = tls.config() {
+    let is_bad = |diagnostic: &Diagnostic| diagnostic.is_error();
+    if !diagnostics.iter().any(is_bad)
+        && let Err(error) = tls.config()
+    {
         let code = if error.unreadable { Code::Unreadable } else { Code::InvalidValue };
         let message = format!("`ssl.{}`: {error}", error.setting);
         diagnostics.push(Diagnostic::new(code, ssl.span(error.setting), message));
@@ -191,7 +192,8 @@ mod tests {
             "server = \"mqtts://h\"\nssl = { verify = \"verify_none\" }",
             "server = \"h\"\nproto_ver = \"v5\"\nclean_start = false\nsession_expiry_interval = \"1h\"",
             "server = \"h\"\nstatic_clientids = [{ node = \"n\", ids = [\"a\", { clientid = \"b\", username = \"u\" }] }]",
-            "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", versions = [\"tlsv1.3\", \"tlsv1.2\"], ciphers = [], depth = 10 }",
+            "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", versions = [\"tlsv1.3\"], ciphers = [\"TLS_AES_128_GCM_SHA256\"], depth = 2 }",
+            "server = \"h\"\ntcp_opts = { sndbuf = \"1MB\", recbuf = \"64KB\", keepalive = \"240,30,5\" }",
         ] {
             assert_eq!(codes(good), [], "{good}");
         }
@@ -214,10 +216,26 @@ mod tests {
             ),
             (
                 "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", ciphers = [\"X\"] }",
-                Code::SettingNotYet,
+                Code::InvalidValue,
+            ),
+            (
+                "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", versions = [\"tlsv9\"] }",
+                Code::InvalidValue,
+            ),
+            (
+                "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", versions = [\"tlsv1.3\", \"tlsv1.1\"] }",
+                Code::IneffectiveSetting,
+            ),
+            (
+                "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", managed_certs = { bundle_name = \"b\" } }",
+                Code::InvalidValue,
+            ),
+            (
+                "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", password = \"p\" }",
+                Code::IneffectiveSetting,
             ),
             ("server = \"mqtt://h\"\nssl = { enable = true, verify = \"verify_none\" }", Code::Conflict),
-            ("server = \"h\"\ntcp_opts = { sndbuf = \"1MB\" }", Code::SettingNotYet),
+            ("server = \"h\"\ntcp_opts = { keepalive = \"240,30\" }", Code::InvalidValue),
             ("server = \"h\"\nstatic_clientids = [{ node = \"n\", ids = [\"a\", \"a\"] }]", Code::Conflict),
             ("server = \"h\"\nstatic_clientids = [{ node = \"n\", ids = [] }]", Code::InvalidValue),
             (
@@ -229,6 +247,5 @@ mod tests {
         }
         assert_eq!(source_codes("topic = \"a/#/b\""), [Code::BadTopicFilter]);
         assert_eq!(source_codes("topic = \"a\", qos = 2"), [Code::IneffectiveSetting]);
-        assert_eq!(source_codes("topic = \"$share/g/a\", no_local = true"), [Code::IneffectiveSetting]);
     }
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use connector::{Backoff, Reader, Status};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::inflow::{House, Inflow};
 use crate::link::{self, Limits, Link, LinkError, Session};
 use crate::outflow::Outflow;
+use crate::sending::Sender;
 use crate::serve::{End, Serving};
 use crate::settings::{Login, Options};
 use crate::subscriptions::SourceEntry;
@@ -21,7 +22,15 @@ pub(crate) enum Command {
     Detach(Arc<str>),
     AddSource(Arc<SourceEntry>),
     RemoveSource(Arc<str>),
-    Stop { deadline: Instant },
+    /// Take nothing more from the queues, and tell when nothing is in flight.
+    Hold(oneshot::Sender<()>),
+    /// Take from the queues again.
+    GoOn,
+    /// Other settings, of which none concerns how a connection is made.
+    Options(Arc<Options>),
+    Stop {
+        deadline: Instant,
+    },
 }
 
 /// What others see of a client.
@@ -107,7 +116,11 @@ impl Client {
             publishes,
             commands,
             view: Arc::new(view),
-            outflow: Outflow::new(options.max_inflight, limits, seed),
+            outflow: Outflow::new(
+                options.max_inflight,
+                Sender::new(limits, options.max_hops, Arc::clone(&house.origin)),
+                seed,
+            ),
             inflow: Inflow::new(Arc::clone(house), options.clean_start, seed),
             backoff: Backoff::new(PAUSE.0, PAUSE.1, seed),
             deadline: None,
@@ -187,6 +200,7 @@ impl Client {
     /// Does what it is told while there is no connection; returns when it is to stop.
     async fn idle(&mut self) {
         loop {
+            self.outflow.tell_held(false);
             tokio::select! {
                 command = self.commands.recv() => {
                     if !self.obey(command) {
@@ -205,6 +219,13 @@ impl Client {
             Some(Command::Detach(id)) => self.outflow.detach(&id),
             Some(Command::AddSource(source)) => self.inflow.subscriptions.add(source),
             Some(Command::RemoveSource(name)) => self.inflow.subscriptions.remove(&name),
+            Some(Command::Hold(done)) => self.outflow.hold(done),
+            Some(Command::GoOn) => self.outflow.go_on(),
+            Some(Command::Options(options)) => {
+                self.outflow.max_inflight = options.max_inflight;
+                self.outflow.sender.max_hops = options.max_hops;
+                self.options = options;
+            }
             Some(Command::Stop { deadline }) => {
                 self.deadline = Some(deadline);
                 return false;

@@ -2,54 +2,60 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use config::Settings;
 use connector::{ActionQueue, BoxFuture, Connector, Context, ProbeError, Source, Status, Wake};
 use mqtt::{Disconnect, Packet};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::client::{Client, Command, View};
+use crate::fields;
 use crate::inflow::House;
 use crate::link::{self, Session};
-use crate::settings::{Login, Logins, Options, SourceOptions};
+use crate::sending::Origin;
+use crate::settings::{Login, Options, SourceOptions};
 use crate::subscriptions::SourceEntry;
 
 /// Opens a connector: every client begins to connect.
 #[allow(clippy::needless_pass_by_value)] // the contract is the same for connectors that keep them
 pub(crate) fn open(settings: Settings, context: Context) -> Arc<dyn Connector> {
-    let connector = match Options::read(&settings, &context) {
-        Some(options) => Pool::start(options, &context),
-        None => Pool::broken(&context),
-    };
-    Arc::new(connector)
+    Arc::new(Pool::start(settings, &context))
 }
 
 /// The clients of a connector.
 struct Pool {
     context: Context,
-    /// `None` where the settings are broken, so that there are no clients.
-    options: Option<Arc<Options>>,
     house: Arc<House>,
     /// A lock because the engine, the API and the shutdown talk to it; held for a moment only.
     members: Mutex<Members>,
 }
 
-#[derive(Default)]
 struct Members {
+    settings: Settings,
+    /// `None` where the settings are broken, so that there are no clients.
+    options: Option<Arc<Options>>,
     /// Clients that publish; with static ids they receive too.
     sinks: Vec<Member>,
     /// Clients that only receive, made as sources need them.
     sources: Vec<Member>,
     queues: HashMap<String, Arc<ActionQueue>>,
-    /// On how many clients each source is.
-    spread: HashMap<Arc<str>, usize>,
+    /// What is received, and by whom: the client ids.
+    spread: HashMap<Arc<str>, Spread>,
+}
+
+/// A source, and the clients that carry it.
+struct Spread {
+    entry: Arc<SourceEntry>,
+    carriers: Vec<String>,
 }
 
 /// A client that runs.
 struct Member {
+    login: Login,
     commands: mpsc::UnboundedSender<Command>,
     view: Arc<View>,
     wake: Arc<Wake>,
@@ -58,62 +64,213 @@ struct Member {
 
 /// What a client may take to end after its deadline, before its task is taken away.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long the clients of a pool that changes its size may take to have everything acknowledged that is in flight. What
+/// is not by then is sent again by whoever gets it.
+const REDEAL_WITHIN: Duration = Duration::from_secs(2);
 
 impl Pool {
-    fn start(options: Options, context: &Context) -> Self {
-        let house =
-            House::new(Arc::clone(&context.dispatch), Arc::clone(&context.node), options.server.to_string());
-        let pool = Self {
-            context: context.clone(),
-            options: Some(Arc::new(options)),
-            house: Arc::new(house),
-            members: Mutex::default(),
+    fn start(settings: Settings, context: &Context) -> Self {
+        let options = Options::read(&settings, context).map(Arc::new);
+        let server = options.as_ref().map_or_else(String::new, |options| options.server.to_string());
+        let origin = options.as_ref().map(|options| Origin::new(options.origin())).unwrap_or_default();
+        let (dispatch, node) = (Arc::clone(&context.dispatch), Arc::clone(&context.node));
+        let house = Arc::new(House::new(dispatch, node, server, Arc::new(origin)));
+        let logins = options.as_ref().map(|options| options.sinks()).unwrap_or_default();
+        let mut members = Members {
+            settings,
+            options,
+            sinks: Vec::new(),
+            sources: Vec::new(),
+            queues: HashMap::new(),
+            spread: HashMap::new(),
         };
-        let logins = pool.options.as_ref().map(|options| options.sinks()).unwrap_or_default();
-        pool.members.lock().sinks = logins.into_iter().filter_map(|login| pool.spawn(login, true)).collect();
+        let pool = Self { context: context.clone(), house, members: Mutex::default() };
+        members.sinks = logins.into_iter().filter_map(|login| pool.spawn(&members, login, true)).collect();
+        *pool.members.lock() = members;
         pool
     }
 
-    fn broken(context: &Context) -> Self {
-        let house = House::new(Arc::clone(&context.dispatch), Arc::clone(&context.node), String::new());
-        Self { context: context.clone(), options: None, house: Arc::new(house), members: Mutex::default() }
-    }
-
-    fn spawn(&self, login: Login, publishes: bool) -> Option<Member> {
+    fn spawn(&self, members: &Members, login: Login, publishes: bool) -> Option<Member> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let client = Client::new(self.options.as_ref()?, login, publishes, inbox, &self.house);
+        let client = Client::new(members.options.as_ref()?, login.clone(), publishes, inbox, &self.house);
         let (view, wake) = (Arc::clone(&client.view), Arc::clone(&client.outflow.wake));
         let task = Some(self.context.runtime.spawn(client.run()));
-        Some(Member { commands, view, wake, task })
+        Some(Member { login, commands, view, wake, task })
     }
 
-    /// The clients that carry sources, at least so many of them if there can be.
-    fn receivers<'m>(&self, members: &'m mut Members, count: usize) -> &'m [Member] {
-        let Some(options) = &self.options else { return &[] };
-        if matches!(options.logins, Logins::Static(_)) {
-            return &members.sinks;
+    /// Makes sure that there are so many clients that carry sources, if there can be, and gives their ids.
+    fn receivers(&self, members: &mut Members, count: usize) -> Vec<String> {
+        let Some(options) = members.options.clone() else { return Vec::new() };
+        if !options.is_static() {
+            for login in options.sources(count).into_iter().skip(members.sources.len()) {
+                if let Some(member) = self.spawn(members, login, false) {
+                    members.sources.push(member);
+                }
+            }
         }
-        let missing = options.sources(count).into_iter().skip(members.sources.len());
-        let new: Vec<Member> = missing.filter_map(|login| self.spawn(login, false)).collect();
-        members.sources.extend(new);
-        &members.sources
+        let carriers = members.receiving().take(count);
+        carriers.map(|member| member.login.clientid.clone()).collect()
     }
 
-    /// The clients on which a source is.
-    fn carriers<'m>(&self, members: &'m Members, name: &str) -> Option<&'m [Member]> {
-        let count = *members.spread.get(name)?;
-        let is_static =
-            self.options.as_ref().is_some_and(|options| matches!(options.logins, Logins::Static(_)));
-        let all = if is_static { &members.sinks } else { &members.sources };
-        Some(&all[..count.min(all.len())])
+    /// Puts a source onto the clients that are to carry it, and takes it from those that are not.
+    fn spread(&self, members: &mut Members, entry: Arc<SourceEntry>) {
+        let pool = members.sinks.len();
+        let count = if entry.options.subscription.share.is_some() { pool } else { 1.min(pool) };
+        let carriers = self.receivers(members, count);
+        let before = members.spread.get(&entry.name);
+        let changed = before.is_none_or(|before| !before.entry.is_same(&entry));
+        for member in members.receiving() {
+            let carried = before.is_some_and(|before| before.carriers.contains(&member.login.clientid));
+            let carries = carriers.contains(&member.login.clientid);
+            if carries && (changed || !carried) {
+                member.tell(Command::AddSource(Arc::clone(&entry)));
+            } else if carried && !carries {
+                member.tell(Command::RemoveSource(Arc::clone(&entry.name)));
+            }
+        }
+        members.spread.insert(Arc::clone(&entry.name), Spread { entry, carriers });
+        self.say_origin(members);
+    }
+
+    /// Whether messages must be known again depends on the sources.
+    fn say_origin(&self, members: &Members) {
+        let asked = members.spread.values().any(|spread| spread.entry.options.no_local);
+        self.house.origin.is_said.store(asked, Ordering::Relaxed);
+    }
+
+    /// Deals the lanes and sources out to other clients: first nobody takes anything more, then, when everything that is
+    /// in flight is acknowledged, each lane goes to whom it belongs from now on. So nothing is doubled and nothing overtakes.
+    async fn redeal(&self, wanted: Vec<Login>) {
+        let held: Vec<_> = {
+            let members = self.members.lock();
+            let hold = |member: &Member| {
+                let (done, held) = oneshot::channel();
+                member.tell(Command::Hold(done));
+                held
+            };
+            members.sinks.iter().map(hold).collect()
+        };
+        let all_held = async {
+            for held in held {
+                // A client that has ended holds nothing.
+                let _ = held.await;
+            }
+        };
+        if tokio::time::timeout(REDEAL_WITHIN, all_held).await.is_err() {
+            tracing::info!("`{}`: what is in flight may be sent twice", self.context.name);
+        }
+        let gone = {
+            let mut members = self.members.lock();
+            let mut before = std::mem::take(&mut members.sinks);
+            for login in wanted {
+                let kept = before.iter().position(|member| member.login == login);
+                let member = match kept {
+                    Some(at) => Some(before.swap_remove(at)),
+                    None => self.spawn(&members, login, true),
+                };
+                members.sinks.extend(member);
+            }
+            for queue in members.queues.values() {
+                members.deal(queue);
+            }
+            members.sinks.iter().for_each(|member| member.tell(Command::GoOn));
+            let entries: Vec<_> = members.spread.values().map(|spread| Arc::clone(&spread.entry)).collect();
+            entries.into_iter().for_each(|entry| self.spread(&mut members, entry));
+            before.extend(members.take_idle_sources());
+            // A source that has moved is not to be collected for somebody who never comes back.
+            for member in &before {
+                members.spread.keys().for_each(|name| member.tell(Command::RemoveSource(Arc::clone(name))));
+            }
+            before
+        };
+        self.end(gone, Instant::now() + REDEAL_WITHIN).await;
+    }
+
+    /// Stops clients and waits for their end.
+    async fn end(&self, members: Vec<Member>, deadline: Instant) {
+        let end = tokio::time::Instant::from_std(deadline.max(Instant::now()) + GRACE);
+        members.iter().for_each(|member| member.tell(Command::Stop { deadline }));
+        for mut task in members.into_iter().filter_map(|mut member| member.task.take()) {
+            match tokio::time::timeout_at(end, &mut task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!("a client of `{}` ended in a panic: {error}", self.context.name)
+                }
+                Err(_) => task.abort(),
+            }
+        }
     }
 
     /// Why there is no client, where that is so.
-    fn without_clients(&self) -> Status {
-        Status::disconnected(match &self.options {
+    fn without_clients(&self, members: &Members) -> Status {
+        Status::disconnected(match &members.options {
             None => "settings: `server` is no address".to_owned(),
             Some(_) => format!("no client ids are assigned to the node `{}`", self.context.node),
         })
+    }
+}
+
+impl Members {
+    fn is_static(&self) -> bool {
+        self.options.as_ref().is_some_and(|options| options.is_static())
+    }
+
+    /// The clients that carry sources.
+    fn receiving(&self) -> impl Iterator<Item = &Member> {
+        if self.is_static() { self.sinks.iter() } else { self.sources.iter() }
+    }
+
+    /// The clients on which a source is.
+    fn carriers(&self, name: &str) -> Option<Vec<&Member>> {
+        let carriers = &self.spread.get(name)?.carriers;
+        Some(self.receiving().filter(|member| carriers.contains(&member.login.clientid)).collect())
+    }
+
+    /// Deals the lanes of an action out.
+    fn deal(&self, queue: &Arc<ActionQueue>) {
+        for (number, member) in self.sinks.iter().enumerate() {
+            member.tell(Command::Detach(queue.id().into()));
+            member.tell(Command::Attach(queue.reader(number, self.sinks.len(), &member.wake)));
+        }
+    }
+
+    /// Takes out the clients for sources alone that none is on any more.
+    fn take_idle_sources(&mut self) -> Vec<Member> {
+        let used = |member: &Member| {
+            self.spread.values().any(|spread| spread.carriers.contains(&member.login.clientid))
+        };
+        let used = self.sources.iter().take_while(|member| used(member)).count();
+        self.sources.split_off(used)
+    }
+
+    /// How these settings can be taken over with the connections that are there; `None` where they cannot.
+    fn plan(&self, settings: &Settings, context: &Context) -> Option<Arc<Options>> {
+        let lives = |field: &&config::Field| !fields::CHANGE_LIVE.contains(&field.name);
+        let mut fixed = settings.fields().iter().filter(lives);
+        if !fixed.all(|field| self.settings.agrees(settings, field.name)) {
+            return None;
+        }
+        let before = self.options.as_ref()?;
+        let options = Options::read(settings, context)?;
+        // One id cannot have two connections, the old login and the new one.
+        let with_other_login = |login: &Login| {
+            before.sinks().iter().any(|other| other.clientid == login.clientid && other != login)
+        };
+        let agrees = options.is_static() == before.is_static();
+        (agrees && !options.sinks().iter().any(with_other_login)).then(|| Arc::new(options))
+    }
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self {
+            settings: Settings::empty(),
+            options: None,
+            sinks: Vec::new(),
+            sources: Vec::new(),
+            queues: HashMap::new(),
+            spread: HashMap::new(),
+        }
     }
 }
 
@@ -121,21 +278,38 @@ impl Connector for Pool {
     fn status(&self) -> Status {
         let members = self.members.lock();
         if members.sinks.is_empty() {
-            return self.without_clients();
+            return self.without_clients(&members);
         }
         Status::worst(members.sinks.iter().chain(&members.sources).map(|member| member.view.status()))
+    }
+
+    fn update<'c>(&'c self, settings: &Settings) -> BoxFuture<'c, bool> {
+        let wanted = {
+            let mut members = self.members.lock();
+            let Some(options) = members.plan(settings, &self.context) else {
+                return Box::pin(std::future::ready(false));
+            };
+            let all = members.sinks.iter().chain(&members.sources);
+            all.for_each(|member| member.tell(Command::Options(Arc::clone(&options))));
+            members.settings = settings.clone();
+            let wanted = options.sinks();
+            members.options = Some(options);
+            let stays = wanted.iter().eq(members.sinks.iter().map(|member| &member.login));
+            (!stays).then_some(wanted)
+        };
+        Box::pin(async move {
+            if let Some(wanted) = wanted {
+                self.redeal(wanted).await;
+            }
+            true
+        })
     }
 
     fn attach(&self, queue: &Arc<ActionQueue>) {
         let mut members = self.members.lock();
         let before = members.queues.insert(queue.id().to_owned(), Arc::clone(queue));
-        if before.is_some_and(|before| Arc::ptr_eq(&before, queue)) {
-            return;
-        }
-        let count = members.sinks.len();
-        for (number, member) in members.sinks.iter().enumerate() {
-            member.tell(Command::Detach(queue.id().into()));
-            member.tell(Command::Attach(queue.reader(number, count, &member.wake)));
+        if before.is_none_or(|before| !Arc::ptr_eq(&before, queue)) {
+            members.deal(queue);
         }
     }
 
@@ -147,58 +321,43 @@ impl Connector for Pool {
     }
 
     fn add_source(&self, source: Source) {
-        self.remove_source(&source.name);
         let Some(options) = SourceOptions::read(&source.settings) else { return };
-        let mut members = self.members.lock();
-        let pool = members.sinks.len();
-        let count = if options.subscription.share.is_some() { pool } else { 1.min(pool) };
-        members.spread.insert(Arc::clone(&source.name), count);
         let entry = Arc::new(SourceEntry::new(source.name, options, source.metrics));
-        for member in self.receivers(&mut members, count).iter().take(count) {
-            member.tell(Command::AddSource(Arc::clone(&entry)));
-        }
+        self.spread(&mut self.members.lock(), entry);
     }
 
     fn remove_source(&self, name: &str) {
         let mut members = self.members.lock();
-        for member in self.carriers(&members, name).unwrap_or_default() {
+        for member in members.carriers(name).unwrap_or_default() {
             member.tell(Command::RemoveSource(name.into()));
         }
         members.spread.remove(name);
+        self.say_origin(&members);
     }
 
     fn source_status(&self, name: &str) -> Option<Status> {
         let members = self.members.lock();
-        let carriers = self.carriers(&members, name)?;
+        let carriers = members.carriers(name)?;
         if carriers.is_empty() {
-            return Some(self.without_clients());
+            return Some(self.without_clients(&members));
         }
         Some(Status::worst(carriers.iter().map(|member| member.view.source_status(name))))
     }
 
     fn stop(&self, deadline: Instant) -> BoxFuture<'_, ()> {
-        let tasks: Vec<JoinHandle<()>> = {
+        let all = {
             let mut members = self.members.lock();
+            let take = |member: &mut Member| Member {
+                login: member.login.clone(),
+                commands: member.commands.clone(),
+                view: Arc::clone(&member.view),
+                wake: Arc::clone(&member.wake),
+                task: member.task.take(),
+            };
             let Members { sinks, sources, .. } = &mut *members;
-            let all = sinks.iter_mut().chain(sources.iter_mut());
-            all.filter_map(|member| {
-                member.tell(Command::Stop { deadline });
-                member.task.take()
-            })
-            .collect()
+            sinks.iter_mut().chain(sources.iter_mut()).map(take).collect()
         };
-        Box::pin(async move {
-            let end = tokio::time::Instant::from_std(deadline.max(Instant::now()) + GRACE);
-            for mut task in tasks {
-                match tokio::time::timeout_at(end, &mut task).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::error!("a client of `{}` ended in a panic: {error}", self.context.name)
-                    }
-                    Err(_) => task.abort(),
-                }
-            }
-        })
+        Box::pin(self.end(all, deadline))
     }
 }
 

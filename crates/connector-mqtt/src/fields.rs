@@ -79,6 +79,12 @@ pub(crate) static CONNECTOR: &[Field] = &[
         Int(32),
         "How many publishes of one client may be unacknowledged; the remote's Receive Maximum may lower it.",
     ),
+    field(
+        "max_hops",
+        FieldKind::Int { min: 1, max: 254 },
+        Int(8),
+        "Over how many bridges between brokers a message may go, this one included; what has gone over more is going round, and fails. Known of messages of MQTT 5 only.",
+    ),
     field("tcp_opts", FieldKind::Table(TCP_OPTS), Empty, "Options of the socket."),
     field("ssl", FieldKind::Table(SSL), Empty, "TLS."),
     options::CONNECTOR_RESOURCE_OPTS,
@@ -122,14 +128,16 @@ const TCP_OPTS: &[Field] = &[
     ),
     field("sndbuf", FieldKind::Bytes, Absent, "The size of the system's send buffer."),
     field("recbuf", FieldKind::Bytes, Absent, "The size of the system's receive buffer."),
-    field("keepalive", FieldKind::Str, Text("none"), "Keep-alive of TCP; MQTT's own needs none."),
+    field(
+        "keepalive",
+        FieldKind::Str,
+        Text("none"),
+        "Keep-alive of TCP: `none`, or `IDLE,INTERVAL,PROBES`: after so many seconds of silence a probe, then one every so many seconds, and the end after so many without an answer.",
+    ),
 ];
 
 /// The settings of `tcp_opts` that change nothing.
 pub(crate) const TCP_WITHOUT_EFFECT: &[&str] = &["active_n", "delay_send", "buffer"];
-/// The settings of `tcp_opts` that are not there yet.
-pub(crate) const TCP_NOT_YET: &[&str] = &["sndbuf", "recbuf", "keepalive"];
-
 const SSL: &[Field] = &[
     field("enable", FieldKind::Bool, Bool(false), "Whether to use TLS; `mqtts://` in `server` says so too."),
     field(
@@ -156,19 +164,44 @@ const SSL: &[Field] = &[
         "cacerts",
         FieldKind::Bool,
         Bool(false),
-        "Kept for the reference's files: without `cacertfile` the system's are trusted.",
+        "Whether to trust those whom the operating system trusts beside those in `cacertfile`; without `cacertfile` they are trusted anyway.",
     ),
-    field("password", FieldKind::Secret, Absent, "The password of an encrypted `keyfile`."),
-    field("depth", FieldKind::Int { min: 0, max: 255 }, Int(10), "How long a chain of certificates may be."),
-    field("versions", FieldKind::StrList, Absent, "The versions of TLS: always 1.3 and 1.2."),
-    field("ciphers", FieldKind::StrList, Empty, "The cipher suites."),
+    field(
+        "password",
+        FieldKind::Secret,
+        Absent,
+        "The password of an encrypted `keyfile` (PKCS#8: `BEGIN ENCRYPTED PRIVATE KEY`).",
+    ),
+    field(
+        "depth",
+        FieldKind::Int { min: 0, max: 255 },
+        Int(10),
+        "How many certificates may stand between that of the remote and one that is trusted.",
+    ),
+    field(
+        "versions",
+        FieldKind::StrList,
+        Absent,
+        "The versions of TLS to offer: `tlsv1.3` and `tlsv1.2`, both where this is left out. There are no older ones.",
+    ),
+    field(
+        "ciphers",
+        FieldKind::StrList,
+        Empty,
+        "The cipher suites to offer, the best first, by their names of IANA or OpenSSL; all that are safe where this is left out.",
+    ),
     field(
         "partial_chain",
-        FieldKind::Str,
-        Text("false"),
-        "Whether an intermediate certificate may be trusted by itself.",
+        FieldKind::Any,
+        Absent,
+        "Kept for the reference's files: every certificate in `cacertfile` is trusted by itself, intermediate ones too.",
     ),
-    field("managed_certs", FieldKind::Str, Absent, "The name of a bundle of certificates."),
+    field(
+        "managed_certs",
+        FieldKind::Any,
+        Absent,
+        "There are no bundles of certificates here: name their files in `cacertfile`, `certfile` and `keyfile`.",
+    ),
     field(
         "reuse_sessions",
         FieldKind::Bool,
@@ -198,15 +231,27 @@ const SSL: &[Field] = &[
 
 /// The settings of `ssl` that change nothing.
 pub(crate) const SSL_WITHOUT_EFFECT: &[&str] = &[
-    "cacerts",
+    "partial_chain",
     "reuse_sessions",
     "secure_renegotiate",
     "log_level",
     "hibernate_after",
     "middlebox_comp_mode",
 ];
-/// The settings of `ssl` that are not there yet.
-pub(crate) const SSL_NOT_YET: &[&str] = &["password", "depth", "ciphers", "partial_chain", "managed_certs"];
+/// What of a connector can change while its connections stay.
+pub(crate) const CHANGE_LIVE: &[&str] = &[
+    "enable",
+    "tags",
+    "description",
+    "pool_size",
+    "static_clientids",
+    "ping_timeout",
+    "connect_timeout",
+    "retry_interval",
+    "max_inflight",
+    "max_hops",
+    "resource_opts",
+];
 
 /// `sources.mqtt.NAME`.
 pub(crate) static SOURCE: &[Field] = &[
@@ -236,7 +281,7 @@ const SOURCE_PARAMETERS: &[Field] = &[
         "no_local",
         FieldKind::Bool,
         Bool(false),
-        "Whether to leave out what this same session has published; MQTT 5 only.",
+        "Whether to leave out what this same connector has published; MQTT 5 only.",
     ),
     field(
         "retain_as_published",

@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use topic::TopicName;
 
 use crate::acks::Acks;
+use crate::sending::Origin;
 use crate::subscriptions::{SourceEntry, Subscriptions};
 
 /// What the clients of a connector share: where messages go and what they are called.
@@ -19,15 +20,21 @@ pub(crate) struct House {
     pub(crate) node: Arc<str>,
     /// The remote as columns show it, `host:port`.
     pub(crate) server: String,
+    pub(crate) origin: Arc<Origin>,
     node_hash: u32,
     message: AtomicU32,
 }
 
 impl House {
-    pub(crate) fn new(dispatch: Arc<dyn Dispatch>, node: Arc<str>, server: String) -> Self {
+    pub(crate) fn new(
+        dispatch: Arc<dyn Dispatch>,
+        node: Arc<str>,
+        server: String,
+        origin: Arc<Origin>,
+    ) -> Self {
         let digest = Sha1::digest(node.as_bytes());
         let node_hash = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self { dispatch, node, server, node_hash, message: AtomicU32::new(0) }
+        Self { dispatch, node, server, origin, node_hash, message: AtomicU32::new(0) }
     }
 }
 
@@ -57,8 +64,6 @@ pub(crate) struct Inflow {
     exactly_once: HashMap<PacketId, bool>,
 }
 
-static NO_TRAIL: Trail = Trail::empty();
-
 impl Inflow {
     pub(crate) fn new(house: Arc<House>, clean_start: bool, seed: u64) -> Self {
         Self {
@@ -86,7 +91,9 @@ impl Inflow {
     ) -> Result<(), String> {
         TopicName::parse(publish.topic)
             .map_err(|error| format!("the remote sent a message to no topic: {error}"))?;
+        let is_ours = self.house.origin.is_of(publish.properties);
         let sources = self.subscriptions.matching(publish.topic, publish.subscription_ids);
+        let sources = sources.filter(|source| !(is_ours && source.options.no_local));
         let Some(id) = publish.packet_id else {
             sources.for_each(|source| self.dispatch(source, publish, moment, None));
             return Ok(());
@@ -165,7 +172,7 @@ impl Inflow {
             from: [&source.from[0], &source.from[1]],
             timestamp_ms: moment.millis(),
             columns: &message,
-            trail: &NO_TRAIL,
+            trail: &Trail::arrived(publish.properties, true),
         };
         house.dispatch.dispatch(&event, completion);
     }

@@ -20,6 +20,7 @@ mod outflow;
 mod pulse;
 mod request;
 mod ring;
+mod sending;
 mod serve;
 mod server;
 mod settings;

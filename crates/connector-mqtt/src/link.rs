@@ -7,13 +7,14 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Trail;
 use mqtt::{
     ByteString, Conn, Connect, ConnectAck, ConnectAckReason, ConnectRequest, Packet, QoS, Reading,
     ReasonCode, Stream, Version,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::settings::{Login, Options};
+use crate::settings::{Login, Options, TcpOptions};
 
 /// A connection on which the remote has let us in.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub(crate) struct Limits {
     pub(crate) qos_max: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: bool,
+    pub(crate) wildcards: bool,
+    pub(crate) shared: bool,
+    /// The highest topic alias that we may use; 0 for none.
+    pub(crate) topic_alias_max: u16,
     /// Zero for none.
     pub(crate) keepalive: Duration,
 }
@@ -44,6 +49,9 @@ impl Limits {
             qos_max: QoS::ExactlyOnce,
             retain: true,
             subscription_ids: false,
+            wildcards: true,
+            shared: true,
+            topic_alias_max: 0,
             keepalive,
         }
     }
@@ -117,11 +125,24 @@ pub(crate) async fn open(options: &Options, login: &Login, session: Session) -> 
     let outcome = tokio::time::timeout(options.connect_timeout, attempt).await;
     match outcome {
         Ok(Ok(link)) => Ok(link),
-        Ok(Err(reason)) => Err(LinkError { stage, reason }),
+        Ok(Err(Failure::At(stage, reason))) => Err(LinkError { stage, reason }),
+        Ok(Err(Failure::Here(reason))) => Err(LinkError { stage, reason }),
         Err(_) => {
             let reason = format!("no answer from {} within {:?}", options.server, options.connect_timeout);
             Err(LinkError { stage, reason })
         }
+    }
+}
+
+/// Why an attempt failed: at the stage it had come to, or at an earlier one that only now turns out to have failed.
+enum Failure {
+    Here(String),
+    At(Stage, String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Failure::Here(reason)
     }
 }
 
@@ -130,16 +151,15 @@ async fn attempt(
     login: &Login,
     session: Session,
     stage: &mut Stage,
-) -> Result<Link, String> {
+) -> Result<Link, Failure> {
     let server = &options.server;
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host((server.host.as_str(), server.port))
         .await
         .map_err(|error| format!("`{}` cannot be resolved: {error}", server.host))?
         .collect();
     *stage = Stage::Tcp;
-    let tcp = connect(&addresses).await.map_err(|error| format!("{server}: {}", in_words(&error)))?;
-    // What cannot be set is no reason not to connect.
-    let _ = tcp.set_nodelay(options.nodelay);
+    let tcp = connect(&addresses, &options.tcp).await;
+    let tcp = tcp.map_err(|error| format!("{server}: {}", in_words(&error)))?;
     let stream = match &options.tls {
         None => Stream::from(tcp),
         Some(tls) => {
@@ -147,8 +167,8 @@ async fn attempt(
             let tls = Arc::new(tls.clone());
             let reading = Arc::clone(&tls);
             let config = tokio::task::spawn_blocking(move || reading.config());
-            let config =
-                config.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+            let config = config.await.map_err(|error| error.to_string())?;
+            let config = config.map_err(|error| format!("`ssl.{}`: {error}", error.setting))?;
             let name = mqtt::tls::server_name(&tls.name).map_err(|error| error.to_string())?;
             *stage = Stage::Tls;
             Stream::tls_client(tcp, config, name).await.map_err(|error| in_words(&error))?
@@ -157,19 +177,44 @@ async fn attempt(
     *stage = Stage::Login;
     let mut conn = Conn::client(stream, options.version, PACKET_BYTES_MAX);
     conn.output.put(&connect_packet(options, login, session)).map_err(|error| error.to_string())?;
-    let ack = answer(&mut conn).await?;
-    accepted(conn, &ack, options)
+    let ack = answer(&mut conn, options.tls.is_some()).await?;
+    Ok(accepted(conn, &ack, options)?)
 }
 
-async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// Connects to the first address that answers.
+async fn connect(addresses: &[SocketAddr], options: &TcpOptions) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
+        match socket(*address, options)?.connect(*address).await {
+            Ok(tcp) => {
+                // What cannot be set is no reason not to connect.
+                let _ = tcp.set_nodelay(options.nodelay);
+                return Ok(tcp);
+            }
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// A socket as `tcp_opts` wants it. Buffers are set before connecting, since the window of TCP is agreed on then; what
+/// the system does not grant is left as it is.
+fn socket(address: SocketAddr, options: &TcpOptions) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(bytes) = options.send_buffer {
+        let _ = socket.set_send_buffer_size(bytes);
+    }
+    if let Some(bytes) = options.receive_buffer {
+        let _ = socket.set_recv_buffer_size(bytes);
+    }
+    if let Some(keepalive) = options.keepalive {
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(keepalive.idle)
+            .with_interval(keepalive.interval)
+            .with_retries(keepalive.probes);
+        let _ = socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive);
+    }
+    Ok(socket)
 }
 
 fn connect_packet(options: &Options, login: &Login, session: Session) -> Packet<'static> {
@@ -182,6 +227,7 @@ fn connect_packet(options: &Options, login: &Login, session: Session) -> Packet<
             keep_alive: options.keepalive_seconds(),
             session_expiry_interval_secs: if v5 { options.session_expiry_seconds() } else { 0 },
             receive_max: NonZeroU16::new(session.receive_max).filter(|_| v5),
+            user_properties: if v5 { vec![(Trail::HOPS_PROPERTY.into(), "1".into())] } else { Vec::new() },
             client_id: ByteString::from(login.clientid.as_str()),
             username: login.username.as_deref().map(ByteString::from),
             password: login
@@ -194,15 +240,24 @@ fn connect_packet(options: &Options, login: &Login, session: Session) -> Packet<
 }
 
 /// Waits for CONNACK.
-async fn answer(conn: &mut Conn) -> Result<ConnectAck, String> {
+async fn answer(conn: &mut Conn, tls: bool) -> Result<ConnectAck, Failure> {
+    let closed = || {
+        let hint = if tls { "" } else { "; does it want TLS?" };
+        Failure::Here(format!("the remote closed the connection instead of answering CONNECT{hint}"))
+    };
     loop {
-        let turn = conn.turn(Reading::Wanted).await.map_err(|error| in_words(&error))?;
+        let turn = conn.turn(Reading::Wanted).await.map_err(|error| match error.kind() {
+            // In TLS 1.3 the remote looks at our certificate when we think that the handshake is over.
+            _ if is_tls(&error) => Failure::At(Stage::Tls, in_words(&error)),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => closed(),
+            _ => Failure::Here(in_words(&error)),
+        })?;
         match conn.input.next().map_err(|error| format!("the remote sent no MQTT: {error}"))? {
             Some(Packet::ConnectAck(ack)) => return Ok(*ack),
-            Some(other) => return Err(format!("the remote answered CONNECT with {}", other.name())),
-            None if turn.closed => {
-                return Err("the remote closed the connection instead of answering CONNECT".to_owned());
+            Some(other) => {
+                return Err(Failure::Here(format!("the remote answered CONNECT with {}", other.name())));
             }
+            None if turn.closed => return Err(closed()),
             None => {}
         }
     }
@@ -226,13 +281,19 @@ fn accepted(mut conn: Conn, ack: &ConnectAck, options: &Options) -> Result<Link,
         qos_max: ack.max_qos,
         retain: ack.retain_available,
         subscription_ids: options.version == Version::V5 && ack.subscription_identifiers_available,
+        wildcards: ack.wildcard_subscription_available,
+        shared: ack.shared_subscription_available,
+        topic_alias_max: if options.version == Version::V5 { ack.topic_alias_max } else { 0 },
         keepalive,
     };
     Ok(Link { conn, session_present: ack.session_present, limits })
 }
 
-/// The commonest errors of sockets in words that help, others as the system says them.
+/// The commonest errors of sockets and of TLS in words that help, others as the system says them.
 pub(crate) fn in_words(error: &io::Error) -> String {
+    if let Some(error) = tls_error(error) {
+        return tls_in_words(error);
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused: nobody listens there".to_owned(),
         io::ErrorKind::ConnectionReset => "the remote reset the connection".to_owned(),
@@ -241,5 +302,59 @@ pub(crate) fn in_words(error: &io::Error) -> String {
         }
         io::ErrorKind::TimedOut => "the network gave no answer".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn is_tls(error: &io::Error) -> bool {
+    tls_error(error).is_some()
+}
+
+fn tls_in_words(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+    let help = match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "; name the authority that has signed it in `ssl.cacertfile`"
+        }
+        Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "; name what it is for in `ssl.server_name_indication`",
+        Error::InvalidMessage(_) => "; does the remote speak TLS on this port?",
+        Error::AlertReceived(Alert::CertificateRequired) => {
+            "; it asks for a certificate of ours, `ssl.certfile` and `ssl.keyfile`"
+        }
+        Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::AccessDenied,
+        ) => "; it does not accept our certificate, `ssl.certfile`",
+        Error::AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion)
+        | Error::PeerIncompatible(_) => {
+            "; there is no version or cipher suite that both sides offer, or it asks for a certificate of ours"
+        }
+        _ => "",
+    };
+    match error {
+        Error::AlertReceived(alert) => format!("the remote refused with the alert {alert:?}{help}"),
+        _ => format!("{error}{help}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_with_tls_comes_with_a_way_out() {
+        let words = |error: rustls::Error| in_words(&io::Error::new(io::ErrorKind::InvalidData, error));
+        let unknown = words(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer));
+        assert!(unknown.contains("UnknownIssuer") && unknown.contains("`ssl.cacertfile`"), "{unknown}");
+        let alert = words(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired));
+        assert!(alert.contains("alert CertificateRequired") && alert.contains("`ssl.certfile`"), "{alert}");
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector::{Backoff, Reader, Taken, Verdict, Wake};
-use mqtt::{Ack, EncodeError, Output, Packet, PacketId, Publish, QoS, ReasonCode};
+use mqtt::{Ack, EncodeError, Output, Packet, PacketId, QoS, ReasonCode};
+use tokio::sync::oneshot;
 
 use crate::link::Limits;
 use crate::request::Request;
 use crate::ring::{Ring, Slot, State};
+use crate::sending::{Sender, Unsent};
 
 /// What one client has to send: its share of the lanes of every action, and what is unacknowledged.
 ///
@@ -30,14 +32,24 @@ pub(crate) struct Outflow {
     /// What was taken and did not fit the window, because other QoS came than was hoped.
     taken: VecDeque<(usize, Taken)>,
     batch: Vec<Taken>,
-    max_inflight: usize,
-    limits: Limits,
+    pub(crate) max_inflight: usize,
+    pub(crate) sender: Sender,
     session_present: bool,
     refusals: Refusals,
     /// The remote has asked for time: nothing new before this.
     paused_until: Option<Instant>,
     pause: Backoff,
+    hold: Hold,
     pub(crate) wake: Arc<Wake>,
+}
+
+/// Whether new requests are left in their queues, because the lanes are about to be dealt out anew.
+#[derive(Debug)]
+enum Hold {
+    No,
+    /// Told once nothing is in flight any more.
+    Asked(oneshot::Sender<()>),
+    Yes,
 }
 
 #[derive(Debug)]
@@ -68,7 +80,7 @@ impl Outflow {
     /// What is taken from a sink in one go.
     const BATCH: usize = 256;
 
-    pub(crate) fn new(max_inflight: usize, limits: Limits, seed: u64) -> Self {
+    pub(crate) fn new(max_inflight: usize, sender: Sender, seed: u64) -> Self {
         Self {
             sinks: Vec::new(),
             turn: 0,
@@ -79,11 +91,12 @@ impl Outflow {
             taken: VecDeque::new(),
             batch: Vec::new(),
             max_inflight,
-            limits,
+            sender,
             session_present: false,
             refusals: Refusals::default(),
             paused_until: None,
             pause: Backoff::new(Duration::from_millis(100), Duration::from_secs(10), seed),
+            hold: Hold::No,
             wake: Arc::new(Wake::default()),
         }
     }
@@ -111,9 +124,35 @@ impl Outflow {
         self.sinks[number] = None;
     }
 
+    /// Takes nothing more until it is let go on, and tells `done` when nothing is in flight any more, or no connection
+    /// is there on which it could be.
+    pub(crate) fn hold(&mut self, done: oneshot::Sender<()>) {
+        for (sink, taken) in std::mem::take(&mut self.taken) {
+            self.settle(sink, taken.lane, taken.seq, Verdict::Retry);
+        }
+        self.hold = Hold::Asked(done);
+    }
+
+    /// Takes requests again.
+    pub(crate) fn go_on(&mut self) {
+        self.hold = Hold::No;
+    }
+
+    /// Tells whoever waits for it that nothing is in flight, if that is so.
+    pub(crate) fn tell_held(&mut self, connected: bool) {
+        let in_flight = connected && (self.ring.open() > 0 || !self.unwritten.is_empty());
+        if in_flight || !matches!(self.hold, Hold::Asked(_)) {
+            return;
+        }
+        if let Hold::Asked(done) = std::mem::replace(&mut self.hold, Hold::Yes) {
+            // Whoever asked may have lost patience.
+            let _ = done.send(());
+        }
+    }
+
     /// A connection is up.
     pub(crate) fn connected(&mut self, limits: Limits, session_present: bool) {
-        self.limits = limits;
+        self.sender.connected(limits);
         self.session_present = session_present;
         self.refusals.acked = false;
         if !session_present {
@@ -152,7 +191,7 @@ impl Outflow {
     /// Puts into `output` what may be sent now. `written` is the number of bytes that the connection has written.
     pub(crate) fn fill(&mut self, output: &mut Output, written: u64, now: Instant) {
         self.send_again(output, now);
-        if self.sent < self.ring.len() || self.refusals.alone || self.is_paused(now) {
+        if self.sent < self.ring.len() || self.refusals.alone || self.is_paused(now) || self.is_held() {
             return;
         }
         while self.has_room(output) {
@@ -163,7 +202,11 @@ impl Outflow {
 
     /// Whether [`Outflow::fill`] may find something, so that it is worth to be woken for it.
     pub(crate) fn may_take(&self, output: &Output, now: Instant) -> bool {
-        self.sent == self.ring.len() && !self.refusals.alone && !self.is_paused(now) && self.has_room(output)
+        self.sent == self.ring.len()
+            && !self.refusals.alone
+            && !self.is_paused(now)
+            && !self.is_held()
+            && self.has_room(output)
     }
 
     /// Whether there is something to take.
@@ -264,7 +307,11 @@ impl Outflow {
     }
 
     fn window(&self) -> usize {
-        if self.refusals.alone { 1 } else { self.max_inflight.min(self.limits.receive_max) }
+        if self.refusals.alone { 1 } else { self.max_inflight.min(self.sender.receive_max()) }
+    }
+
+    fn is_held(&self) -> bool {
+        !matches!(self.hold, Hold::No)
     }
 
     fn has_room(&self, output: &Output) -> bool {
@@ -294,8 +341,8 @@ impl Outflow {
             if let Some(Some(reader)) = self.sinks.get(sink) {
                 reader.count_retried(lane);
             }
-            if let Err(error) = self.put(index, self.session_present, output) {
-                self.conclude(index, Verdict::Final(&error.to_string()));
+            if let Err(unsent) = self.put(index, self.session_present, output) {
+                unsent.settle(|verdict| self.conclude(index, verdict));
             }
         }
     }
@@ -324,33 +371,32 @@ impl Outflow {
         let Some(read) = Request::read(&request) else {
             return self.settle(sink, lane, seq, Verdict::Final("the queue held bytes that are no message"));
         };
-        let qos = self.allowed_qos(read.qos);
+        let qos = self.sender.qos(read.qos);
+        let packet_id = (qos != QoS::AtMostOnce).then(|| self.ring.id(self.ring.len()));
+        if let Err(unsent) = self.sender.put(read, qos, packet_id, false, output) {
+            return unsent.settle(|verdict| self.settle(sink, lane, seq, verdict));
+        }
         if qos == QoS::AtMostOnce {
-            return match put_publish(&read, qos, self.limits.retain, None, false, output) {
-                Ok(()) => {
-                    let mark = written + output.pending_bytes() as u64;
-                    self.unwritten.push_back(Unwritten { sink, lane, seq, mark });
-                }
-                Err(error) => self.settle(sink, lane, seq, Verdict::Final(&error.to_string())),
-            };
+            let mark = written + output.pending_bytes() as u64;
+            self.unwritten.push_back(Unwritten { sink, lane, seq, mark });
+            return;
         }
-        let slot = Slot { sink, lane, seq, request, qos, state: State::Publish, since: now, sent_at: now };
-        self.ring.push(slot);
-        let index = self.ring.len() - 1;
-        match self.put(index, false, output) {
-            Ok(()) => {
-                self.sent += 1;
-                self.unacked += 1;
-            }
-            Err(error) => {
-                self.ring.unpush();
-                self.settle(sink, lane, seq, Verdict::Final(&error.to_string()));
-            }
-        }
+        self.ring.push(Slot {
+            sink,
+            lane,
+            seq,
+            request,
+            qos,
+            state: State::Publish,
+            since: now,
+            sent_at: now,
+        });
+        self.sent += 1;
+        self.unacked += 1;
     }
 
     /// Puts what the slot at `index` is waiting to have answered.
-    fn put(&self, index: usize, dup: bool, output: &mut Output) -> Result<(), EncodeError> {
+    fn put(&mut self, index: usize, dup: bool, output: &mut Output) -> Result<(), Unsent> {
         let Some(slot) = self.ring.get(index) else { return Ok(()) };
         let id = self.ring.id(index);
         match slot.state {
@@ -360,19 +406,10 @@ impl Outflow {
                 Ok(())
             }
             State::Publish => match Request::read(&slot.request) {
-                Some(read) => put_publish(&read, slot.qos, self.limits.retain, Some(id), dup, output),
-                None => Err(EncodeError::Invalid),
+                Some(read) => self.sender.put(read, slot.qos, Some(id), dup, output),
+                None => Err(EncodeError::Invalid.into()),
             },
         }
-    }
-
-    fn allowed_qos(&self, qos: u8) -> QoS {
-        let asked = match qos {
-            0 => QoS::AtMostOnce,
-            1 => QoS::AtLeastOnce,
-            _ => QoS::ExactlyOnce,
-        };
-        if u8::from(asked) > u8::from(self.limits.qos_max) { self.limits.qos_max } else { asked }
     }
 
     /// The slot of this id, if it was sent and waits for this.
@@ -445,27 +482,6 @@ fn class_of(reason: ReasonCode) -> Class {
         | ReasonCode::QuotaExceeded => Class::Retry,
         _ => Class::Final,
     }
-}
-
-fn put_publish(
-    request: &Request<'_>,
-    qos: QoS,
-    retain_available: bool,
-    packet_id: Option<PacketId>,
-    dup: bool,
-    output: &mut Output,
-) -> Result<(), EncodeError> {
-    output.put_publish(&Publish {
-        topic: request.topic,
-        payload: request.payload,
-        qos,
-        retain: request.retain && retain_available,
-        dup,
-        packet_id,
-        properties: request.properties.as_ref(),
-        subscription_ids: &[],
-        topic_alias: None,
-    })
 }
 
 fn put_release(output: &mut Output, id: PacketId, reason: ReasonCode) {

@@ -55,6 +55,11 @@ impl Pulse {
         }
     }
 
+    /// Another time limit for answers, from now on.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// Bytes have moved; `written` is how many were written since the connection began, `pending` how many wait.
     pub(crate) fn moved(&mut self, read: usize, sent: usize, written: u64, pending: usize, now: Instant) {
         if read > 0 {

@@ -1,7 +1,8 @@
 //! What an MQTT action puts into its queue: one message, in a form that outlives the process and the release.
 //!
 //! ```text
-//! version 1 · flags (bits 0-1 QoS, bit 2 RETAIN, bit 3 properties) · topic: u16 and bytes
+//! version 1 · flags (bits 0-1 QoS, bit 2 RETAIN, bit 3 properties, bit 4 hops, bit 5 time) · topic: u16 and bytes
+//! · hops, if bit 4: u8 · time, if bit 5: u64, milliseconds since 1970
 //! · properties, if bit 3: u32 and bytes, coded as in an MQTT 5 PUBLISH · payload: the rest
 //! ```
 
@@ -14,6 +15,10 @@ pub(crate) struct Request<'a> {
     /// 0, 1 or 2.
     pub(crate) qos: u8,
     pub(crate) retain: bool,
+    /// Bridges between brokers that the message has crossed to come here.
+    pub(crate) hops: u8,
+    /// Since when its Message Expiry Interval runs, if it has one (milliseconds since 1970 UTC).
+    pub(crate) since_ms: Option<i64>,
     pub(crate) properties: Option<Properties>,
     pub(crate) payload: &'a [u8],
 }
@@ -21,6 +26,8 @@ pub(crate) struct Request<'a> {
 const VERSION: u8 = 1;
 const RETAIN: u8 = 0b100;
 const PROPERTIES: u8 = 0b1000;
+const HOPS: u8 = 0b1_0000;
+const TIME: u8 = 0b10_0000;
 
 /// Begins a request; the topic follows, then [`end_topic`].
 pub(crate) fn begin(out: &mut Vec<u8>, qos: u8, retain: bool) {
@@ -31,6 +38,20 @@ pub(crate) fn begin(out: &mut Vec<u8>, qos: u8, retain: bool) {
 pub(crate) fn end_topic(out: &mut [u8], start: usize) {
     let length = (out.len() - start - 4) as u16;
     out[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Appends over how many bridges the message came, if over any, directly after the topic.
+pub(crate) fn put_hops(out: &mut Vec<u8>, start: usize, hops: u8) {
+    if hops > 0 {
+        out[start + 1] |= HOPS;
+        out.push(hops);
+    }
+}
+
+/// Appends when the message came, after the hops and before the properties: for one that has a Message Expiry Interval.
+pub(crate) fn put_time(out: &mut Vec<u8>, start: usize, at_ms: i64) {
+    out[start + 1] |= TIME;
+    out.extend_from_slice(&at_ms.to_be_bytes());
 }
 
 /// Appends properties, after the topic and before the payload. `start` is where the request begins.
@@ -96,6 +117,11 @@ impl<'a> Request<'a> {
         let mut rest = Rest(bytes);
         let [VERSION, flags] = *rest.take(2)? else { return None };
         let topic = rest.text()?;
+        let hops = if flags & HOPS == 0 { 0 } else { rest.take(1)?[0] };
+        let since_ms = match flags & TIME {
+            0 => None,
+            _ => Some(i64::from_be_bytes(rest.take(8)?.try_into().ok()?)),
+        };
         let properties = match flags & PROPERTIES {
             0 => None,
             _ => {
@@ -104,7 +130,17 @@ impl<'a> Request<'a> {
             }
         };
         let qos = flags & 0b11;
-        (qos <= 2).then_some(Self { topic, qos, retain: flags & RETAIN != 0, properties, payload: rest.0 })
+        let (retain, payload) = (flags & RETAIN != 0, rest.0);
+        (qos <= 2).then_some(Self { topic, qos, retain, hops, since_ms, properties, payload })
+    }
+
+    /// Lowers the Message Expiry Interval by the time that has passed [MQTT-3.3.2-6]. `false` if it is over.
+    pub(crate) fn age(&mut self, now_ms: i64) -> bool {
+        let interval = self.properties.as_mut().and_then(|own| own.message_expiry_interval.as_mut());
+        let (Some(interval), Some(since_ms)) = (interval, self.since_ms) else { return true };
+        let waited = u32::try_from((now_ms - since_ms).max(0) / 1000).unwrap_or(u32::MAX);
+        *interval = interval.saturating_sub(waited);
+        *interval > 0
     }
 }
 
@@ -159,6 +195,10 @@ mod tests {
         begin(&mut out, qos, retain);
         out.extend_from_slice(topic.as_bytes());
         end_topic(&mut out, 2);
+        put_hops(&mut out, 2, payload.len() as u8);
+        if let Some(seconds) = properties.message_expiry_interval {
+            put_time(&mut out, 2, i64::from(seconds) * 7);
+        }
         put_properties(&mut out, 2, properties);
         out.extend_from_slice(payload);
         out.split_off(2)
@@ -181,15 +221,38 @@ mod tests {
                 user,
             };
             let bytes = written(&topic, qos, retain, &properties, &payload);
-            let expected = (!properties.is_empty()).then_some(properties);
-            let read = Request::read(&bytes);
-            assert_eq!(read, Some(Request { topic: &topic, qos, retain, properties: expected, payload: &payload }));
+            let expected = Request {
+                topic: &topic,
+                qos,
+                retain,
+                hops: payload.len() as u8,
+                since_ms: expiry.map(|seconds| i64::from(seconds) * 7),
+                properties: (!properties.is_empty()).then_some(properties),
+                payload: &payload,
+            };
+            assert_eq!(Request::read(&bytes), Some(expected));
         }
 
         #[test]
         fn reads_anything_without_a_panic(bytes: Vec<u8>) {
             let _ = Request::read(&bytes);
         }
+    }
+
+    #[test]
+    fn an_expiry_interval_runs_down() {
+        let properties = Properties { message_expiry_interval: Some(10), ..Properties::default() };
+        let bytes = written("t", 1, false, &properties, b"");
+        let left = |waited_ms: i64| {
+            let mut read = Request::read(&bytes).unwrap();
+            let lives = read.age(70 + waited_ms);
+            (lives, read.properties.unwrap().message_expiry_interval.unwrap())
+        };
+        assert_eq!(
+            (left(-5), left(999), left(1000), left(9999)),
+            ((true, 10), (true, 10), (true, 9), (true, 1))
+        );
+        assert_eq!((left(10_000), left(1 << 60)), ((false, 0), (false, 0)));
     }
 
     #[test]

@@ -77,14 +77,7 @@ impl Ring {
         self.id(self.slots.len() - 1)
     }
 
-    /// Takes back the slot that was pushed last, because it could not be sent.
-    pub(crate) fn unpush(&mut self) -> Option<Slot> {
-        let slot = self.slots.pop_back()?;
-        self.open -= usize::from(slot.state != State::Done);
-        Some(slot)
-    }
-
-    /// The packet id of the slot at `index`.
+    /// The packet id of the slot at `index`; one past the last it is that of the next to be pushed.
     pub(crate) fn id(&self, index: usize) -> PacketId {
         let zero_based = (usize::from(self.front) + index) % usize::from(PUBLISH_IDS);
         PacketId::MIN.saturating_add(zero_based as u16)

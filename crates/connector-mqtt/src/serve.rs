@@ -86,6 +86,7 @@ impl<'c> Serving<'c> {
                 // First, so that no flood from the remote keeps it from being heard.
                 command = self.client.commands.recv(), if self.client.deadline.is_none() => {
                     self.client.obey(command);
+                    self.pulse.set_timeout(self.client.options.ping_timeout);
                     self.client.view.set_sources(self.client.inflow.subscriptions.statuses());
                 }
                 turn = self.conn.turn(reading) => {
@@ -109,7 +110,7 @@ impl<'c> Serving<'c> {
             return Some(End::ByUs(reason.to_owned()));
         }
         if client.deadline.is_none() {
-            client.inflow.subscriptions.fill(&mut conn.output, limits.subscription_ids, now);
+            client.inflow.subscriptions.fill(&mut conn.output, limits, now);
         }
         if client.options.version < Version::V5
             && let Some(before) = now.checked_sub(client.options.retry_interval)
@@ -118,6 +119,7 @@ impl<'c> Serving<'c> {
             client.outflow.send_old_again(before, &mut conn.output, now);
         }
         client.outflow.fill(&mut conn.output, self.written, now);
+        client.outflow.tell_held(true);
         if client.outflow.is_stuck() {
             return Some(End::ByUs("the remote has left one publish unacknowledged for too long".to_owned()));
         }

@@ -26,9 +26,55 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) retry_interval: Duration,
     pub(crate) max_inflight: usize,
-    pub(crate) nodelay: bool,
+    pub(crate) max_hops: u8,
+    pub(crate) tcp: TcpOptions,
     pub(crate) tls: Option<Tls>,
     pub(crate) logins: Logins,
+}
+
+/// Options of the socket.
+#[derive(Debug, Clone)]
+pub(crate) struct TcpOptions {
+    pub(crate) nodelay: bool,
+    /// Bytes.
+    pub(crate) send_buffer: Option<u32>,
+    /// Bytes.
+    pub(crate) receive_buffer: Option<u32>,
+    pub(crate) keepalive: Option<TcpKeepalive>,
+}
+
+/// Keep-alive of TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TcpKeepalive {
+    pub(crate) idle: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) probes: u32,
+}
+
+impl TcpOptions {
+    fn read(tcp: &Settings) -> Self {
+        let bytes = |name| tcp.opt_bytes(name).map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+        Self {
+            nodelay: tcp.bool("nodelay"),
+            send_buffer: bytes("sndbuf"),
+            receive_buffer: bytes("recbuf"),
+            keepalive: TcpKeepalive::parse(tcp.str("keepalive")).unwrap_or_default(),
+        }
+    }
+}
+
+impl TcpKeepalive {
+    /// Reads `none`, or `IDLE,INTERVAL,PROBES` in seconds, seconds and a number. `Err` for anything else.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, ()> {
+        if text.trim() == "none" {
+            return Ok(None);
+        }
+        let numbers = text.split(',').map(|number| number.trim().parse().ok().filter(|number| *number > 0));
+        let numbers: Option<Vec<u32>> = numbers.collect();
+        let Some([idle, interval, probes]) = numbers.as_deref() else { return Err(()) };
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Ok(Some(Self { idle: seconds(*idle), interval: seconds(*interval), probes: *probes }))
+    }
 }
 
 /// Who connects.
@@ -63,7 +109,8 @@ impl Options {
             connect_timeout: settings.duration("connect_timeout"),
             retry_interval: settings.duration("retry_interval"),
             max_inflight: usize::try_from(settings.int("max_inflight")).unwrap_or(1).max(1),
-            nodelay: settings.table("tcp_opts").bool("nodelay"),
+            max_hops: u8::try_from(settings.int("max_hops")).unwrap_or(1),
+            tcp: TcpOptions::read(settings.table("tcp_opts")),
             tls: uses_tls(settings, &server).then(|| Tls::read(settings.table("ssl"), &server.host)),
             logins: logins(settings, context),
             server,
@@ -83,6 +130,19 @@ impl Options {
     /// The logins of clients that only receive; none with static ids, whose clients do both.
     pub(crate) fn sources(&self, count: usize) -> Vec<Login> {
         (1..=count).filter_map(|n| self.login(|base| client_id::source(base, n))).collect()
+    }
+
+    /// Whether the client ids were given one by one.
+    pub(crate) fn is_static(&self) -> bool {
+        matches!(self.logins, Logins::Static(_))
+    }
+
+    /// What tells messages of this connector from those of others ([`crate::outflow::ORIGIN_PROPERTY`]).
+    pub(crate) fn origin(&self) -> Arc<str> {
+        match &self.logins {
+            Logins::Generated { base, .. } => base.as_str().into(),
+            Logins::Static(logins) => logins.first().map_or("", |login| &login.clientid).into(),
+        }
     }
 
     /// The login of a trial that disturbs nobody, if there can be one.
@@ -152,12 +212,13 @@ fn logins(settings: &Settings, context: &Context) -> Logins {
 }
 
 /// What a source receives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SourceOptions {
     pub(crate) subscription: Subscription,
     /// As written, which is how the remote must see it.
     pub(crate) filter: Arc<str>,
     pub(crate) qos: QoS,
+    /// Whether to leave out what the connector itself has published. The remote is asked for it where it may be.
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     pub(crate) ack: AckLevel,
@@ -172,8 +233,7 @@ impl SourceOptions {
         Some(Self {
             filter: filter.into(),
             qos: if parameters.int("qos") == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
-            // On a shared subscription it is a protocol error [MQTT-3.8.3-4].
-            no_local: parameters.bool("no_local") && subscription.share.is_none(),
+            no_local: parameters.bool("no_local"),
             retain_as_published: parameters.bool("retain_as_published"),
             ack: match settings.one_of("ack") {
                 "received" => AckLevel::Received,

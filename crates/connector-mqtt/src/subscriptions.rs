@@ -10,6 +10,7 @@ use mqtt::{
     SubscriptionOptions, Unsubscribe,
 };
 
+use crate::link::Limits;
 use crate::ring::PUBLISH_IDS;
 use crate::settings::SourceOptions;
 
@@ -28,6 +29,11 @@ impl SourceEntry {
         let from = [format!("$bridges/mqtt:{name}"), format!("$sources/mqtt:{name}")];
         Self { name, from, options, metrics }
     }
+
+    /// Whether there is nothing to tell a client about the difference.
+    pub(crate) fn is_same(&self, other: &SourceEntry) -> bool {
+        self.name == other.name && self.options == other.options && Arc::ptr_eq(&self.metrics, &other.metrics)
+    }
 }
 
 /// The subscriptions of one client. Sources with the same filter share one, since to the remote it would be the same.
@@ -38,6 +44,8 @@ pub(crate) struct Subscriptions {
     forgotten: Vec<Arc<str>>,
     next_id: u16,
     clean_start: bool,
+    /// The remote has refused them, though it did not say so beforehand.
+    without_identifiers: bool,
     seed: u64,
 }
 
@@ -62,18 +70,22 @@ enum State {
     Due(Option<(Instant, String)>),
     /// SUBSCRIBE was sent.
     Asked(PacketId),
+    /// The remote has said beforehand that it does not do such a thing, and this is what.
+    Impossible(&'static str),
     /// The remote sends what matches.
     Granted,
 }
 
 impl Subscriptions {
     pub(crate) fn new(clean_start: bool, seed: u64) -> Self {
-        Self { groups: Vec::new(), forgotten: Vec::new(), next_id: 0, clean_start, seed }
+        let (groups, forgotten) = (Vec::new(), Vec::new());
+        Self { groups, forgotten, next_id: 0, clean_start, without_identifiers: false, seed }
     }
 
     /// Adds a source, or replaces the one of its name.
     pub(crate) fn add(&mut self, source: Arc<SourceEntry>) {
         let filter = Arc::clone(&source.options.filter);
+        let before = self.groups.iter().find(|group| group.filter == filter).map(Group::wanted);
         self.take_out(&source.name, Some(&filter));
         self.forgotten.retain(|forgotten| *forgotten != filter);
         let group = match self.groups.iter_mut().position(|group| group.filter == filter) {
@@ -85,7 +97,10 @@ impl Subscriptions {
             }
         };
         group.sources.push(source);
-        group.state = State::Due(None);
+        // What the remote knows already is not told again: it would send the retained messages once more.
+        if before != Some(group.wanted()) {
+            group.state = State::Due(None);
+        }
     }
 
     /// Takes a source out; what nobody else wants is unsubscribed.
@@ -112,6 +127,7 @@ impl Subscriptions {
         if !session_present {
             self.forgotten.clear();
         }
+        self.without_identifiers = false;
         for group in &mut self.groups {
             if !(session_present && group.granted_before && group.state == State::Granted) {
                 group.state = State::Due(None);
@@ -120,7 +136,7 @@ impl Subscriptions {
     }
 
     /// Puts what is to be subscribed and unsubscribed now.
-    pub(crate) fn fill(&mut self, output: &mut Output, identifiers: bool, now: Instant) {
+    pub(crate) fn fill(&mut self, output: &mut Output, limits: &Limits, now: Instant) {
         if !self.forgotten.is_empty() {
             let filters = self.forgotten.drain(..).map(|filter| ByteString::from(&*filter)).collect();
             let packet_id = next_id(&mut self.next_id);
@@ -128,9 +144,16 @@ impl Subscriptions {
             // One that is too large for the remote leaves subscriptions that nobody reads: not worth a failure.
             let _ = output.put(&Packet::Unsubscribe(Box::new(unsubscribe)));
         }
+        let identifiers = limits.subscription_ids && !self.without_identifiers;
         for group in &mut self.groups {
             match &group.state {
                 State::Due(Some((at, _))) if now < *at => {}
+                State::Due(_) if !limits.wildcards && group.has_wildcard() => {
+                    group.state = State::Impossible("wildcards");
+                }
+                State::Due(_) if !limits.shared && group.is_shared() => {
+                    group.state = State::Impossible("shared subscriptions");
+                }
                 State::Due(_) => {
                     let packet_id = next_id(&mut self.next_id);
                     group.state = match output.put(&group.packet(packet_id, identifiers, self.clean_start)) {
@@ -138,7 +161,7 @@ impl Subscriptions {
                         Err(error) => State::Due(Some((now + group.backoff.delay(), error.to_string()))),
                     };
                 }
-                State::Asked(_) | State::Granted => {}
+                State::Asked(_) | State::Impossible(_) | State::Granted => {}
             }
         }
     }
@@ -149,12 +172,18 @@ impl Subscriptions {
         let Some(group) = self.groups.iter_mut().find(|group| group.state == asked) else { return };
         let reason =
             ack.status.first().map_or(ReasonCode::UnspecifiedError, |status| ReasonCode::from(*status));
-        if reason.is_error() {
+        if reason == ReasonCode::SubscriptionIdentifiersNotSupported && !self.without_identifiers {
+            self.without_identifiers = true;
+            group.state = State::Due(None);
+        } else if reason.is_error() {
             let words = ack.reason_string.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
             let reason = format!("the remote refused to subscribe to `{}`: {reason}{words}", group.filter);
             tracing::warn!("{reason}");
             group.state = State::Due(Some((now + group.backoff.delay(), reason)));
         } else {
+            if reason == ReasonCode::Success && group.wanted().qos == QoS::AtLeastOnce {
+                tracing::warn!("the remote grants QoS 0 alone for `{}`: messages may be lost", group.filter);
+            }
             group.state = State::Granted;
             group.granted_before = true;
             group.backoff.reset();
@@ -178,6 +207,10 @@ impl Subscriptions {
                 Status::connecting("the subscription is not acknowledged yet")
             }
             State::Due(Some((_, reason))) => Status::disconnected(reason.clone()),
+            State::Impossible(what) => Status::disconnected(format!(
+                "the remote has no {what}, so `{}` cannot be subscribed to",
+                group.filter
+            )),
         };
         let each = |group| Group::sources(group).map(move |source| (Arc::clone(&source.name), status(group)));
         self.groups.iter().flat_map(each).collect()
@@ -197,6 +230,14 @@ impl Subscriptions {
         });
         groups.flat_map(|group| group.sources().map(|source| &**source))
     }
+}
+
+/// What is the same for all sources of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    qos: QoS,
+    no_local: bool,
+    retain_as_published: bool,
 }
 
 impl Group {
@@ -221,12 +262,31 @@ impl Group {
             .is_some_and(|source| topic::matches(source.options.subscription.filter.as_str(), topic))
     }
 
-    fn packet(&self, packet_id: PacketId, identifiers: bool, clean_start: bool) -> Packet<'static> {
+    fn is_shared(&self) -> bool {
+        self.sources.first().is_some_and(|source| source.options.subscription.share.is_some())
+    }
+
+    fn has_wildcard(&self) -> bool {
+        self.sources.first().is_some_and(|source| source.options.subscription.filter.has_wildcard())
+    }
+
+    /// What the remote is asked for: what satisfies every source.
+    fn wanted(&self) -> Wanted {
         let at_least_once = self.sources.iter().any(|source| source.options.qos == QoS::AtLeastOnce);
-        let options = SubscriptionOptions {
+        Wanted {
             qos: if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce },
-            no_local: self.sources.iter().all(|source| source.options.no_local),
+            // On a shared subscription it is a protocol error [MQTT-3.8.3-4].
+            no_local: !self.is_shared() && self.sources.iter().all(|source| source.options.no_local),
             retain_as_published: self.sources.iter().any(|source| source.options.retain_as_published),
+        }
+    }
+
+    fn packet(&self, packet_id: PacketId, identifiers: bool, clean_start: bool) -> Packet<'static> {
+        let Wanted { qos, no_local, retain_as_published } = self.wanted();
+        let options = SubscriptionOptions {
+            qos,
+            no_local,
+            retain_as_published,
             // A session that was to last and is lost has a gap, which retained messages help to fill. One that is new
             // with every connection would replay them with every connection.
             retain_handling: if self.granted_before && clean_start {

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::Settings;
-use mqtt::tls::{ClientTls, Identity, Trust, client_config};
+use config::{Secret, Settings};
+use diagnostic::{Code, Diagnostic};
+use mqtt::tls::{
+    ClientTls, Identity, TLS12, TLS13, TlsError, Trust, cipher_names, cipher_suite, client_config,
+};
 
 /// How to encrypt, as it was configured; the files are read when they are needed.
 #[derive(Debug, Clone)]
@@ -12,7 +15,11 @@ pub(crate) struct Tls {
     trust: TrustFrom,
     certificate: Option<Pem>,
     key: Option<Pem>,
+    password: Option<Secret>,
     sni: bool,
+    depth: usize,
+    versions: Vec<&'static rustls::SupportedProtocolVersion>,
+    ciphers: Vec<rustls::SupportedCipherSuite>,
     /// What the certificate must be for.
     pub(crate) name: String,
 }
@@ -21,6 +28,7 @@ pub(crate) struct Tls {
 enum TrustFrom {
     System,
     Pem(Pem),
+    SystemAndPem(Pem),
     Anyone,
 }
 
@@ -52,15 +60,21 @@ impl Tls {
         };
         let trust = match (ssl.one_of("verify"), pem(ssl, "cacertfile")) {
             ("verify_none", _) => TrustFrom::Anyone,
+            (_, Some(pem)) if ssl.bool("cacerts") => TrustFrom::SystemAndPem(pem),
             (_, Some(pem)) => TrustFrom::Pem(pem),
             (_, None) => TrustFrom::System,
         };
+        let texts = |name| ssl.str_list(name).into_iter().map(|text| text.text);
         Self {
             trust,
             certificate: pem(ssl, "certfile"),
             key: pem(ssl, "keyfile"),
+            password: ssl.secret("password").cloned(),
             sni,
             name: name.to_owned(),
+            depth: usize::try_from(ssl.int("depth")).unwrap_or(0),
+            versions: texts("versions").filter_map(version).collect(),
+            ciphers: texts("ciphers").filter_map(cipher_suite).collect(),
         }
     }
 
@@ -70,22 +84,66 @@ impl Tls {
             TrustFrom::System => Trust::System,
             TrustFrom::Anyone => Trust::Anyone,
             TrustFrom::Pem(pem) => Trust::Pem(pem.bytes("cacertfile")?),
+            TrustFrom::SystemAndPem(pem) => Trust::SystemAndPem(pem.bytes("cacertfile")?),
         };
         let identity = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => {
-                Some(Identity { certificates: certificate.bytes("certfile")?, key: key.bytes("keyfile")? })
+                let password = self.password.as_ref().map(|password| password.reveal().to_owned());
+                let certificates = certificate.bytes("certfile")?;
+                Some(Identity { certificates, key: key.bytes("keyfile")?, password })
             }
             _ => None,
         };
-        client_config(&ClientTls { trust, identity, sni: self.sni }).map_err(|error| {
+        let (depth, sni) = (self.depth, self.sni);
+        let (versions, ciphers) = (self.versions.clone(), self.ciphers.clone());
+        client_config(&ClientTls { trust, identity, sni, depth, versions, ciphers }).map_err(|error| {
             let setting = match &error {
-                mqtt::tls::TlsError::Authorities => "cacertfile",
-                mqtt::tls::TlsError::Certificate => "certfile",
-                mqtt::tls::TlsError::Key => "keyfile",
-                mqtt::tls::TlsError::System(_) | mqtt::tls::TlsError::Rustls(_) => "enable",
+                TlsError::Authorities => "cacertfile",
+                TlsError::Certificate => "certfile",
+                TlsError::Key | TlsError::KeyFormat => "keyfile",
+                TlsError::KeyLocked | TlsError::KeyPassword => "password",
+                TlsError::System(_) | TlsError::Rustls(_) => "enable",
             };
             TlsSettingError { setting, reason: error.to_string(), unreadable: false }
         })
+    }
+}
+
+/// The version of this name; `None` for one that is not offered here.
+pub(crate) fn version(name: &str) -> Option<&'static rustls::SupportedProtocolVersion> {
+    match name.trim() {
+        "tlsv1.3" => Some(&TLS13),
+        "tlsv1.2" => Some(&TLS12),
+        _ => None,
+    }
+}
+
+/// Says what is wrong with the choice of versions and cipher suites.
+pub(crate) fn check_choice(ssl: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    const OLD: [&str; 4] = ["tlsv1.1", "tlsv1", "tlsv1.0", "sslv3"];
+    let versions = ssl.str_list("versions");
+    for text in versions.iter().filter(|text| version(text.text).is_none()) {
+        let (code, message) = if OLD.contains(&text.text) {
+            (Code::IneffectiveSetting, format!("`{}` is not offered: it is not safe any more", text.text))
+        } else {
+            (Code::InvalidValue, format!("there is no version `{}` of TLS", text.text))
+        };
+        diagnostics.push(Diagnostic::new(code, text.span, message).help("there are `tlsv1.3` and `tlsv1.2`"));
+    }
+    if !versions.is_empty() && versions.iter().all(|text| OLD.contains(&text.text)) {
+        let message = "`ssl.versions` leaves no version that is offered here";
+        diagnostics.push(Diagnostic::new(Code::InvalidValue, ssl.span("versions"), message));
+    }
+    for text in ssl.str_list("ciphers").iter().filter(|text| cipher_suite(text.text).is_none()) {
+        let message = format!("the cipher suite `{}` is not offered here", text.text);
+        let names: Vec<&str> = cipher_names().collect();
+        let help = format!("there are {}", names.join(", "));
+        diagnostics.push(Diagnostic::new(Code::InvalidValue, text.span, message).help(help));
+    }
+    if ssl.is_given("managed_certs") {
+        let message =
+            "there are no `managed_certs` here: name the files in `cacertfile`, `certfile`, `keyfile`";
+        diagnostics.push(Diagnostic::new(Code::InvalidValue, ssl.key_span("managed_certs"), message));
     }
 }
 

@@ -64,6 +64,13 @@ pub trait Connector: Send + Sync {
     /// How it is: the worst of its connections.
     fn status(&self) -> Status;
 
+    /// Takes other settings over with the connections that are there, as far as that can be done: waits a few seconds at
+    /// most, and never for a far side that is away. `false` if it cannot, and then nothing has changed: it is to be opened
+    /// anew.
+    fn update<'c>(&'c self, _settings: &Settings) -> BoxFuture<'c, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
     /// Begins to send what is in an action's queue. A queue that is attached already stays so.
     fn attach(&self, queue: &Arc<ActionQueue>);
 

@@ -14,7 +14,7 @@ pub struct Counters {
     pub success: u64,
     /// Rows that could not be rendered, and requests that the far side refused for good.
     pub failed: u64,
-    /// Requests that waited longer than `request_ttl`.
+    /// Requests that waited longer than `request_ttl`, or than the message itself says that it is worth anything.
     pub dropped_expired: u64,
     /// Requests that made room for newer ones.
     pub dropped_queue_full: u64,

@@ -42,6 +42,8 @@ pub enum Verdict<'a> {
     Success,
     /// The far side will never take it, for this reason.
     Final(&'a str),
+    /// It has outlived itself: the message says how long it is worth anything.
+    Expired,
     /// It is to be sent again, in its old place.
     Retry,
 }
@@ -117,13 +119,16 @@ impl Reader {
         let Some(removed) = lane.buffer.ack(seq) else { return };
         match verdict {
             Verdict::Success => lane.counters.success += 1,
+            Verdict::Expired => lane.counters.dropped_expired += 1,
             Verdict::Final(_) | Verdict::Retry => lane.counters.failed += 1,
         }
         drop(lane);
         self.queue.freed(removed.bytes);
         self.queue.release(1);
-        if let Verdict::Final(reason) = verdict {
-            self.queue.notice().failed(self.queue.id(), reason);
+        match verdict {
+            Verdict::Final(reason) => self.queue.notice().failed(self.queue.id(), reason),
+            Verdict::Expired => self.queue.notice().dropped(self.queue.id(), Dropped::Expired, 1),
+            Verdict::Success | Verdict::Retry => {}
         }
         if let Some(part) = removed.part {
             part.settle();

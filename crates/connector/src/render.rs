@@ -12,6 +12,10 @@ pub struct Row<'a> {
     /// The MQTT 5 properties of the message that triggered the rule: they travel along unless the row has its own
     /// `pub_props`.
     pub properties: Option<&'a Properties>,
+    /// How many bridges between brokers the message has crossed ([`event::Trail::hops`]).
+    pub hops: u8,
+    /// When the message came (milliseconds since 1970 UTC): its Message Expiry Interval runs from then on.
+    pub at_ms: i64,
 }
 
 /// The compiled templates of one action: turns rows into requests, bytes in the stable format of its kind.

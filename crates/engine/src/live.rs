@@ -60,6 +60,8 @@ pub(crate) struct Desired {
     pub(crate) sources: Vec<LiveSource>,
     /// It is to end: what is queued may be sent until then.
     pub(crate) leave_by: Option<Instant>,
+    /// It ends because nobody declares it any more.
+    pub(crate) for_good: bool,
 }
 
 /// A declared source.
@@ -114,7 +116,17 @@ impl LiveConnector {
 
     /// Stops the connection and ends: sends what is queued and leaves politely, until `deadline`.
     pub(crate) async fn stop(&self, deadline: Instant) {
-        self.set(Desired { leave_by: Some(deadline), ..Desired::default() });
+        self.leave(Desired { leave_by: Some(deadline), ..Desired::default() }).await;
+    }
+
+    /// Ends what nobody declares any more: its subscriptions too.
+    pub(crate) async fn remove(&self) {
+        let leave_by = Some(Instant::now());
+        self.leave(Desired { leave_by, for_good: true, ..Desired::default() }).await;
+    }
+
+    async fn leave(&self, desired: Desired) {
+        self.set(desired);
         let keeper = self.keeper.lock().take();
         if let Some(keeper) = keeper
             && keeper.await.is_err()
@@ -146,7 +158,7 @@ impl Keeper {
     }
 
     async fn follow(&mut self, desired: Desired) {
-        if self.current.settings != desired.settings {
+        if self.current.settings != desired.settings && !self.update(&desired).await {
             self.reopen(&desired).await;
         }
         if let Some(open) = self.open.load_full() {
@@ -155,9 +167,21 @@ impl Keeper {
         self.current = desired;
     }
 
+    /// Changes the connector in place, if it can be: its connections, sessions and what is in flight stay.
+    async fn update(&mut self, desired: &Desired) -> bool {
+        match (self.open.load_full(), &desired.settings) {
+            (Some(open), Some(settings)) => open.0.update(settings).await,
+            _ => false,
+        }
+    }
+
     /// Replaces the connection, or ends it. Queues keep what is in them.
     async fn reopen(&mut self, desired: &Desired) {
         if let Some(open) = self.open.swap(None) {
+            if desired.for_good {
+                // Otherwise a session that lasts would go on collecting for nobody.
+                self.current.sources.iter().for_each(|source| open.0.remove_source(&source.name));
+            }
             open.0.stop(desired.leave_by.unwrap_or_else(|| Instant::now() + REPLACE_WITHIN)).await;
         }
         self.current = Desired::default();
@@ -252,7 +276,7 @@ impl Gone {
     pub(crate) fn end(self, runtime: &tokio::runtime::Handle) {
         self.queues.iter().for_each(|queue| queue.close());
         for connector in self.connectors {
-            runtime.spawn(async move { connector.stop(Instant::now()).await });
+            runtime.spawn(async move { connector.remove().await });
         }
     }
 }

@@ -37,7 +37,7 @@ pub static REPUBLISH_FIELDS: &[Field] = &[
         "user_properties",
         FieldKind::Template,
         FieldDefault::Text("${user_properties}"),
-        "A placeholder for a map: MQTT 5 user properties beside those that travel along.",
+        "A placeholder for a map, or a list of `{key, value}`: the MQTT 5 user properties in place of those that travel along; `${pub_props.'User-Property'}` keeps those.",
     ),
     field(
         "mqtt_properties",
@@ -49,7 +49,7 @@ pub static REPUBLISH_FIELDS: &[Field] = &[
         "direct_dispatch",
         FieldKind::BoolTemplate,
         FieldDefault::Bool(false),
-        "Whether the message goes to subscribers only, and no rule sees it.",
+        "Whether the message goes to those who are subscribed and to nobody else: no rule sees it, and it is not kept.",
     ),
 ];
 
@@ -57,8 +57,17 @@ pub static REPUBLISH_FIELDS: &[Field] = &[
 #[derive(Debug)]
 pub(crate) struct Republish {
     templates: PublishTemplates,
-    user_properties: Template,
+    /// Absent where the original ones are asked for, which travel along by themselves.
+    user_properties: Option<Template>,
+    direct: Flag,
     mqtt_properties: Vec<(Property, Template)>,
+}
+
+/// A boolean that is given outright, or found in the row.
+#[derive(Debug)]
+enum Flag {
+    Value(bool),
+    Template(Template),
 }
 
 /// A property that can be set by name.
@@ -78,6 +87,7 @@ pub(crate) struct Rendered<'a> {
     retain: bool,
     payload: &'a [u8],
     properties: Option<Cow<'a, Properties>>,
+    direct: bool,
 }
 
 impl Rendered<'_> {
@@ -120,12 +130,17 @@ impl Republish {
         if diagnostics[before..].iter().any(Diagnostic::is_error) {
             return None;
         }
-        refuse_direct_dispatch(&settings, diagnostics);
         let templates = PublishTemplates::compile(&settings, Missing::Undefined, diagnostics);
-        let user_properties = settings.template("user_properties").unwrap_or_default();
+        let user_properties =
+            publish::compile(settings.template("user_properties").unwrap_or_default(), diagnostics);
         let republish = Self {
             templates: templates?,
-            user_properties: publish::compile(user_properties, diagnostics),
+            user_properties: Some(user_properties).filter(|template| !asks_for_original(template)),
+            direct: match settings.bool_template("direct_dispatch") {
+                Some(OrTemplate::Template(text)) => Flag::Template(publish::compile(text, diagnostics)),
+                Some(OrTemplate::Value(direct)) => Flag::Value(direct),
+                None => Flag::Value(false),
+            },
             mqtt_properties: mqtt_properties(&settings, diagnostics),
         };
         diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error()).then_some(republish)
@@ -160,6 +175,7 @@ impl Republish {
             clientid: to.rule,
             username: None,
             trail: to.trail.with(to.rule),
+            direct: rendered.direct,
         };
         match to.local.publish(&message, to.completion) {
             Ok(_) => Republished::Published,
@@ -191,20 +207,16 @@ impl Republish {
             retain: self.templates.retain(row, arena),
             payload,
             properties: self.properties(row, arena),
+            direct: self.direct.of(row, arena),
         })
     }
 
     /// What travels along, with what the action sets on top.
     fn properties<'a>(&self, row: &Row<'a>, arena: &Arena) -> Option<Cow<'a, Properties>> {
         let mut properties = publish::properties(row);
-        if let Some(Value::Map(map)) = self.user_properties.value(row.scope, arena) {
-            let own = properties.get_or_insert_default().to_mut();
-            for entry in map.entries() {
-                let mut text = Vec::new();
-                value::text::write(&entry.value, &mut text);
-                let key = String::from_utf8_lossy(entry.key).into_owned();
-                own.user.push((key, String::from_utf8_lossy(&text).into_owned()));
-            }
+        let user = self.user_properties.as_ref().and_then(|template| template.value(row.scope, arena));
+        if let Some(user) = user.as_ref().and_then(user_properties) {
+            properties.get_or_insert_default().to_mut().user = user;
         }
         for (property, template) in &self.mqtt_properties {
             let mut text = Vec::new();
@@ -217,11 +229,48 @@ impl Republish {
     }
 }
 
-fn refuse_direct_dispatch(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    let asked = !matches!(settings.bool_template("direct_dispatch"), None | Some(OrTemplate::Value(false)));
-    if asked {
-        let message = "`direct_dispatch` is not there yet: rules see every republished message";
-        diagnostics.push(Diagnostic::new(Code::SettingNotYet, settings.span("direct_dispatch"), message));
+impl Flag {
+    /// What is no boolean is false.
+    fn of(&self, row: &Row<'_>, arena: &Arena) -> bool {
+        match self {
+            Flag::Value(value) => *value,
+            Flag::Template(template) => {
+                let value = template.value(row.scope, arena);
+                matches!(value, Some(Value::Bool(true) | Value::Str(b"true")))
+            }
+        }
+    }
+}
+
+/// Whether it is `${pub_props.'User-Property'}`, the reference's word for "those it has".
+fn asks_for_original(template: &Template) -> bool {
+    let mut placeholders = template.placeholders();
+    let first = placeholders.next().filter(|_| placeholders.next().is_none());
+    first.is_some_and(|first| first.root() == "pub_props" && first.keys().eq(["User-Property"]))
+}
+
+/// The user properties that a value stands for: a map, or a list of `{key, value}`. `None` for anything else.
+fn user_properties(value: &Value<'_>) -> Option<Vec<(String, String)>> {
+    let text = |value: &Value<'_>| {
+        let mut text = Vec::new();
+        value::text::write(value, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    match value {
+        Value::Map(map) => {
+            let entry = |entry: &value::Entry<'_>| {
+                (String::from_utf8_lossy(entry.key).into_owned(), text(&entry.value))
+            };
+            Some(map.entries().iter().map(entry).collect())
+        }
+        Value::Array(pairs) => {
+            let pair = |pair: &Value<'_>| match pair {
+                Value::Map(pair) => Some((text(&pair.get(b"key")?), text(&pair.get(b"value")?))),
+                _ => None,
+            };
+            Some(pairs.iter().filter_map(pair).collect())
+        }
+        _ => None,
     }
 }
 

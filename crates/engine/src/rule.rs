@@ -51,7 +51,13 @@ impl Rule {
     /// Hands a row to every action, in their order.
     pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, buffer: &mut Vec<u8>) {
         let scope = RowScope::new(*row, around.event, &self.id);
-        let row = Row { scope: &scope, properties: around.event.columns.properties() };
+        let event = around.event;
+        let row = Row {
+            scope: &scope,
+            properties: event.columns.properties(),
+            hops: event.trail.hops(),
+            at_ms: event.timestamp_ms,
+        };
         for action in &self.actions {
             match action {
                 Binding::Queue { render, queue } => self.queue(&**render, queue, &row, around, buffer),

@@ -234,6 +234,8 @@ pub struct LocalMessage<'a> {
     pub username: Option<&'a str>,
     /// The rules it has passed, this one included.
     pub trail: Trail,
+    /// Whether it goes to those who are subscribed at this moment and to nobody else: no rule sees it, and it is not kept.
+    pub direct: bool,
 }
 
 /// Why the local broker did not take a message.

@@ -1,10 +1,16 @@
 use std::sync::Arc;
 
-/// The rules a republished message has passed, latest first: how a rule is kept from feeding itself.
+use crate::Properties;
+
+/// What a message went through before it came here: the rules it has passed, latest first, and the bridges between
+/// brokers it has crossed. By this a rule is kept from feeding itself, and a message from going round between brokers.
 ///
-/// Shared, immutable, and empty for everything that came from outside.
+/// Shared, immutable, and empty for everything that came straight from a client.
 #[derive(Debug, Clone, Default)]
-pub struct Trail(Option<Arc<Step>>);
+pub struct Trail {
+    steps: Option<Arc<Step>>,
+    hops: u8,
+}
 
 #[derive(Debug)]
 struct Step {
@@ -17,31 +23,51 @@ impl Trail {
     /// A message that has passed this many rules is not republished again, whatever the rules are.
     pub const LENGTH_MAX: u32 = 32;
 
+    /// The MQTT 5 User Property that counts the bridges. A message has it from its second bridge on; the connection of a
+    /// bridge says by the same name, in CONNECT, that it is one.
+    pub const HOPS_PROPERTY: &str = "sluicegate-hops";
+
     /// The trail of what came from outside.
     pub const fn empty() -> Self {
-        Trail(None)
+        Trail { steps: None, hops: 0 }
+    }
+
+    /// The trail of a message that came over the network: over as many bridges as it says, and over one at least if
+    /// whoever brought it is one.
+    pub fn arrived(properties: Option<&Properties>, over_bridge: bool) -> Self {
+        let said = properties.and_then(|properties| {
+            let named = |(key, _): &&(String, String)| key == Self::HOPS_PROPERTY;
+            properties.user.iter().find(named).map(|(_, count)| count.parse().unwrap_or(u8::MAX))
+        });
+        Trail { steps: None, hops: said.unwrap_or(0).max(u8::from(over_bridge)) }
     }
 
     /// This trail with one more rule at its end.
     #[must_use]
     pub fn with(&self, rule: &Arc<str>) -> Self {
-        Trail(Some(Arc::new(Step { rule: Arc::clone(rule), length: self.len() + 1, before: self.clone() })))
+        let step = Step { rule: Arc::clone(rule), length: self.len() + 1, before: self.clone() };
+        Trail { steps: Some(Arc::new(step)), hops: self.hops }
     }
 
     /// The number of rules passed.
     pub fn len(&self) -> u32 {
-        self.0.as_ref().map_or(0, |step| step.length)
+        self.steps.as_ref().map_or(0, |step| step.length)
     }
 
-    /// Whether it came from outside.
+    /// Whether no rule was passed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.steps.is_none()
+    }
+
+    /// The number of bridges crossed, as far as it is known.
+    pub fn hops(&self) -> u8 {
+        self.hops
     }
 
     /// Whether the message has passed this rule before.
     pub fn contains(&self, rule: &str) -> bool {
         let mut trail = self;
-        while let Some(step) = &trail.0 {
+        while let Some(step) = &trail.steps {
             if *step.rule == *rule {
                 return true;
             }
@@ -60,5 +86,18 @@ mod tests {
         let trail = Trail::empty().with(&"a".into()).with(&"b".into());
         assert!(trail.contains("a") && trail.contains("b") && !trail.contains("c"));
         assert_eq!(trail.len(), 2);
+    }
+
+    #[test]
+    fn counts_bridges() {
+        let saying = |count: &str| Properties {
+            user: vec![("x".into(), "9".into()), (Trail::HOPS_PROPERTY.into(), count.into())],
+            ..Properties::default()
+        };
+        let hops = |count, over_bridge| Trail::arrived(Some(&saying(count)), over_bridge).hops();
+        assert_eq!((hops("0", false), hops("3", false), hops("3", true)), (0, 3, 3));
+        assert_eq!(hops("many", false), u8::MAX, "what cannot be read is not trusted");
+        assert_eq!((Trail::arrived(None, false).hops(), Trail::arrived(None, true).hops()), (0, 1));
+        assert_eq!(Trail::arrived(None, true).with(&"a".into()).hops(), 1, "rules change nothing about it");
     }
 }

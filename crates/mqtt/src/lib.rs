@@ -30,10 +30,12 @@
 //!
 //! *Invariant:* moves packets. Knows nothing of sessions, routing, retries or rules, starts no task and has no clock.
 
+mod ciphers;
 mod conn;
 mod input;
 mod output;
 mod packet;
+mod private_key;
 mod properties;
 mod rare;
 mod reason;

@@ -3,11 +3,20 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
+
+use crate::private_key;
+
+pub use crate::ciphers::{cipher_names, cipher_suite};
+pub use rustls::version::{TLS12, TLS13};
 
 /// Whom to trust, and who we are.
 #[derive(Debug, Clone)]
@@ -18,6 +27,23 @@ pub struct ClientTls {
     pub identity: Option<Identity>,
     /// Whether to tell the server which name is wanted.
     pub sni: bool,
+    /// How many certificates may stand between the server's and the one we trust.
+    pub depth: usize,
+    /// The versions to offer; 1.3 and 1.2 where there is none.
+    pub versions: Vec<&'static SupportedProtocolVersion>,
+    /// The cipher suites to offer, the best first; all that are safe where there is none.
+    pub ciphers: Vec<SupportedCipherSuite>,
+}
+
+impl ClientTls {
+    /// How many certificates may stand in between, unless somebody says otherwise.
+    pub const DEPTH: usize = 10;
+
+    /// One that trusts these and leaves everything else as it is best.
+    pub fn new(trust: Trust) -> Self {
+        let (versions, ciphers) = (Vec::new(), Vec::new());
+        Self { trust, identity: None, sni: true, depth: Self::DEPTH, versions, ciphers }
+    }
 }
 
 /// Which servers a client trusts.
@@ -27,6 +53,8 @@ pub enum Trust {
     System,
     /// Those that these certificates vouch for (PEM).
     Pem(Vec<u8>),
+    /// Those that either vouches for.
+    SystemAndPem(Vec<u8>),
     /// Any at all: encrypted, and open to whoever stands in between.
     Anyone,
 }
@@ -38,6 +66,8 @@ pub struct Identity {
     pub certificates: Vec<u8>,
     /// The private key (PEM).
     pub key: Vec<u8>,
+    /// What opens the key if it is encrypted.
+    pub password: Option<String>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -61,6 +91,17 @@ pub enum TlsError {
     /// What should be a private key in PEM is not.
     #[error("no private key in PEM format found in the client key")]
     Key,
+    /// The private key is encrypted, and nothing was given to open it.
+    #[error("the private key is encrypted, and there is no password")]
+    KeyLocked,
+    /// The private key is encrypted with another password.
+    #[error("the password does not open the private key")]
+    KeyPassword,
+    /// The private key is encrypted in an old way.
+    #[error(
+        "the private key is encrypted in a way that is not supported: `openssl pkcs8 -topk8 -v2 aes256` makes one that is"
+    )]
+    KeyFormat,
     /// They are readable and do not go together.
     #[error("the TLS settings do not fit together: {0}")]
     Rustls(#[from] rustls::Error),
@@ -69,19 +110,24 @@ pub enum TlsError {
 /// Makes a configuration of TLS 1.2 and 1.3. Reads the certificates of the operating system where they are trusted:
 /// call it once for all connections of a connector, off the runtime's threads if that matters.
 pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+    let mut provider = ring::default_provider();
+    if !tls.ciphers.is_empty() {
+        provider.cipher_suites.clone_from(&tls.ciphers);
+    }
+    let provider = Arc::new(provider);
+    let versions = if tls.versions.is_empty() { rustls::DEFAULT_VERSIONS } else { &tls.versions };
     let builder =
-        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match &tls.trust {
-        Trust::System => builder.with_root_certificates(system_roots()?),
-        Trust::Pem(pem) => builder.with_root_certificates(pem_roots(pem)?),
-        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
+    let verifier: Arc<dyn ServerCertVerifier> = match roots(&tls.trust)? {
+        None => Arc::new(Anyone(provider)),
+        Some(roots) => Arc::new(Bounded::new(roots, provider, tls.depth)?),
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
             let chain = certificates(&identity.certificates).ok_or(TlsError::Certificate)?;
-            let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| TlsError::Key)?;
+            let key = private_key::read(&identity.key, identity.password.as_deref())?;
             builder.with_client_auth_cert(chain, key)?
         }
     };
@@ -94,22 +140,94 @@ pub fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut found = rustls_native_certs::load_native_certs();
+/// Whom to trust; `None` for anyone.
+fn roots(trust: &Trust) -> Result<Option<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 { Err(TlsError::System(found.errors.pop())) } else { Ok(roots) }
+    match trust {
+        Trust::Anyone => return Ok(None),
+        Trust::System => add_system_roots(&mut roots)?,
+        Trust::Pem(pem) => add_pem_roots(&mut roots, pem)?,
+        Trust::SystemAndPem(pem) => {
+            add_system_roots(&mut roots)?;
+            add_pem_roots(&mut roots, pem)?;
+        }
+    }
+    Ok(Some(roots))
 }
 
-fn pem_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
+fn add_system_roots(roots: &mut RootCertStore) -> Result<(), TlsError> {
+    let mut found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 { Err(TlsError::System(found.errors.pop())) } else { Ok(()) }
+}
+
+fn add_pem_roots(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
     let (added, _) = roots.add_parsable_certificates(certificates(pem).ok_or(TlsError::Authorities)?);
-    if added == 0 { Err(TlsError::Authorities) } else { Ok(roots) }
+    if added == 0 { Err(TlsError::Authorities) } else { Ok(()) }
 }
 
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     Some(found).filter(|found| !found.is_empty())
+}
+
+/// The verifier of rustls, with a bound on the length of the chain.
+#[derive(Debug)]
+struct Bounded {
+    inner: Arc<WebPkiServerVerifier>,
+    depth: usize,
+}
+
+impl Bounded {
+    fn new(roots: RootCertStore, provider: Arc<CryptoProvider>, depth: usize) -> Result<Self, TlsError> {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let inner = inner.map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Self { inner, depth })
+    }
+}
+
+impl ServerCertVerifier for Bounded {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // A path through no more than these has no more than these in it.
+        let near = &between[..between.len().min(self.depth)];
+        let verified = self.inner.verify_server_cert(end, near, name, ocsp, now);
+        if verified.is_ok() || near.len() == between.len() {
+            return verified;
+        }
+        self.inner.verify_server_cert(end, between, name, ocsp, now)?;
+        let message =
+            format!("more than {} certificates stand between the server's and a trusted one", self.depth);
+        Err(rustls::Error::General(message))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
 }
 
 /// Trusts whoever answers, but still checks that the handshake was signed with the key that the certificate names.

@@ -31,7 +31,7 @@ async fn ping(trust: impl FnOnce(&str) -> Trust, name: &'static str) -> std::io:
         conn.close().await
     });
 
-    let tls = ClientTls { trust: trust(&made.cert.pem()), identity: None, sni: true };
+    let tls = ClientTls::new(trust(&made.cert.pem()));
     let config = client_config(&tls).unwrap();
     let stream =
         Stream::tls_client(TcpStream::connect(address).await?, config, server_name(name).unwrap()).await?;
@@ -66,7 +66,6 @@ async fn anyone_is_anyone() {
 
 #[test]
 fn what_is_no_certificate_is_named() {
-    let tls = |trust| ClientTls { trust, identity: None, sni: true };
-    let error = client_config(&tls(Trust::Pem(b"nonsense".to_vec()))).unwrap_err();
+    let error = client_config(&ClientTls::new(Trust::Pem(b"nonsense".to_vec()))).unwrap_err();
     assert_eq!(error.to_string(), "no certificate in PEM format found in the CA certificates");
 }

@@ -18,6 +18,7 @@ fn local<'a>(topic: &'a str, payload: &'a [u8]) -> LocalMessage<'a> {
         clientid: "rule-1",
         username: None,
         trail: Trail::empty().with(&"rule-1".into()),
+        direct: false,
     }
 }
 
@@ -36,6 +37,19 @@ async fn a_republished_message_goes_to_sessions_and_to_the_rules() {
     assert_eq!((&*seen.from, &*seen.columns["clientid"]), ("out/x", "rule-1"));
     assert!(!seen.columns.contains_key("peername"));
     assert_eq!(server.broker.metrics().retained, 1);
+}
+
+#[tokio::test]
+async fn a_direct_message_goes_to_sessions_alone() {
+    let server = Server::start().await;
+    let mut subscriber = server.client("s").await;
+    subscriber.subscribe(&[("out/#", 1)]).await;
+    let direct = LocalMessage { retain: true, direct: true, ..local("out/x", b"hello") };
+    assert_eq!(server.broker.publish(&direct, None), Ok(1));
+    let got = subscriber.message().await;
+    assert_eq!((&*got.payload, got.retain), ("hello", false));
+    assert!(server.rules.seen(EventKind::MessagePublish).is_empty());
+    assert_eq!(server.broker.metrics().retained, 0);
 }
 
 #[tokio::test]

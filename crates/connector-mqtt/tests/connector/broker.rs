@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use event::Properties;
 use mqtt::{
     Ack, Conn, Connect, ConnectAck, Disconnect, Packet, PacketId, Publish, QoS, Reading, ReasonCode, Stream,
     Subscribe, SubscribeAck, SubscribeAckReason, Unsubscribe,
@@ -20,6 +21,8 @@ pub(crate) struct Broker {
 /// One connection, as the remote has it.
 pub(crate) struct Peer {
     pub(crate) connect: Connect,
+    /// The MQTT 5 properties of the last PUBLISH that came.
+    pub(crate) properties: Properties,
     conn: Conn,
 }
 
@@ -65,7 +68,7 @@ impl Broker {
             assert!(!turn.closed, "closed before CONNECT");
         };
         conn.output.set_version(connect.version);
-        Peer { connect, conn }
+        Peer { connect, properties: Properties::default(), conn }
     }
 
     /// The next connection, let in.
@@ -115,6 +118,18 @@ impl Peer {
     pub(crate) async fn publish(&mut self, topic: &str, payload: &str, id: u16, identifiers: &[u32]) {
         let qos = if id == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         self.put(&Packet::Publish(publish(topic, payload, qos, id, identifiers))).await;
+    }
+
+    /// Sends a message of QoS 1 with MQTT 5 properties.
+    pub(crate) async fn publish_with(
+        &mut self,
+        topic: &str,
+        payload: &str,
+        id: u16,
+        properties: &Properties,
+    ) {
+        let plain = publish(topic, payload, QoS::AtLeastOnce, id, &[]);
+        self.put(&Packet::Publish(Publish { properties: Some(properties), ..plain })).await;
     }
 
     /// Sends a message of QoS 2 twice, as after a lost answer.
@@ -172,10 +187,28 @@ impl Peer {
         tokio::time::timeout(Duration::from_millis(150), self.wait()).await.is_err()
     }
 
+    /// Whether nothing comes for a while; acknowledges and notes what does.
+    pub(crate) async fn is_quiet_but(&mut self, payloads: &mut Vec<String>) -> bool {
+        match tokio::time::timeout(Duration::from_millis(300), self.wait()).await {
+            Err(_) => true,
+            Ok(Got::Publish { payload, id, .. }) => {
+                self.puback(id, ReasonCode::Success).await;
+                payloads.push(payload);
+                false
+            }
+            Ok(other) => panic!("no PUBLISH but {other:?}"),
+        }
+    }
+
     async fn wait(&mut self) -> Got {
         loop {
             match self.conn.input.next() {
-                Ok(Some(packet)) => return got(packet),
+                Ok(Some(packet)) => {
+                    if let Packet::Publish(publish) = &packet {
+                        self.properties = publish.properties.cloned().unwrap_or_default();
+                    }
+                    return got(packet);
+                }
                 Ok(None) => {}
                 Err(error) => panic!("the client sent what is no MQTT: {error}"),
             }

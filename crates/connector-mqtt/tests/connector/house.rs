@@ -8,7 +8,7 @@ use config::{Section, Settings, check};
 use connector::{
     ActionQueue, ActionReading, Connector, Context, QueueOptions, Render, Row, Source, SourceMetrics, State,
 };
-use event::{AckLevel, Column, Completion, Dispatch, Event, EventKind, Part};
+use event::{AckLevel, Column, Completion, Dispatch, Event, EventKind, Part, Properties};
 use template::Scope;
 use testkit::wait_for;
 use value::{Arena, Entry, Map, Value};
@@ -79,12 +79,26 @@ impl Action {
     }
 
     pub(crate) fn send_for(&self, topic: &str, payload: &str, completion: Option<&Completion>) {
+        let from = From { properties: None, hops: 0, at_ms: 0 };
+        self.send_from(topic, payload, completion, &from);
+    }
+
+    /// Sends on what came in such a way.
+    pub(crate) fn send_from(
+        &self,
+        topic: &str,
+        payload: &str,
+        completion: Option<&Completion>,
+        from: &From<'_>,
+    ) {
         let row = [
             Entry { key: b"topic", value: Value::text(topic) },
             Entry { key: b"payload", value: Value::text(payload) },
         ];
         let (arena, mut request) = (Arena::new(), Vec::new());
-        self.render.render(&Row { scope: &Fixed(&row), properties: None }, &arena, &mut request).unwrap();
+        let From { properties, hops, at_ms } = *from;
+        let row = Row { scope: &Fixed(&row), properties, hops, at_ms };
+        self.render.render(&row, &arena, &mut request).unwrap();
         let key = topic.bytes().fold(7u64, |key, byte| key.wrapping_mul(31).wrapping_add(u64::from(byte)));
         self.queue.push(key, &request, completion, Instant::now());
     }
@@ -112,6 +126,13 @@ impl Action {
         })
         .await
     }
+}
+
+/// How a message came that is sent on.
+pub(crate) struct From<'a> {
+    pub(crate) properties: Option<&'a Properties>,
+    pub(crate) hops: u8,
+    pub(crate) at_ms: i64,
 }
 
 struct Fixed<'a>(&'a [Entry<'a>]);
@@ -143,6 +164,8 @@ pub(crate) struct Seen {
     pub(crate) payload: String,
     pub(crate) server: String,
     pub(crate) level: Option<AckLevel>,
+    /// Bridges crossed.
+    pub(crate) hops: u8,
 }
 
 impl House {
@@ -203,6 +226,7 @@ impl Dispatch for House {
             payload: text(Column::Payload),
             server: text(Column::Server),
             level: completion.map(Completion::level),
+            hops: event.trail.hops(),
         });
     }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // a test that finds nothing is to stop there
 
 mod broker;
+mod changes;
 mod house;
+mod marks;
 mod mosquitto;
 mod sessions;
 mod sinks;

@@ -349,7 +349,12 @@ impl TriedRule {
         let scope = RowScope::new(*row, event, &self.id);
         // A context gives the properties of its message as a column.
         let own = Properties::from_value(&event.columns.get(Column::PubProps, arena));
-        let row = Row { scope: &scope, properties: (!own.is_empty()).then_some(&own) };
+        let row = Row {
+            scope: &scope,
+            properties: (!own.is_empty()).then_some(&own),
+            hops: event.trail.hops(),
+            at_ms: event.timestamp_ms,
+        };
         for action in &self.actions {
             published.push(action.render(&row, arena));
         }
