@@ -193,17 +193,19 @@ codes! {
     AliasNotVisible "W503" "An alias that is not visible here."
         "Fields see the aliases before them, WHERE sees those of SELECT or FOREACH, INCASE does not see those of DO.",
     ConstantComparison "W504" "A comparison with one outcome."
-        "Whatever the message, this comparison gives the same.",
+        "Whatever the message, this comparison gives the same: both sides are constants, or of kinds that are never equal. `IN` and `CASE x WHEN` compare strictly: there 1 is neither 1.0 nor `'1'`.",
     IndexZeroRead "W505" "Index 0 reads nothing."
         "Arrays start at 1 and count back from -1, so this is always undefined.",
     ElementUnreachable "W506" "A loop whose element has no name."
         "The alias of the array is a path, so that DO and INCASE cannot reach the element. Use a plain name.",
     BareCondition "W507" "A bare value as a condition."
-        "The reference fails on it; write a comparison such as `payload.ok = true`.",
+        "It holds if the value is true, and fails for every message in which it is neither true nor false, or missing. Write a comparison such as `payload.ok = true`, which is false then.",
     NeverMatches "W508" "A condition that is never true."
-        "WHERE or INCASE is false for every message.",
+        "WHERE or INCASE is false for every message: it is `false`, or has parts that exclude each other.",
     FilterNeverMatches "W509" "An entry of FROM that nothing matches."
         "It is no valid topic filter, or names an event that there is not.",
+    NotOfNonBoolean "W510" "NOT over what is neither true nor false."
+        "What is neither true nor false counts as false after NOT, too. NOT takes a comparison, a call, or another value that is true or false.",
 
     SettingsAfterSql "W601" "A settings line after the SQL began."
         "Lines that begin with `---` are settings only above the first word of SQL; below they are comments.",

@@ -1,6 +1,7 @@
 use event::{Column, EVENTS, EventKind, EventSpec, Example};
-use sql::{ColumnId, FunctionId, Lookup};
-use value::{Kind, Kinds};
+use functions::{Args, CallContext, CallError, Function, Random, Surroundings};
+use sql::{ColumnId, FunctionId, Lookup, Refusal};
+use value::{Arena, Kind, Kinds, Value};
 
 /// What the checker may know of functions and columns: the function table joined with the table of events.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,19 +29,20 @@ impl sql::Catalog for Catalog {
     }
 
     fn column(&self, name: &str) -> Option<sql::Column> {
-        Column::from_name(name).map(describe)
+        Column::from_name(name).map(|column| describe(column, EVENTS.iter()))
     }
 
     fn columns_of(&self, from: &str, each: &mut dyn FnMut(&str, sql::Column)) {
-        let mut seen = 0;
-        for spec in EVENTS.iter().filter(|spec| answers(spec, from)) {
-            let new = declared(spec.kind) & !seen;
-            seen |= new;
-            Column::ALL
-                .iter()
-                .filter(|column| new & bit(**column) != 0)
-                .for_each(|column| each(column.name(), describe(*column)));
+        for column in Column::ALL {
+            let described = describe(*column, EVENTS.iter().filter(|spec| answers(spec, from)));
+            if described.kinds != Kinds::NONE {
+                each(column.name(), described);
+            }
         }
+    }
+
+    fn refuses(&self, function: FunctionId, args: &[Option<Value<'_>>]) -> Option<Refusal> {
+        refusal(functions::all().get(function.0 as usize)?, args)
     }
 
     fn event_names(&self, each: &mut dyn FnMut(&str)) {
@@ -62,8 +64,12 @@ pub(crate) fn column_of(id: ColumnId) -> Option<Column> {
     Column::ALL.get(usize::from(id.0)).copied()
 }
 
-fn describe(column: Column) -> sql::Column {
-    sql::Column { id: ColumnId(column as u16), kinds: kinds(column) }
+/// A column, and what it may hold in any of these events; no kind at all if none of them has it.
+fn describe(column: Column, events: impl Iterator<Item = &'static EventSpec>) -> sql::Column {
+    let kinds = events
+        .filter(|spec| declared(spec.kind) & bit(column) != 0)
+        .fold(Kinds::NONE, |kinds, spec| kinds.union(kinds_in(spec, column)));
+    sql::Column { id: ColumnId(column as u16), kinds }
 }
 
 const _: () = assert!(Column::ALL.len() <= 64, "sets of columns are kept in 64 bits");
@@ -85,24 +91,74 @@ pub(crate) fn declared(kind: EventKind) -> u64 {
     DECLARED[kind as usize]
 }
 
-/// What a column may hold, over all events that have it.
-fn kinds(column: Column) -> Kinds {
-    let mut kinds = Kinds::of(Kind::Undefined);
-    for spec in EVENTS {
-        if spec.unfilled.contains(&column) {
-            return Kinds::ANY;
-        }
-        for (_, example) in spec.columns.iter().filter(|(own, _)| *own == column) {
-            kinds = kinds.union(match example {
-                // A test context may give a string for any scalar.
-                Example::Text(_) | Example::Id => Kinds::of(Kind::Str),
-                Example::Int(_) | Example::Now => Kinds::of(Kind::Int).or(Kind::Str),
-                Example::Bool(_) => Kinds::of(Kind::Bool).or(Kind::Str),
-                Example::Event | Example::Node => Kinds::of(Kind::Atom).or(Kind::Str),
-                Example::Json(_) => Kinds::of(Kind::Map),
-                Example::Undefined => Kinds::of(Kind::Str),
-            });
-        }
+/// What a column of an event may hold, on a message and in a test.
+fn kinds_in(spec: &EventSpec, column: Column) -> Kinds {
+    if column == Column::Metadata {
+        return Kinds::of(Kind::Map);
     }
-    if column == Column::Metadata { Kinds::of(Kind::Map) } else { kinds }
+    let example = spec.columns.iter().find(|(own, _)| *own == column).map(|(_, example)| *example);
+    let text = Kinds::of(Kind::Str);
+    match example {
+        None => Kinds::ANY,
+        Some(Example::Text(_) | Example::Id | Example::Undefined) => text,
+        // A test may give text for these: see `test::Context`.
+        Some(Example::Int(_)) if column == Column::ProtoVer => text.or(Kind::Int),
+        Some(Example::Bool(_)) if spec.kind == EventKind::Source => text.or(Kind::Bool),
+        Some(Example::Int(_) | Example::Now) => Kinds::of(Kind::Int),
+        Some(Example::Bool(_)) => Kinds::of(Kind::Bool),
+        // The event of a source is the source's name.
+        Some(Example::Event) if spec.kind == EventKind::Source => text,
+        Some(Example::Event | Example::Node) => Kinds::of(Kind::Atom),
+        Some(Example::Json(_)) => Kinds::of(Kind::Map),
+    }
+}
+
+/// Functions, and with how many arguments, whose first argument is a place in a list: 0 is always refused.
+const COUNT_FROM_ONE: &[(&str, usize)] = &[("nth", 2), ("sublist", 3)];
+
+/// Families whose functions need more than their arguments, or do more than give a value.
+const IMPURE: &[&str] = &["Message", "Process"];
+
+/// Why a call fails whatever the message.
+fn refusal(function: &'static Function, args: &[Option<Value<'_>>]) -> Option<Refusal> {
+    let blame = |at: usize, reason: String| Refusal { argument: Some(at), counts_from_one: false, reason };
+    if COUNT_FROM_ONE.contains(&(function.name, args.len()))
+        && let Some(Some(Value::Int(0))) = args.first()
+    {
+        let reason = "places in a list count from 1".to_owned();
+        return Some(Refusal { counts_from_one: true, ..blame(0, reason) });
+    }
+    let arena = Arena::new();
+    let error = match args {
+        _ if is_impure(function) => return None,
+        // A pattern that is none is found whatever it is tried on.
+        [None, Some(pattern), ..] if function.name.starts_with("regex_") => {
+            let known = ["", ""].map(Value::text);
+            let args = [known[0], *pattern, known[1]];
+            call(function, &args[..function.signatures.first()?.params.len().min(3)], &arena)?
+        }
+        args => {
+            let all: Option<Vec<Value<'_>>> = args.iter().copied().collect();
+            call(function, &all?, &arena)?
+        }
+    };
+    Some(match error {
+        CallError::Kind { arg, .. } => blame(arg, error.to_string()),
+        CallError::Domain { arg, reason } => blame(arg, format!("argument {} {reason}", arg + 1)),
+        CallError::NotJson { arg, error } => blame(arg, format!("argument {} is {error}", arg + 1)),
+        CallError::TooLarge => Refusal { argument: None, counts_from_one: false, reason: error.to_string() },
+    })
+}
+
+fn is_impure(function: &Function) -> bool {
+    let named = functions::FAMILIES.iter().filter(|(name, _)| IMPURE.contains(name));
+    named.flat_map(|(_, family)| *family).any(|other| other.name == function.name)
+}
+
+/// The error of a call with these arguments.
+fn call(function: &'static Function, args: &[Value<'_>], arena: &Arena) -> Option<CallError> {
+    let (random, surroundings) = (Random::new(1), Surroundings::default());
+    let context =
+        CallContext { arena, columns: None, now_micros: 0, random: &random, surroundings: &surroundings };
+    (function.body)(Args::new(args, &context)).err()
 }

@@ -1,4 +1,4 @@
-use value::{Kinds, Signature};
+use value::{Kinds, Signature, Value};
 
 /// What the checker asks about functions and columns, of which it knows nothing itself.
 ///
@@ -20,8 +20,25 @@ pub trait Catalog {
     /// For one that no event answers to, nothing is handed over.
     fn columns_of(&self, from: &str, each: &mut dyn FnMut(&str, Column));
 
+    /// Why a call of `function` fails whatever the message, as far as its constant arguments tell. `args` has one entry for
+    /// each argument, `None` for those that depend on the message.
+    fn refuses(&self, _function: FunctionId, _args: &[Option<Value<'_>>]) -> Option<Refusal> {
+        None
+    }
+
     /// Hands every event's name, as FROM spells it, to `each`, for "did you mean".
     fn event_names(&self, _each: &mut dyn FnMut(&str)) {}
+}
+
+/// Why a call always fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The argument to blame, if it is one; counts from 0.
+    pub argument: Option<usize>,
+    /// Whether it is 0 where counting starts at 1.
+    pub counts_from_one: bool,
+    /// What is wrong; reads on after the name of the function and a colon.
+    pub reason: String,
 }
 
 /// What a [`Catalog`] says to the name of a function.

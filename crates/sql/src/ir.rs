@@ -314,6 +314,27 @@ pub struct Reference {
     pub span: Span,
 }
 
+impl std::fmt::Display for Reference {
+    /// As SQL spells it: `payload.list[1].'two words'`.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plain = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if plain(&self.name) {
+            out.write_str(&self.name)?
+        } else {
+            write!(out, "\"{}\"", self.name)?
+        }
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Key(key) if plain(key) => write!(out, ".{key}"),
+            Step::Key(key) => write!(out, ".'{key}'"),
+            Step::Index(index) => write!(out, "[{index}]"),
+            Step::Variable(name) => write!(out, "[{name}]"),
+        })
+    }
+}
+
 /// What a [`Reference`] falls back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Base {

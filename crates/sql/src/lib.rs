@@ -15,7 +15,7 @@ mod portability;
 mod print;
 mod token;
 
-pub use catalog::{Catalog, Column, ColumnId, Function, FunctionId, Lookup};
+pub use catalog::{Catalog, Column, ColumnId, Function, FunctionId, Lookup, Refusal};
 pub use lower::lower;
 pub use parse::parse;
 

@@ -419,7 +419,7 @@ impl Lexer<'_> {
     fn unportable(&mut self, start: usize, end: usize, what: &str) {
         let span = self.span(start, end);
         if self.out.portability.len() < PROBLEMS_MAX {
-            self.out.portability.push(crate::portability::note(span, what));
+            self.out.portability.push(crate::portability::refused(span, what));
         }
     }
 

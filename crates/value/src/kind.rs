@@ -24,6 +24,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order in which messages list them.
+    pub const ALL: [Kind; 9] = [
+        Kind::Undefined,
+        Kind::Null,
+        Kind::Bool,
+        Kind::Int,
+        Kind::Float,
+        Kind::Atom,
+        Kind::Str,
+        Kind::Array,
+        Kind::Map,
+    ];
+
     /// The word that messages and docs use.
     pub fn name(self) -> &'static str {
         match self {
@@ -100,19 +113,8 @@ pub struct Signature {
 impl fmt::Display for Kinds {
     /// `integer`, `string or map`, `string, boolean or map`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ALL: [Kind; 9] = [
-            Kind::Undefined,
-            Kind::Null,
-            Kind::Bool,
-            Kind::Int,
-            Kind::Float,
-            Kind::Atom,
-            Kind::Str,
-            Kind::Array,
-            Kind::Map,
-        ];
         let mut left = self.0.count_ones();
-        for kind in ALL.into_iter().filter(|kind| self.contains(*kind)) {
+        for kind in Kind::ALL.into_iter().filter(|kind| self.contains(*kind)) {
             left -= 1;
             let separator = match left {
                 0 => "",

@@ -1,10 +1,10 @@
 //! Calls: is there such a function, does it take so many arguments, and of these kinds?
 
 use diagnostic::{Code, Diagnostic, Span, did_you_mean};
-use value::{Kind, Kinds, Signature};
+use value::{Arena, Kind, Kinds, Signature};
 
-use super::Lower;
 use super::operator::{with_article, without_undefined};
+use super::{Lower, outcome};
 use crate::ast::{Name, NodeId};
 use crate::catalog::{Function, Lookup};
 use crate::ir::{Expr, ExprKind, FunctionId};
@@ -74,7 +74,22 @@ impl<'t> Lower<'t> {
             self.report_argument(function, name, args, &of_this_length);
             return Kinds::ANY;
         }
+        self.check_constants(function, name, args, span);
         fitting.iter().fold(Kinds::NONE, |kinds, signature| kinds.union(signature.result))
+    }
+
+    /// Reports a call that its constant arguments let fail for every message.
+    fn check_constants(&mut self, function: Function<'_>, name: &Name, args: &[Expr], span: Span) {
+        let arena = Arena::new();
+        let constants: Vec<_> = args.iter().map(|arg| outcome::constant(arg, &arena)).collect();
+        if constants.iter().all(Option::is_none) || !self.has_room() {
+            return;
+        }
+        let Some(refusal) = self.catalog.refuses(function.id, &constants) else { return };
+        let code = if refusal.counts_from_one { Code::IndexZero } else { Code::AlwaysFails };
+        let place = refusal.argument.and_then(|at| args.get(at)).map_or(span, |arg| arg.span);
+        let problem = Diagnostic::new(code, place, format!("`{}`: {}", name.text, refusal.reason));
+        self.report(with_usage(problem, function));
     }
 
     /// Reports the first argument that suits no signature, or else that they do not go together.

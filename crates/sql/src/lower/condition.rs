@@ -36,15 +36,24 @@ impl<'t> Lower<'t> {
     /// Lowers NOT: what is no boolean counts as false there, also after NOT.
     pub(super) fn not(&mut self, operand: NodeId, span: Span) -> Expr {
         let operand = self.expr(operand);
-        self.warn_of_bare(&operand);
+        let known = without_undefined(operand.kinds);
+        if !known.contains(Kind::Bool) && known != Kinds::NONE {
+            let message = format!("NOT of {} is false for every message", with_article(known));
+            let problem = Diagnostic::new(Code::NotOfNonBoolean, span, message)
+                .help("NOT takes a comparison, or something else that is true or false");
+            self.report(problem);
+        }
         boolean(ExprKind::Not(Box::new(operand)), span)
     }
 
     fn warn_of_bare(&mut self, expr: &Expr) {
         if matches!(expr.kind, ExprKind::Reference(_) | ExprKind::Path { .. } | ExprKind::Slice { .. }) {
-            let problem = Diagnostic::new(Code::BareCondition, expr.span, "a bare value is no condition")
-                .help("compare it, as in `x = true`");
-            self.report(problem);
+            let message = "a bare value stands as a condition: anything but true and false fails here";
+            let help = match &expr.kind {
+                ExprKind::Reference(name) => format!("compare it, as in `{name} = true`"),
+                _ => "compare it, as in `x = true`".to_owned(),
+            };
+            self.report(Diagnostic::new(Code::BareCondition, expr.span, message).help(help));
         }
     }
 }

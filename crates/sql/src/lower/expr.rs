@@ -44,7 +44,8 @@ impl<'t> Lower<'t> {
             NodeKind::Chain { first, rest } => self.chain(*first, rest, span),
             NodeKind::In { needle, negated, list } => {
                 let needle = Box::new(self.expr(*needle));
-                let list = list.iter().map(|item| self.expr(*item)).collect();
+                let list: Vec<Expr> = list.iter().map(|item| self.expr(*item)).collect();
+                list.iter().for_each(|item| self.check_same(&needle, item, "IN"));
                 let found = boolean(ExprKind::In { needle, list }, span);
                 if *negated { boolean(ExprKind::Not(Box::new(found)), span) } else { found }
             }
@@ -100,8 +101,10 @@ impl<'t> Lower<'t> {
         let arms = arms
             .iter()
             .map(|(when, then)| {
-                let when = if subject.is_some() {
-                    self.expr(*when)
+                let when = if let Some(subject) = &subject {
+                    let when = self.expr(*when);
+                    self.check_same(subject, &when, "CASE");
+                    when
                 } else {
                     let outside = std::mem::replace(&mut self.lenient, true);
                     let when = self.condition(*when);
@@ -125,6 +128,7 @@ impl<'t> Lower<'t> {
         let (inner, outer) = path.segments.split_at(split);
         let (alias, base) = self.resolve(&path.name.text);
         self.check_known(path, alias, base);
+        self.check_before_loop(path, base);
         let end = inner.last().map_or(path.name.span, |segment| segment.span);
         let span = path.name.span.to(end);
         let kinds = if inner.is_empty() { self.kinds_of(&path.name.text, alias, base) } else { Kinds::ANY };

@@ -5,7 +5,9 @@ mod condition;
 mod expr;
 mod field;
 mod names;
+mod never;
 mod operator;
+mod outcome;
 
 use diagnostic::{Code, Diagnostic};
 use topic::TopicFilter;
@@ -87,7 +89,9 @@ impl<'t> Lower<'t> {
     /// A condition in a clause of its own.
     fn clause(&mut self, place: Place, condition: Option<ast::NodeId>) -> Option<ir::Expr> {
         self.place = place;
-        condition.map(|condition| self.condition(condition))
+        let condition = self.condition(condition?);
+        self.check_never(&condition);
+        Some(condition)
     }
 
     /// One entry of FROM. One that nothing can match is only warned of: the reference accepts it.

@@ -34,20 +34,22 @@ pub(super) struct Names<'t> {
     element: Option<Box<str>>,
     /// Where explicit aliases are written, whether visible or not.
     declared: HashMap<&'t str, Span>,
-    /// The columns that some event of FROM brings; empty where that is not known.
-    columns: Vec<(String, ColumnId)>,
+    /// The columns that some event of FROM brings, and what they may hold there; empty where that is not known.
+    columns: Vec<(String, ColumnId, Kinds)>,
     /// Names that have been reported as unknown: once each is enough.
     reported: HashSet<&'t str>,
 }
 
 impl<'t> Names<'t> {
     pub(super) fn new(tree: &'t Tree, statement: &'t Statement, catalog: &dyn Catalog) -> Self {
-        let mut columns: Vec<(String, ColumnId)> = Vec::new();
+        let mut columns: Vec<(String, ColumnId, Kinds)> = Vec::new();
         for from in &statement.from {
-            catalog.columns_of(&from.text, &mut |name, column| {
-                if !columns.iter().any(|(_, known)| *known == column.id) {
-                    columns.push((name.to_owned(), column.id));
-                }
+            catalog.columns_of(&from.text, &mut |name, column| match columns
+                .iter_mut()
+                .find(|(_, known, _)| *known == column.id)
+            {
+                Some((_, _, kinds)) => *kinds = kinds.union(column.kinds),
+                None => columns.push((name.to_owned(), column.id, column.kinds)),
             });
         }
         if tree.broken {
@@ -150,8 +152,12 @@ impl<'t> Lower<'t> {
         let below = match base {
             Base::Element => Kinds::ANY,
             Base::Variable(variable) => self.names.kinds(variable),
-            Base::Column(_) => {
+            Base::Column(_) if self.names.columns.is_empty() => {
                 self.catalog.column(name).map_or(Kinds::ANY, |column| column.kinds.union(undefined))
+            }
+            Base::Column(id) => {
+                let known = self.names.columns.iter().find(|(_, known, _)| *known == id);
+                known.map_or(undefined, |(_, _, kinds)| kinds.union(undefined))
             }
             Base::Nothing => undefined,
         };
@@ -162,12 +168,26 @@ impl<'t> Lower<'t> {
         }
     }
 
+    /// Warns of a key of the element in WHERE, where its name still means the whole array.
+    pub(super) fn check_before_loop(&mut self, path: &ast::Path, base: Base) {
+        let name = &*path.name.text;
+        let is_key = |segment: &ast::Segment| matches!(segment.kind, ast::SegmentKind::Key(_));
+        let of_array = matches!(base, Base::Variable(_)) && self.names.element.as_deref() == Some(name);
+        if of_array && self.place == Place::WhereOfLoop && path.segments.first().is_some_and(is_key) {
+            let message = format!("`{name}` is the whole array here, which has no keys");
+            let problem = Diagnostic::new(Code::AliasNotVisible, path.span, message)
+                .label("always undefined")
+                .help("WHERE is tried before the loop; INCASE tries each element");
+            self.report(problem);
+        }
+    }
+
     /// Warns of a name that nothing supplies.
     pub(super) fn check_known(&mut self, path: &'t ast::Path, alias: Option<AliasId>, base: Base) {
         let name = &*path.name.text;
         let supplied = match base {
             Base::Element | Base::Variable(_) => true,
-            Base::Column(id) => self.names.columns.iter().any(|(_, known)| *known == id),
+            Base::Column(id) => self.names.columns.iter().any(|(_, known, _)| *known == id),
             Base::Nothing => false,
         };
         let unasked = self.names.columns.is_empty() || !self.has_room();
@@ -193,9 +213,13 @@ impl<'t> Lower<'t> {
         let whole_and_quoted = path.name.quote == Quote::Double && path.segments.is_empty();
         if whole_and_quoted && base == Base::Nothing {
             let message = format!("`\"{name}\"` is a name that nothing supplies");
+            let root = name.split(['.', '[']).next().filter(|root| root.len() < name.len());
+            let path = root
+                .and_then(|root| self.catalog.column(root))
+                .map(|_| format!("in double quotes this is one name; write `{name}` if the path was meant"));
             return Diagnostic::new(Code::DoubleQuotes, span, message)
                 .label("always undefined")
-                .help(format!("write `'{name}'` if the string was meant"));
+                .help(path.unwrap_or_else(|| format!("write `'{name}'` if the string was meant")));
         }
         let message = match base {
             Base::Column(_) => format!("no event of this `FROM` has the column `{name}`"),
@@ -207,10 +231,12 @@ impl<'t> Lower<'t> {
     }
 
     fn unknown_help(&self, name: &str) -> Option<String> {
-        let in_loop = matches!(self.place, Place::Body | Place::Filter);
-        match (name, &self.names.element) {
-            ("item", Some(element)) if in_loop => {
+        match (name, &self.names.element, self.place) {
+            ("item", Some(element), Place::Body | Place::Filter) => {
                 return Some(format!("the element is called `{element}` here"));
+            }
+            ("item", _, Place::WhereOfLoop) => {
+                return Some("WHERE is tried before the loop; INCASE tries each element".to_owned());
             }
             _ => {}
         }
@@ -222,8 +248,10 @@ impl<'t> Lower<'t> {
         if name.eq_ignore_ascii_case("true") || name.eq_ignore_ascii_case("false") {
             return Some(format!("the constant is written `{}`", name.to_ascii_lowercase()));
         }
-        let columns = self.names.columns.iter().map(|(column, _)| column.as_str());
+        let columns = self.names.columns.iter().map(|(column, _, _)| column.as_str());
         let aliases = self.names.declared.keys().copied();
-        did_you_mean(name, columns.chain(aliases).chain(self.names.element.as_deref()))
+        let near = did_you_mean(name, columns.clone().chain(aliases).chain(self.names.element.as_deref()));
+        let in_payload = columns.into_iter().any(|column| column == "payload") && !name.is_empty();
+        near.or_else(|| in_payload.then(|| format!("a field of a JSON payload is read as `payload.{name}`")))
     }
 }

@@ -5,6 +5,7 @@ use value::{Kind, Kinds};
 
 use super::Lower;
 use super::expr::boolean;
+use super::outcome::{self, Always};
 use crate::ast::{InfixOp, NodeId};
 use crate::ir::{ArithOp, CompareOp, Expr, ExprKind, Literal, Term, UnaryOp};
 
@@ -93,16 +94,107 @@ impl<'t> Lower<'t> {
     pub(super) fn comparison(&mut self, op: CompareOp, left: NodeId, right: NodeId, span: Span) -> Expr {
         let left = Box::new(self.expr(left));
         let right = Box::new(self.expr(right));
-        if let (ExprKind::Literal(_), ExprKind::Literal(_)) = (&left.kind, &right.kind) {
-            let problem = Diagnostic::new(
-                Code::ConstantComparison,
-                span,
-                "this comparison gives the same for every message",
-            );
-            self.report(problem);
-        }
+        self.check_comparison(op, &left, &right, span);
         boolean(ExprKind::Compare { op, left, right }, span)
     }
+}
+
+impl Lower<'_> {
+    /// Warns of a comparison that comes to the same for every message.
+    fn check_comparison(&mut self, op: CompareOp, left: &Expr, right: &Expr, span: Span) {
+        // One cause, one diagnostic: the name has been reported.
+        if [left, right].into_iter().any(|side| self.explain_unknown(side, op)) {
+            return;
+        }
+        let Some(always) = outcome::of_comparison(op, left, right) else { return };
+        let message = match always {
+            Always::True => "this comparison is true for every message",
+            Always::False => "this comparison is false for every message",
+            Always::Fails => "this comparison fails for every message",
+        };
+        let help = comparison_help(op, always, left, right).or_else(|| self.column_in_quotes(left, right));
+        let mut problem = Diagnostic::new(Code::ConstantComparison, span, message).maybe_help(help);
+        if always == Always::Fails {
+            problem = problem.label("a number against text that is no number");
+        } else if !is_literal(left) || !is_literal(right) {
+            let kinds = [left, right].map(|side| without_undefined(side.kinds));
+            let telling = |kinds: &Kinds| *kinds != Kinds::NONE && *kinds != without_undefined(Kinds::ANY);
+            if kinds.iter().all(telling) && op != CompareOp::TopicMatch {
+                let [left, right] = kinds.map(with_article);
+                problem = problem.label(format!("{left} against {right}"));
+            }
+        }
+        self.report(problem);
+    }
+
+    /// Whether a side is a name that is never set, and reported as such; says there what becomes of the comparison.
+    fn explain_unknown(&mut self, side: &Expr, op: CompareOp) -> bool {
+        let ExprKind::Reference(name) = &side.kind else { return false };
+        if side.kinds != Kinds::of(Kind::Undefined) {
+            return false;
+        }
+        let reported = self.problems.iter_mut().rev().find(|problem| {
+            problem.span.start == name.span.start
+                && matches!(problem.code, Code::UnknownColumn | Code::DoubleQuotes | Code::AliasNotVisible)
+        });
+        if let Some(problem) = reported {
+            let note = if op == CompareOp::TopicMatch {
+                "so this never matches"
+            } else {
+                "a comparison with it is true only if the other side is undefined too"
+            };
+            problem.notes.push(note.to_owned());
+        }
+        true
+    }
+
+    /// `'clientid' = 'c1'`: the name of a column, in the quotes of a string.
+    fn column_in_quotes(&self, left: &Expr, right: &Expr) -> Option<String> {
+        [left, right].into_iter().find_map(|side| {
+            let ExprKind::Literal(Literal::Str(text)) = &side.kind else { return None };
+            self.catalog.column(text)?;
+            Some(format!("write `{text}` without quotes if the column was meant"))
+        })
+    }
+
+    /// Warns of a value that is never found, as `IN` and `CASE` compare strictly.
+    pub(super) fn check_same(&mut self, subject: &Expr, value: &Expr, by: &str) {
+        let known = [subject, value].iter().all(|side| without_undefined(side.kinds) != Kinds::NONE);
+        if !known || !outcome::never_same(subject, value) {
+            return;
+        }
+        let [left, right] = [subject, value].map(|side| with_article(without_undefined(side.kinds)));
+        let message = format!("{by} compares strictly, and this is never equal");
+        let label = if left == right { String::new() } else { format!("{right} against {left}") };
+        let help = match (&subject.kind, subject.kinds.contains(Kind::Atom), value.kinds.contains(Kind::Str))
+        {
+            (ExprKind::Reference(name), true, true) => {
+                Some(format!("`{0}` is a name and no string; `{0} = '…'` compares them as text", name.name))
+            }
+            _ if left == right => None,
+            _ => Some(format!("write {}", with_article(without_undefined(subject.kinds)))),
+        };
+        let problem = Diagnostic::new(Code::ConstantComparison, value.span, message).label(label);
+        self.report(problem.maybe_help(help));
+    }
+}
+
+fn comparison_help(op: CompareOp, always: Always, left: &Expr, right: &Expr) -> Option<String> {
+    let undefined = |side: &Expr| side.kinds == Kinds::of(Kind::Undefined);
+    if op == CompareOp::TopicMatch {
+        let ExprKind::Literal(Literal::Str(filter)) = &right.kind else { return None };
+        let error = topic::TopicFilter::parse(filter).err()?;
+        return Some(format!("`{filter}` is no topic filter: {error}"));
+    }
+    if op == CompareOp::NotEqual && (undefined(left) || undefined(right)) {
+        return Some("with undefined every comparison is false; write `is_not_null(x)`".to_owned());
+    }
+    (always == Always::Fails)
+        .then(|| "write a number, or make text of the other side with `str(x)`".to_owned())
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    outcome::constant(expr, &value::Arena::new()).is_some()
 }
 
 /// An operand that may be the value of a chain so far.
@@ -133,20 +225,8 @@ fn op_name(op: ArithOp) -> &'static str {
     }
 }
 
-const KINDS: [Kind; 9] = [
-    Kind::Undefined,
-    Kind::Null,
-    Kind::Bool,
-    Kind::Int,
-    Kind::Float,
-    Kind::Atom,
-    Kind::Str,
-    Kind::Array,
-    Kind::Map,
-];
-
 pub(super) fn without_undefined(kinds: Kinds) -> Kinds {
-    KINDS
+    Kind::ALL
         .into_iter()
         .filter(|kind| *kind != Kind::Undefined && kinds.contains(*kind))
         .fold(Kinds::NONE, Kinds::or)

@@ -157,7 +157,7 @@ impl Parser<'_> {
         if alias.is_none()
             && let NodeKind::Prefix { op: PrefixOp::Minus | PrefixOp::Plus, .. } = self.tree.node(expr).kind
         {
-            self.unportable(span, "a sign in a field without alias");
+            self.unportable_when_run(span, "a sign in a field without alias");
         }
         Ok(Field { value: Some((expr, alias)), span })
     }
@@ -248,7 +248,10 @@ impl Parser<'_> {
 
     fn condition(&mut self) -> Option<NodeId> {
         match self.within(Context::Condition, |parser| parser.expr(0)) {
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.note_bare(condition);
+                Some(condition)
+            }
             Err(Failed) => {
                 self.skip_clause();
                 None

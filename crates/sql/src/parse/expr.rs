@@ -81,7 +81,7 @@ impl Parser<'_> {
 
     fn note_comparison(&mut self, infix: &Infix, span: Span) {
         match infix {
-            Infix::In { negated: true } => self.unportable(span, "NOT IN"),
+            Infix::In { negated: true } => self.unportable_when_run(span, "NOT IN"),
             Infix::In { negated: false } if self.context != Context::Condition => {
                 self.unportable(span, "IN outside of conditions");
             }
@@ -175,7 +175,27 @@ impl Parser<'_> {
             _ => false,
         };
         if refused {
-            self.unportable(span, "NOT over AND, OR, NOT and IN");
+            self.unportable_when_run(span, "NOT over AND, OR, NOT and IN");
+        }
+    }
+
+    /// Notes the bare values of a condition, which the reference takes after NOT only.
+    pub(super) fn note_bare(&mut self, condition: NodeId) {
+        let mut left = vec![condition];
+        while let Some(id) = left.pop() {
+            let node = self.tree.node(id);
+            let span = node.span;
+            match &node.kind {
+                NodeKind::Paren(inner) => left.push(*inner),
+                NodeKind::Chain { first, rest } if matches!(rest[0].0, InfixOp::And | InfixOp::Or) => {
+                    left.extend(rest.iter().rev().map(|(_, _, operand)| *operand));
+                    left.push(*first);
+                }
+                NodeKind::Path(_) | NodeKind::Postfix { .. } => {
+                    self.unportable_when_run(span, "a bare value as a condition");
+                }
+                _ => {}
+            }
         }
     }
 
@@ -236,7 +256,12 @@ impl Parser<'_> {
         }
         let segments = self.segments()?;
         let span = self.span_from(start);
-        self.unportable(span, "an index or a path after a call or parentheses");
+        if let (NodeKind::List(_) | NodeKind::Range { .. }, Some(first)) =
+            (&self.tree.node(base).kind, segments.first())
+        {
+            self.check_listed(&first.kind, first.span)?;
+        }
+        self.unportable(span, "an index or a path after a call, a list or parentheses");
         Ok(self.push(NodeKind::Postfix { base, segments }, span))
     }
 
@@ -366,6 +391,9 @@ impl Parser<'_> {
         let mut arms = Vec::new();
         while self.eat(when) {
             let test = self.within(tested, |parser| parser.expr(0))?;
+            if subject.is_none() {
+                self.note_bare(test);
+            }
             if !self.eat_keyword(Keyword::Then) {
                 return Err(self.expected("`THEN`"));
             }

@@ -147,7 +147,14 @@ impl<'s> Parser<'s> {
 
     fn unportable(&mut self, span: Span, what: &str) {
         if self.tree.portability.len() < 2 * PROBLEMS_MAX {
-            self.tree.portability.push(portability::note(span, what));
+            self.tree.portability.push(portability::refused(span, what));
+        }
+    }
+
+    /// As [`Parser::unportable`], of what the reference refuses only when a message gets there.
+    fn unportable_when_run(&mut self, span: Span, what: &str) {
+        if self.tree.portability.len() < 2 * PROBLEMS_MAX {
+            self.tree.portability.push(portability::failing(span, what));
         }
     }
 

@@ -81,10 +81,19 @@ impl Parser<'_> {
                 return Err(self.report(problem));
             }
             if sliced {
-                self.unportable(span, "an index or a key after a range");
+                self.check_listed(&kind, span)?;
+                self.unportable(span, "an index after a range");
             }
             segments.push(Segment { kind, span });
         }
+    }
+
+    /// Refuses a key of what is known to be an array: it has none.
+    pub(super) fn check_listed(&mut self, kind: &SegmentKind, span: Span) -> Parsed<()> {
+        let SegmentKind::Key(_) = kind else { return Ok(()) };
+        let problem = Diagnostic::new(Code::BadPath, span, "an array has no keys")
+            .help("take one element first, as in `a[1].id`");
+        Err(self.report(problem))
     }
 
     /// `.name`, `.1`, `.'name'`, `."name"`, `.keyword`

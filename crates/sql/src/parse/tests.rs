@@ -65,7 +65,7 @@ fn what_is_printed_parses_to_the_same_tree() {
     for sql in [
         "select a.b[1].'c d'.\"e\", -  - 5 as x from 't/#' where not a = 1 and b in (1, 'x') or (c)",
         "foreach a, b.c as d do *, item[-0] x incase item[i.j] > 1 from \"t\", \"u\" where true",
-        "select case x when 1 then 2 else 3 end, m.f(1, [2, [3..-4]])[1..2].y, a not in (1) from t",
+        "select case x when 1 then 2 else 3 end, m.f(1, [2, [3..-4]])[1..2][1].y, a not in (1) from t",
         "select a div b mod 2 - 3 * (4 + 5), a =~ 'x', a != b, .5, 1e5 from t;",
         "select '', \"\", 'it''s', \"a\"\"b\", payload.from, 007 from t",
     ] {
