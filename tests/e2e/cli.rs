@@ -66,6 +66,36 @@ fn check_prints_an_object_for_each_mistake() {
     }
 }
 
+/// What SARIF 2.1.0 requires, and what GitHub reads of it.
+#[test]
+fn check_prints_a_sarif_log() {
+    let folder = folder(&[("broken.sql", BROKEN), ("no id.sql", FINE)]);
+    let output = sluicegate(&["check", "--format", "sarif", "--rules", folder.path().to_str().unwrap()]);
+    let log: Value = serde_json::from_str(&stdout(&output)).expect("it prints JSON");
+    assert_eq!(log["version"], "2.1.0");
+    assert!(log["$schema"].as_str().is_some_and(|schema| schema.contains("sarif-2.1.0")), "{log}");
+    let run = &log["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "sluicegate");
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+    let results = run["results"].as_array().expect("results");
+    assert_eq!(results.len(), 3, "{results:#?}");
+    for result in results {
+        assert!(result["message"]["text"].as_str().is_some_and(|text| !text.is_empty()), "{result}");
+        assert!(["error", "warning", "note"].map(Value::from).contains(&result["level"]), "{result}");
+        assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{result}");
+        let place = &result["locations"][0]["physicalLocation"];
+        let uri = place["artifactLocation"]["uri"].as_str();
+        let ends = |end| uri.is_some_and(|uri| uri.ends_with(end));
+        assert!(ends("/broken.sql") || ends("/no%20id.sql"), "{result}");
+        for key in ["startLine", "startColumn", "endLine", "endColumn"] {
+            assert!(place["region"][key].as_u64().is_some_and(|number| number >= 1), "{result}");
+        }
+    }
+    for rule in rules {
+        assert!(rule["shortDescription"]["text"].is_string(), "{rule}");
+    }
+}
+
 #[test]
 fn check_finds_a_missing_action() {
     let folder = folder(&[("r1.sql", "--- actions = [\"mqtt:nowhere\"]\nSELECT * FROM \"t\"\n")]);

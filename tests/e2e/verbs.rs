@@ -13,7 +13,7 @@ fn folder() -> PathBuf {
 fn said(command: &str) -> String {
     let args = command.strip_prefix("$ sluicegate ").expect("the first line is a command");
     let output = Command::new(PROGRAM)
-        .args(args.split_whitespace())
+        .args(words(args))
         .current_dir(folder())
         .env("NO_COLOR", "1")
         .output()
@@ -21,6 +21,20 @@ fn said(command: &str) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
     format!("{command}\n{stdout}{stderr}(exit {code})\n")
+}
+
+/// The words of a command, which may stand in quotes of either kind.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for c in command.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == ' ' => words.push(String::new()),
+            _ => words.last_mut().expect("there is one").push(c),
+        }
+    }
+    words
 }
 
 #[test]

@@ -103,6 +103,9 @@ pub(crate) struct TestArgs {
     /// How the results are printed.
     #[arg(long, value_enum, default_value_t = TestFormat::Text)]
     pub(crate) format: TestFormat,
+    /// Say which sides of WHERE, INCASE, AND and OR, which arms of CASE and which entries of FROM no case has reached.
+    #[arg(long)]
+    pub(crate) coverage: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

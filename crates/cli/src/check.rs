@@ -127,7 +127,7 @@ fn sarif_result(finding: &Finding) -> serde_json::Value {
         "message": { "text": format!("{}{help}", body.message) },
         "locations": [{
             "physicalLocation": {
-                "artifactLocation": { "uri": body.file },
+                "artifactLocation": { "uri": body.file.map(|file| uri(&file)) },
                 "region": {
                     "startLine": body.line,
                     "startColumn": body.column,
@@ -137,4 +137,18 @@ fn sarif_result(finding: &Finding) -> serde_json::Value {
             },
         }],
     })
+}
+
+/// A path as a relative reference in the sense of RFC 3986.
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'\\' => uri.push('/'),
+            b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
 }

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use diagnostic::Source;
 use eval::test::{Context, NoMatch, Outcome, Setting};
-use eval::{Surroundings, Worker};
+use eval::{FromClass, Program, Surroundings, Worker};
+use event::{EVENTS, EventKind, EventSpec};
 use serde_json::{Map, Value, json};
 use value::Arena;
 
@@ -17,7 +18,7 @@ use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
 /// Says what a rule would make of one message.
 pub(crate) fn run(args: &EvalArgs) -> ExitCode {
-    let context = match context(args) {
+    let mut context = match context(args) {
         Ok(context) => context,
         Err(reason) => return refuse(&reason),
     };
@@ -27,26 +28,36 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
         eprintln!("{}", source.render_all(&diagnostics, style(std::io::stderr().is_terminal())));
     }
     let Some(program) = program else { return ExitCode::from(EXIT_FINDINGS) };
+    if let Some(event_type) = choose_event(&program, &mut context) {
+        eprintln!(
+            "note: evaluated with event_type `{event_type}`, as FROM asks for it; `--context` can say another"
+        );
+    }
 
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let setting =
         Setting { now_ms: now.as_millis() as i64, node: "sluicegate@127.0.0.1", seed: now.as_nanos() as u64 };
     let arena = Arena::new();
-    let context = match Context::parse(context.as_bytes(), &setting, &arena) {
+    let text = Value::Object(context.clone()).to_string();
+    let read = match Context::parse(text.as_bytes(), &setting, &arena) {
         Ok(context) => context,
         Err(error) => return refuse(&error.to_string()),
     };
-    tell_filled(&context);
+    tell_filled(&read);
     let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
-    match eval::test::run(&program, &context, &setting, &mut worker) {
+    match eval::test::run(&program, &read, &setting, &mut worker) {
         Outcome::Output(mut json) => {
             json.push(b'\n');
             // A reader that has gone has seen enough.
             let _ = std::io::stdout().write_all(&json);
             return ExitCode::SUCCESS;
         }
-        Outcome::NoMatch(NoMatch::Topic) => eprintln!("no match: nothing in FROM lets this message in"),
-        Outcome::NoMatch(NoMatch::Condition) => eprintln!("no match: WHERE is not true"),
+        Outcome::NoMatch(NoMatch::Topic) => {
+            eprint!("no match: nothing in FROM lets this message in\n{}", about_no_topic(&program, &context));
+        }
+        Outcome::NoMatch(NoMatch::Condition) => {
+            eprint!("no match: WHERE is not true\n{}", about_condition(&source, &read, &setting));
+        }
         Outcome::Error(error) => {
             eprintln!("{}", source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal())));
         }
@@ -54,8 +65,8 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
     ExitCode::from(EXIT_FINDINGS)
 }
 
-/// The context as JSON: that of the file, if there is one, with what the flags say put over it.
-fn context(args: &EvalArgs) -> Result<String, String> {
+/// The context: that of the file, if there is one, with what the flags say put over it.
+fn context(args: &EvalArgs) -> Result<Map<String, Value>, String> {
     let mut context: Map<String, Value> = match &args.context {
         None => Map::new(),
         Some(path) => {
@@ -63,13 +74,12 @@ fn context(args: &EvalArgs) -> Result<String, String> {
             serde_json::from_str(&text).map_err(|error| format!("`{}`: {error}", path.display()))?
         }
     };
-    context.entry("event_type").or_insert_with(|| json!("message_publish"));
     for (key, value) in [("topic", &args.topic), ("payload", &args.payload)] {
         if let Some(value) = value {
             context.insert(key.to_owned(), json!(value));
         }
     }
-    Ok(Value::Object(context).to_string())
+    Ok(context)
 }
 
 fn read(path: &std::path::Path) -> std::io::Result<String> {
@@ -79,6 +89,64 @@ fn read(path: &std::path::Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Says what sort of event the context is, where it does not: what FROM is about, and otherwise a publish. Returns it
+/// where it is no publish.
+fn choose_event(program: &Program, context: &mut Map<String, Value>) -> Option<String> {
+    if context.contains_key("event_type") {
+        return None;
+    }
+    let asked = program.from().first().and_then(|from| match from.class {
+        FromClass::Publish => None,
+        FromClass::Source | FromClass::Event => event_type_of(from.filter.as_str()),
+    });
+    let event_type = asked.clone().unwrap_or_else(|| EventKind::MessagePublish.spec().event_type.to_owned());
+    context.insert("event_type".to_owned(), json!(event_type));
+    asked
+}
+
+/// The `event_type` of a context that an entry of FROM about events or sources lets in.
+fn event_type_of(filter: &str) -> Option<String> {
+    if filter.starts_with("$bridges/") || filter.starts_with("$sources/") {
+        return Some(filter.replacen("$sources/", "$bridges/", 1));
+    }
+    let answers = |spec: &&EventSpec| spec.from.iter().any(|name| topic::matches(filter, name));
+    EVENTS.iter().find(answers).map(|spec| spec.event_type.to_owned())
+}
+
+/// Why no entry of FROM lets a message in.
+fn about_no_topic(program: &Program, context: &Map<String, Value>) -> String {
+    let event_type = context.get("event_type").and_then(Value::as_str).unwrap_or_default();
+    let topic = context.get("topic").and_then(Value::as_str).unwrap_or_default();
+    let publish = event_type == EventKind::MessagePublish.spec().event_type;
+    let lines = program.from().iter().map(|from| {
+        let filter = from.filter.as_str();
+        let reason = match from.class {
+            FromClass::Publish if publish && topic.is_empty() => {
+                "the message has no topic; give one with `--topic`".to_owned()
+            }
+            FromClass::Publish if publish => format!("the topic `{topic}` does not match"),
+            FromClass::Publish => format!("takes publishes, and this is `{event_type}`"),
+            FromClass::Event | FromClass::Source => match event_type_of(filter) {
+                Some(wanted) => {
+                    format!("takes messages of event_type `{wanted}`, and this is `{event_type}`")
+                }
+                None => "no event has this name".to_owned(),
+            },
+        };
+        format!("  \"{filter}\": {reason}\n")
+    });
+    lines.collect()
+}
+
+/// The parts of WHERE that were false, and what was compared there.
+fn about_condition(source: &Source, context: &Context<'_>, setting: &Setting<'_>) -> String {
+    let (Some(program), _) = eval::prepare_watched(source.text(), 0, "eval") else { return String::new() };
+    let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
+    let reasons = eval::test::reasons(&program, context, setting, &mut worker);
+    let lines = reasons.iter().map(|reason| format!("  {}\n", reason.describe(source.text())));
+    lines.collect()
 }
 
 /// Nobody should take an invented value for their own.

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod coverage;
 #[cfg(test)]
 mod docs;
 mod eval;

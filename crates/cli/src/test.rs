@@ -8,10 +8,11 @@ use api::DiagnosticBody;
 use config::server_file::Overrides;
 use diagnostic::{Source, Style};
 use engine::Finding;
-use engine::trial::{Case, Difference, Failure, Folder, TestFile};
+use engine::trial::{Case, Coverage, Difference, Failure, Folder, TestFile};
 use serde_json::json;
 
 use crate::args::{TestArgs, TestFormat};
+use crate::coverage;
 use crate::run::{load, style};
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
@@ -20,7 +21,10 @@ pub(crate) fn run(args: &TestArgs) -> ExitCode {
     let overrides = Overrides { rules: args.files.rules.clone(), ..Overrides::default() };
     let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
-    let tried = Tried::of(&folder, args.filter.as_deref());
+    let mut tried = Tried::of(&folder, args.filter.as_deref());
+    if args.coverage {
+        tried.coverage = Some(folder.coverage());
+    }
     if let Some(filter) = args.filter.as_deref().filter(|_| tried.is_empty()) {
         eprintln!("error: no case has `{filter}` in its name");
         return ExitCode::from(EXIT_USAGE);
@@ -40,6 +44,8 @@ struct Tried<'f> {
     /// Files that may have held cases, and cannot be read.
     unreadable: Vec<Finding>,
     files: Vec<TriedFile<'f>>,
+    /// What was reached of every rule, if that was asked for.
+    coverage: Option<Vec<Coverage>>,
 }
 
 struct TriedFile<'f> {
@@ -59,7 +65,7 @@ impl<'f> Tried<'f> {
             let concerned = !cases.is_empty() || !errors.is_empty() && wanted(file.rule());
             concerned.then_some(TriedFile { file, errors, cases })
         });
-        Self { unreadable: folder.unreadable(), files: files.collect() }
+        Self { unreadable: folder.unreadable(), files: files.collect(), coverage: None }
     }
 
     fn passed(&self) -> usize {
@@ -102,6 +108,9 @@ impl<'f> Tried<'f> {
             }
         }
         text.push('\n');
+        if let Some(rules) = &self.coverage {
+            text.push_str(&coverage::as_text(rules));
+        }
         text
     }
 
@@ -130,6 +139,9 @@ impl<'f> Tried<'f> {
                 let _ = writeln!(text, "{}", case_as_json(file, case, result));
             }
         }
+        for rule in self.coverage.iter().flatten() {
+            let _ = writeln!(text, "{}", coverage::as_json(rule));
+        }
         text
     }
 
@@ -150,7 +162,8 @@ impl<'f> Tried<'f> {
             text.push_str("  </testsuite>\n");
         }
         for file in &self.files {
-            file.write_junit(&mut text);
+            let rules = self.coverage.iter().flatten();
+            file.write_junit(&mut text, rules.into_iter().find(|rule| *rule.rule == *file.file.rule()));
         }
         text.push_str("</testsuites>\n");
         text
@@ -158,7 +171,7 @@ impl<'f> Tried<'f> {
 }
 
 impl TriedFile<'_> {
-    fn write_junit(&self, text: &mut String) {
+    fn write_junit(&self, text: &mut String, coverage: Option<&Coverage>) {
         let Self { file, errors, cases } = self;
         let rule = xml(file.rule());
         let broken = usize::from(!errors.is_empty());
@@ -169,6 +182,9 @@ impl TriedFile<'_> {
             xml(file.source().name()),
             cases.len() + broken
         );
+        if let Some(coverage) = coverage {
+            coverage::write_junit(text, coverage);
+        }
         write_junit_errors(text, &rule, errors);
         for (case, result) in cases {
             let name = xml(case.name());
@@ -183,6 +199,9 @@ impl TriedFile<'_> {
                     text.push_str("    </testcase>\n");
                 }
             }
+        }
+        if let Some(coverage) = coverage {
+            coverage::write_junit_missed(text, coverage);
         }
         text.push_str("  </testsuite>\n");
     }
@@ -288,7 +307,7 @@ fn difference_as_json(difference: &Difference) -> serde_json::Value {
 }
 
 /// Text as XML holds it in elements and attributes; what XML cannot hold becomes a question mark.
-fn xml(text: &str) -> String {
+pub(crate) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

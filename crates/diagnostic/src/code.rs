@@ -201,7 +201,7 @@ codes! {
     BareCondition "W507" "A bare value as a condition."
         "It holds if the value is true, and fails for every message in which it is neither true nor false, or missing. Write a comparison such as `payload.ok = true`, which is false then.",
     NeverMatches "W508" "A condition that is never true."
-        "WHERE or INCASE is false for every message: it is `false`, or has parts that exclude each other.",
+        "A condition is false for every message: it is `false`, or has parts that exclude each other, as `x = 1 AND x = 2`.",
     FilterNeverMatches "W509" "An entry of FROM that nothing matches."
         "It is no valid topic filter, or names an event that there is not.",
     NotOfNonBoolean "W510" "NOT over what is neither true nor false."
@@ -210,7 +210,7 @@ codes! {
     SettingsAfterSql "W601" "A settings line after the SQL began."
         "Lines that begin with `---` are settings only above the first word of SQL; below they are comments.",
     UnknownPlaceholder "W602" "A placeholder that nothing can supply."
-        "Neither the SELECT nor any event has this name, so it never prints a value.",
+        "Neither the SELECT nor any event of FROM has this name, so it never prints a value.",
     DeprecatedKey "W603" "An old spelling."
         "It works; the help names the present one.",
     IneffectiveSetting "W604" "A setting without effect."

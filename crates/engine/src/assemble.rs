@@ -49,18 +49,18 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &HashMap<PathBuf, Arc<Unit>
 /// Tells files that were not judged what is missing all the same: those that have not changed, which stay in force, and
 /// those with errors of their own, so that everything wrong with them is said at once.
 fn report_missing_to_others(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) {
-    let owners = owners(slots, good);
+    let (owners, broken) = (owners(slots, good), broken(slots));
     for slot in slots {
         let unchanged = good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
         if unchanged || slot.newest.has_errors() {
-            slot.diagnostics.extend(missing(&slot.newest, &owners));
+            slot.diagnostics.extend(missing(&slot.newest, &owners, &broken));
         }
     }
 }
 
 /// One round: finds errors between the versions in force. Returns whether a file stepped back.
 fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
-    let owners = owners(slots, good);
+    let (owners, broken) = (owners(slots, good), broken(slots));
     let mut stepped = false;
     for at in 0..slots.len() {
         let slot = &slots[at];
@@ -68,7 +68,7 @@ fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
             continue;
         }
         let mut found = duplicates(slot, at, &owners, slots);
-        found.extend(missing(&slot.newest, &owners));
+        found.extend(missing(&slot.newest, &owners, &broken));
         if !found.is_empty() {
             let slot = &mut slots[at];
             slot.diagnostics.extend(found);
@@ -105,6 +105,13 @@ fn owners(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Owners {
     owners
 }
 
+/// What files declare that are not in force as they stand, and which files these are.
+fn broken(slots: &[Slot]) -> HashMap<Declared, PathBuf> {
+    let newest = |slot: &&Slot| slot.in_force.as_ref().is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
+    let broken = slots.iter().filter(|slot| !newest(slot));
+    broken.flat_map(|slot| slot.newest.declares().map(|(id, _)| (id, slot.newest.path.clone()))).collect()
+}
+
 /// An id that two files declare: the one loaded already stays; where none was, as at a start, neither runs.
 fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Diagnostic> {
     let twice = slot.newest.declares().filter_map(|(id, span)| {
@@ -126,7 +133,11 @@ fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Di
 }
 
 /// Actions and connectors that a unit names and nobody declares.
-fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
+fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, PathBuf>) -> Vec<Diagnostic> {
+    let note = |category, id: &ResourceId, otherwise: String| {
+        let file = broken.get(&Declared::Resource(category, id.clone()));
+        file.map_or(otherwise, |file| format!("`{}` declares it, but has errors", file.display()))
+    };
     let exists = |category, id: &ResourceId| {
         let declared = Declared::Resource(category, id.clone());
         owners.contains_key(&declared) || unit.declares().any(|(own, _)| own == declared)
@@ -139,10 +150,14 @@ fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
             let diagnostic =
                 Diagnostic::new(Code::UnknownAction, *span, format!("there is no action `{id}`"))
                     .label("named here")
-                    .maybe_help(suggest(owners, Category::Action, id))
-                    .note(format!(
-                        "an action is declared as `[actions.{}.{}]` in a `.toml` file",
-                        id.kind, id.name
+                    .maybe_help(suggest(owners, broken, Category::Action, id))
+                    .note(note(
+                        Category::Action,
+                        id,
+                        format!(
+                            "an action is declared as `[actions.{}.{}]` in a `.toml` file",
+                            id.kind, id.name
+                        ),
                     ));
             found.push(diagnostic);
         }
@@ -157,8 +172,12 @@ fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
                 format!("there is no connector `{}`", id.name),
             )
             .label("named here")
-            .maybe_help(suggest(owners, Category::Connector, id))
-            .note(format!("a connector is declared as `[connectors.{}.{}]`", id.kind, id.name));
+            .maybe_help(suggest(owners, broken, Category::Connector, id))
+            .note(note(
+                Category::Connector,
+                id,
+                format!("a connector is declared as `[connectors.{}.{}]`", id.kind, id.name),
+            ));
             found.push(diagnostic);
         }
     }
@@ -166,8 +185,13 @@ fn missing(unit: &Unit, owners: &Owners) -> Vec<Diagnostic> {
 }
 
 /// The declared id that was probably meant.
-fn suggest(owners: &Owners, category: Category, wanted: &ResourceId) -> Option<String> {
-    let names = owners.keys().filter_map(|id| match id {
+fn suggest(
+    owners: &Owners,
+    broken: &HashMap<Declared, PathBuf>,
+    category: Category,
+    wanted: &ResourceId,
+) -> Option<String> {
+    let names = owners.keys().chain(broken.keys()).filter_map(|id| match id {
         Declared::Resource(other, id) if *other == category => Some(id.to_string()),
         _ => None,
     });

@@ -50,6 +50,11 @@ impl sql::Catalog for Catalog {
     }
 }
 
+/// Whether some event that an entry of FROM lets in has this column.
+pub(crate) fn brings(from: &str, column: Column) -> bool {
+    EVENTS.iter().any(|spec| answers(spec, from) && declared(spec.kind) & bit(column) != 0)
+}
+
 /// Whether an entry of FROM can let in events of this sort.
 fn answers(spec: &EventSpec, from: &str) -> bool {
     match (spec.kind, from.split('/').next()) {

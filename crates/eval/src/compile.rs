@@ -8,14 +8,33 @@ use crate::paths::{PathSet, PathStep};
 use crate::program::{
     Base, Condition, Field, Foreach, From, List, Node, Out, Program, Scope, Shape, Step, Target, TargetStep,
 };
+use crate::watch::{Part, Watch};
 
 /// The scan follows this many steps of a path; what comes after is walked on the decoded value.
 const SCANNED_STEPS_MAX: usize = 32;
 
 /// Compiles a statement whose function and column numbers are those of [`crate::Catalog`].
 pub fn compile(statement: &ir::Statement, rule_id: &str) -> Program {
-    let mut compiler = Compiler { statement, element: None, paths: PathSet::default() };
-    let condition = statement.condition.as_ref().map(|expr| compiler.condition(expr, Reader::Condition));
+    compile_with(statement, rule_id, None)
+}
+
+/// Compiles a statement for trials: its program notes what the runs reach.
+pub(crate) fn watched(statement: &ir::Statement, rule_id: &str) -> Program {
+    compile_with(statement, rule_id, Some(Vec::new()))
+}
+
+fn compile_with(statement: &ir::Statement, rule_id: &str, watches: Option<Vec<Watch>>) -> Program {
+    let mut compiler = Compiler { statement, element: None, paths: PathSet::default(), watches };
+    // The checker has warned of what is no filter.
+    let from: Box<[From]> = statement
+        .from
+        .iter()
+        .filter_map(|from| Some(From::new(topic::TopicFilter::parse(&from.filter).ok()?, from.span)))
+        .collect();
+    for entry in &from {
+        compiler.watch(Part::From, entry.span);
+    }
+    let condition = statement.condition.as_ref().map(|expr| compiler.clause(expr, Part::Where));
     let shape = match &statement.shape {
         ir::Shape::Select(fields) => {
             let mut list = compiler.list(fields, Scope::Fields);
@@ -24,13 +43,8 @@ pub fn compile(statement: &ir::Statement, rule_id: &str) -> Program {
         }
         ir::Shape::Foreach(foreach) => Shape::Foreach(Box::new(compiler.foreach(foreach))),
     };
-    // The checker has refused what is no filter.
-    let filters = statement.from.iter().filter_map(|from| {
-        let filter = topic::TopicFilter::parse(&from.filter).ok()?;
-        Some(From::new(filter, from.span))
-    });
-    let from = filters.collect();
-    Program { rule_id: rule_id.into(), from, shape, condition, paths: compiler.paths }
+    let watches = compiler.watches.unwrap_or_default().into();
+    Program { rule_id: rule_id.into(), from, shape, condition, paths: compiler.paths, watches }
 }
 
 struct Compiler<'s> {
@@ -38,6 +52,8 @@ struct Compiler<'s> {
     /// The name of the element, inside of a loop.
     element: Option<&'s str>,
     paths: PathSet,
+    /// What is watched; `None` in a program for messages.
+    watches: Option<Vec<Watch>>,
 }
 
 /// Who reads a name, which decides what earlier fields have made of it.
@@ -201,7 +217,7 @@ impl<'s> Compiler<'s> {
                 }
             }
         };
-        let filter = foreach.filter.as_ref().map(|expr| self.condition(expr, Reader::Condition));
+        let filter = foreach.filter.as_ref().map(|expr| self.clause(expr, Part::Incase));
         let cost = body.fields.len() + body.row.len();
         let cost = cost as u64 + filter.as_ref().map_or(0, |filter| crate::cost::of(&filter.node));
         let cost = cost + body.fields.iter().map(crate::cost::of_field).sum::<u64>();
@@ -253,12 +269,36 @@ impl<'s> Compiler<'s> {
         Condition { node: self.expr(expr, reader), span: expr.span }
     }
 
+    /// WHERE or INCASE.
+    fn clause(&mut self, expr: &'s ir::Expr, part: Part) -> Condition {
+        let watch = self.watch(part, expr.span);
+        let condition = self.condition(expr, Reader::Condition);
+        Condition { node: noted(condition.node, watch), ..condition }
+    }
+
+    /// The place of a new watch, where there are any.
+    fn watch(&mut self, part: Part, span: Span) -> Option<u32> {
+        let watches = self.watches.as_mut()?;
+        watches.push(Watch::new(part, span));
+        u32::try_from(watches.len() - 1).ok()
+    }
+
+    fn arm(&mut self, part: Part, expr: &'s ir::Expr, reader: Reader) -> Node {
+        let watch = self.watch(part, expr.span);
+        noted(self.expr(expr, reader), watch)
+    }
+
     fn exprs(&mut self, exprs: &'s [ir::Expr], reader: Reader) -> Box<[Node]> {
         exprs.iter().map(|expr| self.expr(expr, reader)).collect::<Vec<_>>().into()
     }
 
     fn conditions(&mut self, exprs: &'s [ir::Expr], reader: Reader) -> Box<[Condition]> {
-        exprs.iter().map(|expr| self.condition(expr, reader)).collect::<Vec<_>>().into()
+        let operands = exprs.iter().map(|expr| {
+            let watch = self.watch(Part::Operand, expr.span);
+            let condition = self.condition(expr, reader);
+            Condition { node: noted(condition.node, watch), ..condition }
+        });
+        operands.collect::<Vec<_>>().into()
     }
 
     fn boxed(&mut self, expr: &'s ir::Expr, reader: Reader) -> Box<Node> {
@@ -310,14 +350,12 @@ impl<'s> Compiler<'s> {
             ir::ExprKind::Not(inner) => Node::Not(Box::new(self.condition(inner, reader))),
             ir::ExprKind::Case { subject, arms, otherwise } => {
                 let subject = subject.as_ref().map(|expr| self.boxed(expr, reader));
-                let arms =
-                    arms.iter().map(|arm| (self.expr(&arm.when, reader), self.expr(&arm.then, reader)));
+                let arms = arms
+                    .iter()
+                    .map(|arm| (self.expr(&arm.when, reader), self.arm(Part::Arm, &arm.then, reader)));
                 let arms = arms.collect::<Vec<_>>().into();
-                Node::Case {
-                    subject,
-                    arms,
-                    otherwise: otherwise.as_ref().map(|expr| self.boxed(expr, reader)),
-                }
+                let otherwise = otherwise.as_ref().map(|expr| Box::new(self.arm(Part::Else, expr, reader)));
+                Node::Case { subject, arms, otherwise }
             }
         }
     }
@@ -408,6 +446,14 @@ impl<'s> Compiler<'s> {
             step => plain(step),
         });
         Node::Steps { steps: rest.collect::<Vec<_>>().into(), base: Box::new(base) }
+    }
+}
+
+/// A node whose value is noted in a watch, if there is one.
+fn noted(node: Node, watch: Option<u32>) -> Node {
+    match watch {
+        Some(at) => Node::Watched { node: Box::new(node), at },
+        None => node,
     }
 }
 

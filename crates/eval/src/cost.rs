@@ -27,6 +27,8 @@ pub(crate) fn of(node: &Node) -> u64 {
         Node::In { needle, list } => of(needle) + all(list),
         Node::And(terms) | Node::Or(terms) => terms.iter().map(of_condition).sum(),
         Node::Not(inner) => of_condition(inner),
+        // Trials have the bounds that messages have.
+        Node::Watched { node, .. } => of(node) - 1,
         Node::Case { subject, arms, otherwise } => {
             let arms: u64 = arms.iter().map(|(when, then)| of(when) + of(then)).sum();
             arms + subject.iter().chain(otherwise).map(|node| of(node)).sum::<u64>()

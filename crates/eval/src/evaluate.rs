@@ -73,6 +73,11 @@ impl<'m> Run<'m> {
             Node::Case { subject, arms, otherwise } => {
                 self.case(subject.as_deref(), arms, otherwise.as_deref())?
             }
+            Node::Watched { node, at } => {
+                let value = self.eval(node)?;
+                self.watch(*at).note(&value);
+                value
+            }
         })
     }
 

@@ -19,6 +19,7 @@ mod program;
 mod run;
 mod scan;
 pub mod test;
+mod watch;
 mod worker;
 
 pub use catalog::Catalog;
@@ -26,7 +27,8 @@ pub use compile::compile;
 pub use error::{EvalError, Fault};
 pub use functions::Surroundings;
 pub use paths::Union;
-pub use prepare::{portability, prepare};
+pub use prepare::{portability, prepare, prepare_watched};
 pub use program::{From, FromClass, Program};
 pub use run::{ROWS_MAX, Verdict};
+pub use watch::{Part, Reason, Side, Watch};
 pub use worker::{Message, Worker};

@@ -5,6 +5,7 @@ use sql::ir::{ArithOp, CompareOp};
 use topic::TopicFilter;
 
 use crate::paths::PathSet;
+use crate::watch::Watch;
 
 /// A statement in the form that runs: names resolved to places, functions to pointers, payload paths to slots.
 ///
@@ -16,6 +17,8 @@ pub struct Program {
     pub(crate) shape: Shape,
     pub(crate) condition: Option<Condition>,
     pub(crate) paths: PathSet,
+    /// What a trial watches, those of FROM first; none in a program for messages.
+    pub(crate) watches: Box<[Watch]>,
 }
 
 /// One entry of FROM.
@@ -106,6 +109,23 @@ impl Program {
             Out::Root { name: key, .. } => **key == *name.as_bytes(),
             Out::Star { others, .. } => others.iter().any(|(key, _)| **key == *name.as_bytes()),
         })
+    }
+
+    /// The keys of its rows, as far as they do not depend on the event.
+    pub fn selected(&self) -> impl Iterator<Item = &str> {
+        let list = match &self.shape {
+            Shape::Select(list) => list,
+            Shape::Foreach(foreach) => &foreach.body,
+        };
+        list.row.iter().filter_map(|out| match out {
+            Out::Root { name, .. } => std::str::from_utf8(name).ok(),
+            Out::Star { .. } => None,
+        })
+    }
+
+    /// Whether some event that FROM lets in has this column.
+    pub fn sees(&self, column: Column) -> bool {
+        self.from.iter().any(|from| crate::catalog::brings(from.filter.as_str(), column))
     }
 
     pub(crate) fn paths(&self) -> &PathSet {
@@ -273,6 +293,11 @@ pub(crate) enum Node {
         subject: Option<Box<Node>>,
         arms: Box<[(Node, Node)]>,
         otherwise: Option<Box<Node>>,
+    },
+    /// In trials only: gives what `node` does, and notes it in the watch at this place.
+    Watched {
+        node: Box<Node>,
+        at: u32,
     },
 }
 

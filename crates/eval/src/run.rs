@@ -10,6 +10,7 @@ use value::{Arena, Entry, Map, Value, json};
 use crate::catalog::bit;
 use crate::evaluate::fault;
 use crate::program::{Base, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
+use crate::watch::Watch;
 use crate::{EvalError, Fault, Message};
 
 /// The most rows one message may give.
@@ -75,6 +76,10 @@ impl<'m> Run<'m> {
 
     pub(crate) fn arena(&self) -> &'m Arena {
         self.message.arena
+    }
+
+    pub(crate) fn watch(&self, at: u32) -> &'m Watch {
+        &self.program.watches[at as usize]
     }
 
     /// What a field has left under its root.

@@ -6,7 +6,7 @@ use functions::Random;
 use value::json::{self, JsonError};
 use value::{Arena, Kind, Value, number, text};
 
-use crate::{EvalError, Program, Union, Verdict, Worker};
+use crate::{EvalError, Program, Reason, Union, Verdict, Worker, watch};
 
 /// What surrounds a test: it has no clock and no randomness of its own.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +159,7 @@ pub fn run_rows(
         if !program.matches(event) {
             return Outcome::NoMatch(NoMatch::Topic);
         }
+        program.note_from(event);
         let message = worker.begin(event, &union);
         match message.run(0, program) {
             Err(error) => Outcome::Error(error),
@@ -172,6 +173,26 @@ pub fn run_rows(
                 }
                 Outcome::Output(out)
             }
+        }
+    })
+}
+
+/// The parts of WHERE that keep a message out: none where it is let in, or fails. The program must come from
+/// [`crate::prepare_watched`] and not have been run before.
+pub fn reasons(
+    program: &Program,
+    context: &Context<'_>,
+    setting: &Setting<'_>,
+    worker: &mut Worker,
+) -> Vec<Reason> {
+    let union = Union::of(&[program]);
+    let Some(condition) = &program.condition else { return Vec::new() };
+    context.event(setting, |event| {
+        let message = worker.begin(event, &union);
+        let run = message.start(0, program);
+        match run.all() {
+            Ok(Verdict::Filtered) => watch::reasons(&run, condition),
+            Ok(Verdict::Rows(_)) | Err(_) => Vec::new(),
         }
     })
 }

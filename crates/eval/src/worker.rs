@@ -84,7 +84,12 @@ impl<'m> Message<'m> {
     /// Does not look at FROM: the caller has found that the program matches. Rows live as long as the message. An
     /// error concerns this program only; there are no partial results.
     pub fn run(&self, place: usize, program: &'m Program) -> Result<Verdict<'m>, EvalError> {
-        Run::new(*self, program, self.union.program(place)).all().map_err(|error| *error)
+        self.start(place, program).all().map_err(|error| *error)
+    }
+
+    /// The same, not begun yet.
+    pub(crate) fn start(&self, place: usize, program: &'m Program) -> Run<'m> {
+        Run::new(*self, program, self.union.program(place))
     }
 
     /// Where rows and columns live: for templates that want more of the message.

@@ -4,6 +4,7 @@
 //! row with the code of the live path; what would be sent is compared and goes nowhere.
 
 mod compare;
+mod coverage;
 mod file;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::unit::{ActionItem, RuleItem};
 use crate::view::{Category, Finding, ResourceId};
 
 pub use compare::Difference;
+pub use coverage::{Coverage, Missed};
 pub use file::{CASE_FIELDS, FILE_FIELDS, PUBLISH_FIELDS};
 
 /// What the rules folders hold, read as a server reads them at its start.
@@ -90,6 +92,9 @@ struct Published {
 /// A rule with what is needed to try it.
 struct TriedRule {
     id: Arc<str>,
+    sql: Box<str>,
+    /// Where the SQL begins in the file.
+    base: u32,
     program: Arc<Program>,
     source: Arc<Source>,
     actions: Vec<Action>,
@@ -159,6 +164,16 @@ impl Folder {
         self.slots.iter().filter(|slot| slot.newest.hash.is_none()).flat_map(Slot::errors).collect()
     }
 
+    /// What the cases that were run so far have reached of every rule, in the order of the rules' paths.
+    pub fn coverage(&self) -> Vec<Coverage> {
+        let rules = self.slots.iter().filter_map(|slot| Some((slot, slot.newest.rule()?)));
+        let coverage = rules.filter_map(|(slot, rule)| {
+            let tests = self.tests.iter().find(|test| *test.rule == *rule.id);
+            tests.and_then(TestFile::coverage).or_else(|| Coverage::untried(slot, rule))
+        });
+        coverage.collect()
+    }
+
     /// The test files, in the order of their paths.
     pub fn tests(&self) -> &[TestFile] {
         &self.tests
@@ -193,6 +208,12 @@ impl TestFile {
     /// The id of the rule.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// What the cases that were run so far have reached of the rule; `None` where no case can be run.
+    pub fn coverage(&self) -> Option<Coverage> {
+        let rule = self.cases.first()?.rule.as_ref()?;
+        Some(Coverage::of(&rule.id, &rule.source, &rule.program))
     }
 
     /// The file.
@@ -235,9 +256,24 @@ impl TriedRule {
     fn of(slot: &Slot, slots: &[Slot]) -> Option<Self> {
         let unit = slot.in_force.as_ref()?;
         let rule = unit.rule()?;
-        let program = Arc::clone(rule.program.as_ref()?);
+        // What runs on messages watches nothing, and does the same.
+        let (program, _) = eval::prepare_watched(&rule.sql, rule.id_span.start, &rule.id);
+        let program = Arc::new(program?);
         let actions = actions(rule, &renders(slots));
-        Some(Self { id: Arc::clone(&rule.id), program, source: Arc::clone(&unit.source), actions })
+        let (sql, base) = (rule.sql.as_str().into(), rule.id_span.start);
+        Some(Self { id: Arc::clone(&rule.id), sql, base, program, source: Arc::clone(&unit.source), actions })
+    }
+
+    /// Which part of WHERE is false for a message that it does not let through.
+    fn why_filtered(&self, context: &Context<'_>, setting: &Setting<'_>) -> String {
+        let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
+        // A program of its own, as this one has watched other messages, too.
+        let reasons = match eval::prepare_watched(&self.sql, self.base, &self.id).0 {
+            Some(program) => eval::test::reasons(&program, context, setting, &mut worker),
+            None => Vec::new(),
+        };
+        let parts: Vec<String> = reasons.iter().map(|reason| reason.describe(self.source.text())).collect();
+        if parts.is_empty() { "WHERE is not true".to_owned() } else { parts.join(", ") }
     }
 }
 
@@ -285,14 +321,23 @@ impl Case {
         let send =
             |row: &Value<'_>, event: &Event<'_>, arena: &Arena| rule.act(row, event, arena, &mut published);
         let outcome = eval::test::run_rows(&rule.program, &context, &setting, &mut worker, send);
-        self.judge(rule, &outcome, &published)
+        self.judge(rule, &outcome, &published, || rule.why_filtered(&context, &setting))
     }
 
-    fn judge(&self, rule: &TriedRule, outcome: &Outcome, published: &[Published]) -> Result<(), Failure> {
+    fn judge(
+        &self,
+        rule: &TriedRule,
+        outcome: &Outcome,
+        published: &[Published],
+        why_filtered: impl Fn() -> String,
+    ) -> Result<(), Failure> {
         let found = match outcome {
             Outcome::Output(json) => Ok(serde_json::from_slice::<Json>(json).unwrap_or_default()),
             Outcome::NoMatch(NoMatch::Topic) => Err("no match: nothing in FROM lets this message in".into()),
-            Outcome::NoMatch(NoMatch::Condition) => Err("no match: WHERE is not true".into()),
+            Outcome::NoMatch(NoMatch::Condition) if matches!(self.expected, Expected::NoMatch) => {
+                Err(String::new())
+            }
+            Outcome::NoMatch(NoMatch::Condition) => Err(format!("no match: {}", why_filtered())),
             Outcome::Error(error) => Err(format!("an error: {error}")),
         };
         match (&self.expected, outcome, found) {

@@ -120,8 +120,8 @@ async fn a_misspelt_placeholder_is_a_warning_with_a_way_out() {
                 SELECT payload FROM \"in/#\"\n";
     let (_house, outcome) = House::open(&[("r.sql", rule)]);
     let finding = &outcome.findings[0];
-    assert_eq!(finding.diagnostic.message, "`retain` of republish has `${falgs}`, which is never set");
-    assert_eq!(finding.diagnostic.help.as_deref(), Some("did you mean `flags`?"));
+    assert_eq!(finding.diagnostic.message, "`retain` of republish has `${falgs.retain}`, which is never set");
+    assert_eq!(finding.diagnostic.help.as_deref(), Some("did you mean `${flags.retain}`?"));
     assert_eq!(&finding.source.text()[finding.diagnostic.span.range()], "${falgs.retain}");
     assert_eq!(outcome.rules, 1);
 }

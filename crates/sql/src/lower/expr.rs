@@ -54,13 +54,17 @@ impl<'t> Lower<'t> {
     }
 
     fn chain(&mut self, first: NodeId, rest: &'t [(InfixOp, Span, NodeId)], span: Span) -> Expr {
-        let conditions = |lower: &mut Self| {
+        let conditions = |lower: &mut Self| -> Vec<Expr> {
             let operands = std::iter::once(first).chain(rest.iter().map(|(_, _, operand)| *operand));
             operands.map(|operand| lower.condition(operand)).collect()
         };
         match rest.first().map(|(op, _, _)| *op) {
             Some(InfixOp::Or) => boolean(ExprKind::Or(conditions(self)), span),
-            Some(InfixOp::And) => boolean(ExprKind::And(conditions(self)), span),
+            Some(InfixOp::And) => {
+                let terms = conditions(self);
+                self.check_contradiction(&terms);
+                boolean(ExprKind::And(terms), span)
+            }
             Some(InfixOp::Compare(op)) => self.comparison(op, first, rest[0].2, span),
             Some(InfixOp::Arith(_)) | None => self.arith(first, rest, span),
         }

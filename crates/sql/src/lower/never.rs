@@ -1,4 +1,4 @@
-//! Clauses that let nothing through.
+//! Conditions that let nothing through.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -18,15 +18,17 @@ impl Lower<'_> {
             let problem =
                 Diagnostic::new(Code::NeverMatches, term.span, "nothing gets through this condition");
             self.report(problem.label("always false"));
-            return;
         }
-        if let Some((first, second)) = contradiction(terms) {
-            let problem = Diagnostic::new(Code::NeverMatches, second, "nothing gets through this condition")
-                .label("excluded by what stands before")
-                .related(first, "this and")
-                .help("write OR if either will do");
-            self.report(problem);
-        }
+    }
+
+    /// Warns of terms of an AND that exclude each other.
+    pub(super) fn check_contradiction(&mut self, terms: &[Expr]) {
+        let Some((first, second)) = contradiction(terms) else { return };
+        let problem = Diagnostic::new(Code::NeverMatches, second, "these conditions never hold together")
+            .label("excludes it")
+            .related(first, "this")
+            .help("write OR if either will do");
+        self.report(problem);
     }
 }
 
