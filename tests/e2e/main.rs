@@ -11,6 +11,7 @@ mod remote_restart;
 mod rest;
 mod rule_test;
 mod samples;
+mod sessions;
 mod signals;
 mod verbs;
 

@@ -98,6 +98,44 @@ impl Acks {
     }
 }
 
+/// Packets that answer the client and wait until what they say is stored, in the order of what they answer.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(VecDeque<(u64, bool, Packet<'static>)>);
+
+impl Answers {
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts one behind the others, to go out when its ticket is settled; one without ticket when those before it have.
+    pub(crate) fn owe(&mut self, ticket: Option<u64>, packet: Packet<'static>) {
+        self.0.push_back((ticket.unwrap_or_default(), ticket.is_none(), packet));
+    }
+
+    /// What has this ticket is stored, or, if it was abandoned, never will be. Returns whether any has it.
+    pub(crate) fn settle(&mut self, ticket: u64, outcome: Outcome) -> Result<bool, End> {
+        let mut is_one = false;
+        for (_, is_ready, _) in
+            self.0.iter_mut().filter(|(theirs, is_ready, _)| !is_ready && *theirs == ticket)
+        {
+            (is_one, *is_ready) = (true, true);
+        }
+        if is_one && outcome == Outcome::Abandoned {
+            return Err(End::Abandoned);
+        }
+        Ok(is_one)
+    }
+
+    /// Puts everything into the output that may go out now.
+    pub(crate) fn put(&mut self, output: &mut Output) {
+        while let Some((_, true, packet)) = self.0.front() {
+            put(output, packet);
+            self.0.pop_front();
+        }
+    }
+}
+
 /// Puts a small packet into the output: one that always fits, or that its client has said it does not take.
 pub(crate) fn put(output: &mut Output, packet: &Packet<'_>) {
     if let Err(error) = output.put(packet) {

@@ -1,8 +1,8 @@
 use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
@@ -14,14 +14,17 @@ use tokio_util::task::TaskTracker;
 use topic::TopicName;
 
 use crate::config::{Bound, BrokerConfig, Listener};
+use crate::inflight::Slot;
 use crate::janitor::Janitor;
 use crate::listener;
 use crate::message::{Now, Numbers};
 use crate::metrics::{Counters, Metrics, Tally};
-use crate::publish::{From, Publication};
+use crate::publish::{From, Publication, Safekeeping};
 use crate::retained::Retained;
 use crate::session::{Kept, Session};
+use crate::store::{Change, Persistence, Store, StoreError};
 use crate::subscriptions::{RouteCache, Subscriptions};
+use crate::sys;
 use crate::will::Will;
 
 /// The embedded broker.
@@ -43,6 +46,11 @@ pub struct Broker {
     /// Clients connected.
     pub(crate) clients: AtomicUsize,
     pub(crate) janitor: Janitor,
+    /// When the broker was made.
+    pub(crate) started: Instant,
+    pub(crate) store: Option<Arc<Store>>,
+    /// The number of the session that was begun last.
+    pub(crate) session_last: AtomicU64,
     /// Tasks of listeners and connections: awaited by [`Broker::shutdown`].
     pub(crate) tasks: TaskTracker,
     /// Empty before `open` and after `shutdown`, which breaks the circle of rules that publish to this broker.
@@ -81,7 +89,20 @@ pub(crate) struct Claimed {
 impl Broker {
     /// A broker without listeners and rules.
     pub fn new(config: BrokerConfig) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with_store(config, None))
+    }
+
+    /// A broker whose persistent sessions and retained messages are kept on the disk, and what an earlier one has left
+    /// there. Blocks while it reads.
+    pub fn restore(config: BrokerConfig, persistence: &Persistence) -> Result<Arc<Self>, StoreError> {
+        let (store, image) = Store::open(persistence)?;
+        let broker = Arc::new(Self::with_store(config, Some(Arc::new(store))));
+        broker.take_over(image);
+        Ok(broker)
+    }
+
+    fn with_store(config: BrokerConfig, store: Option<Arc<Store>>) -> Self {
+        Self {
             node_hash: (rustc_hash::FxBuildHasher.hash_one(&config.node) >> 32) as u32,
             numbers: AtomicU32::new(0),
             sessions: DashMap::new(),
@@ -91,12 +112,15 @@ impl Broker {
             connections: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             janitor: Janitor::default(),
+            started: Instant::now(),
+            store,
+            session_last: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             rules: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Open),
             local: Mutex::default(),
             config,
-        })
+        }
     }
 
     /// Gives events to `rules` from now on, and lets clients in at every listener. Returns the addresses bound, in
@@ -110,6 +134,10 @@ impl Broker {
         self.rules.store(Some(Arc::new(Rules(rules))));
         let broker = Arc::clone(self);
         self.tasks.spawn(async move { broker.janitor.work(&broker, broker.reached(Phase::Closing)).await });
+        if let Some(interval) = self.config.sys_interval {
+            let broker = Arc::clone(self);
+            self.tasks.spawn(async move { sys::publish(&broker, interval).await });
+        }
         let mut bound = Vec::new();
         for (listener, socket, address) in sockets {
             bound.push(Bound { name: listener.name.clone(), address });
@@ -134,6 +162,10 @@ impl Broker {
         self.tasks.close();
         let done = tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok();
         self.rules.store(None);
+        if let Some(store) = self.store.clone() {
+            // Its thread may have to write, which is nothing to wait for on this one.
+            let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        }
         done
     }
 
@@ -144,6 +176,8 @@ impl Broker {
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
             retained: self.retained.len(),
+            store_bytes: self.store().map_or(0, Store::log_bytes),
+            store_healthy: self.store().is_none_or(Store::is_healthy),
             ..self.counters.snapshot()
         }
     }
@@ -170,10 +204,10 @@ impl Broker {
             let session = Arc::clone(
                 self.sessions
                     .entry(Arc::clone(clientid))
-                    .or_insert_with(|| Arc::new(Session::new(Arc::clone(clientid), &self.config)))
+                    .or_insert_with(|| Arc::new(self.new_session(Arc::clone(clientid))))
                     .value(),
             );
-            let claim = session.claim();
+            let claim = session.claim(clean_start);
             let mut kept = Arc::clone(&session.kept).lock_owned().await;
             if kept.is_over {
                 continue;
@@ -189,6 +223,16 @@ impl Broker {
         }
     }
 
+    fn new_session(&self, clientid: Arc<str>) -> Session {
+        let number = self.session_last.fetch_add(1, Ordering::Relaxed) + 1;
+        Session::new(clientid, number, &self.config)
+    }
+
+    /// The store, if sessions and retained messages are to outlive the process.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_deref()
+    }
+
     /// Forgets a session. A will that was delayed goes out now [MQTT-3.1.3-9].
     pub(crate) fn end_session(&self, session: &Arc<Session>, kept: &mut Kept) {
         kept.is_over = true;
@@ -196,12 +240,37 @@ impl Broker {
         for subscribed in std::mem::take(&mut kept.subscriptions).into_values() {
             self.subscriptions.remove(&subscribed.subscription, session);
         }
-        session.inbox.close();
-        self.publish_will(kept.will.take());
+        if let Some(store) = self.store().filter(|_| session.is_stored()) {
+            store.note(Change::Ended { session: session.number });
+        }
+        self.hand_on(session, kept);
+        self.publish_will(kept.will.take().as_deref());
+    }
+
+    /// Gives what came through share groups, and this session has not got, to other members [MQTT-4.8.2-4]. A message of
+    /// QoS 2 that is under way goes to nobody else [MQTT-4.8.2-5].
+    fn hand_on(&self, session: &Session, kept: &mut Kept) {
+        let under_way = kept.inflight.drain().filter_map(|slot| match slot {
+            Slot::Published(delivery) if delivery.qos == QoS::AtLeastOnce => Some(delivery),
+            Slot::Published(_) | Slot::Released(_) | Slot::Gap => None,
+        });
+        let waiting = session.inbox.close();
+        let rules = self.rules();
+        let (mut tally, mut keeping) = (Tally::default(), Safekeeping::default());
+        for delivery in under_way.chain(waiting) {
+            let Some(member) = delivery.share.as_ref().and_then(|group| Some((group, group.next()?))) else {
+                continue;
+            };
+            let (group, member) = member;
+            let delivery = member.delivery(&delivery.message, group);
+            self.offer(&member.session, delivery, rules.as_deref(), &mut tally, &mut keeping);
+        }
+        self.keep(&mut keeping, rules.as_deref(), &mut tally);
+        self.counters.add(&mut tally);
     }
 
     /// Publishes a will, if there is one.
-    pub(crate) fn publish_will(&self, will: Option<Will>) {
+    pub(crate) fn publish_will(&self, will: Option<&Will>) {
         let Some(will) = will else { return };
         let now = Now::read();
         let publication = Publication {
@@ -220,7 +289,7 @@ impl Broker {
     }
 
     /// Publishes what no connection reads at the moment: routed through the broker's own routes if they are free.
-    fn publish_own(
+    pub(crate) fn publish_own(
         &self,
         publication: &Publication<'_>,
         rules: Option<Arc<dyn Dispatch>>,
@@ -229,7 +298,9 @@ impl Broker {
         let mut tally = Tally::default();
         let mut deliver = |routes: &mut RouteCache| {
             let place = routes.get(&self.subscriptions, publication.topic, None);
-            self.deliver(place, publication, rules.as_deref(), &mut tally)
+            let mut part = || completion.map(Completion::part);
+            let mut keeping = Safekeeping::default();
+            self.deliver(place, publication, rules.as_deref(), &mut tally, &mut keeping, &mut part)
         };
         let taken = match self.local.try_lock() {
             Some(mut local) => deliver(&mut local.routes),
@@ -242,7 +313,7 @@ impl Broker {
         taken
     }
 
-    fn next_id(&self, now: Now) -> MessageId {
+    pub(crate) fn next_id(&self, now: Now) -> MessageId {
         match self.local.try_lock() {
             Some(mut local) => local.numbers.next_id(now, self.node_hash, &self.numbers),
             None => Numbers::default().next_id(now, self.node_hash, &self.numbers),

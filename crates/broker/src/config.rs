@@ -32,6 +32,8 @@ pub struct BrokerConfig {
     pub retained_messages_max: usize,
     /// Bytes of the topics and payloads of retained messages. Past it no new topic is retained.
     pub retained_bytes_max: usize,
+    /// How often what `$SYS` says is renewed; `None` for no `$SYS`.
+    pub sys_interval: Option<Duration>,
     /// How long a client may take from its first byte to the end of CONNECT.
     pub connect_timeout: Duration,
     /// How far a message of QoS 1 or 2 must have come through the rules before its publisher hears that it is safe.
@@ -53,8 +55,8 @@ impl BrokerConfig {
     pub const INFLIGHT_MAX: u16 = 1_000;
     /// Default of `receive_max`.
     pub const RECEIVE_MAX: u16 = 1_000;
-    /// Default of `session_expiry_max`.
-    pub const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+    /// Default of `session_expiry_max`: a week.
+    pub const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
     /// Default of `connections_max`.
     pub const CONNECTIONS_MAX: usize = 100_000;
     /// Default of `subscriptions_max`.
@@ -80,6 +82,7 @@ impl BrokerConfig {
             subscriptions_max: Self::SUBSCRIPTIONS_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
+            sys_interval: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
             ack: AckLevel::default(),
             auth,

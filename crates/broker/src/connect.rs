@@ -17,7 +17,7 @@ use topic::TopicName;
 use crate::Broker;
 use crate::access::{Login, Who};
 use crate::broker::{Claimed, Phase};
-use crate::connection::{Connection, Link, SAY_GOODBYE};
+use crate::connection::{Connection, Link, SAY_GOODBYE, seconds};
 use crate::events::{self, Client};
 use crate::message::{Now, Publisher};
 use crate::metrics::Tally;
@@ -143,12 +143,13 @@ async fn admit(
         clean_start: request.clean_start,
         keepalive: request.keep_alive,
         receive_max: request.receive_max.map_or(u16::MAX, Into::into),
+        numbers: if version == Version::V5 { events::numbers(&request) } else { Vec::new() },
         properties: events::user_properties(&request.user_properties),
         connected_at_ms: Now::read().ms(),
     };
     let publisher = Arc::new(Publisher { clientid, username, peername: Some(peername) });
     acknowledge(broker, conn, &claimed, &request, assigned, link_expiry);
-    let will = Will::of(&request, &publisher);
+    let will = Will::of(&request, &publisher).map(Arc::new);
     Ok(Link::new(broker, claimed, client, publisher, will, link_expiry))
 }
 
@@ -187,7 +188,7 @@ fn acknowledge(
     session_expiry: Duration,
 ) {
     let config = &broker.config;
-    let granted = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
+    let granted = seconds(session_expiry);
     let mut ack = ConnectAck {
         session_present: claimed.kept.is_old,
         session_expiry_interval_secs: Some(granted)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use event::{Dispatch, Outcome, Properties};
+use event::{AckLevel, Acker, Completion, Dispatch, Outcome};
 use mqtt::{
     Conn, DecodeError, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version,
 };
@@ -13,13 +13,15 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, Sleep};
 
 use crate::Broker;
-use crate::acks::{self, AckKind, Acks};
+use crate::acks::{self, AckKind, Acks, Answers};
 use crate::broker::Claimed;
 use crate::events::{self, Client};
 use crate::janitor::Duty;
 use crate::message::{Delivery, Now, Numbers, Publisher};
 use crate::metrics::Tally;
+use crate::publish::Safekeeping;
 use crate::session::{Kept, Session};
+use crate::store::Change;
 use crate::subscriptions::RouteCache;
 use crate::wake;
 use crate::will::Will;
@@ -35,7 +37,7 @@ const TRIM_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum End {
     /// The client said goodbye.
-    Disconnected { with_will: bool, properties: Properties },
+    Disconnected { with_will: bool, farewell: Box<events::Farewell> },
     /// The client closed without a word.
     Closed,
     /// The network failed.
@@ -44,6 +46,8 @@ pub(crate) enum End {
     KeepAlive,
     /// Another connection has the session now.
     TakenOver,
+    /// Another connection has the client id now, and wants nothing of the session.
+    Discarded,
     /// The broker shuts down.
     Stopped,
     /// The client broke the protocol, or a rule of this broker.
@@ -60,7 +64,7 @@ impl End {
         match self {
             End::Disconnected { .. } | End::Closed | End::Lost(_) => None,
             End::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
-            End::TakenOver => Some(ReasonCode::SessionTakenOver),
+            End::TakenOver | End::Discarded => Some(ReasonCode::SessionTakenOver),
             End::Stopped => Some(ReasonCode::ServerShuttingDown),
             End::Fault(code) => Some(*code),
             End::Unreadable(error) => Some(error.reason()),
@@ -76,9 +80,10 @@ impl End {
             End::Lost(_) => "tcp_error".to_owned(),
             End::KeepAlive => "keepalive_timeout".to_owned(),
             End::TakenOver => "takenover".to_owned(),
+            End::Discarded => "discarded".to_owned(),
             End::Stopped => "shutdown".to_owned(),
             End::Fault(code) => code.text().replace(' ', "_").to_lowercase(),
-            End::Unreadable(error) => error.reason().text().replace(' ', "_"),
+            End::Unreadable(error) => error.reason().text().replace(' ', "_").to_lowercase(),
             End::Abandoned => "internal_error".to_owned(),
         }
     }
@@ -112,13 +117,22 @@ pub(crate) struct Link {
     pub(crate) kept: OwnedMutexGuard<Kept>,
     pub(crate) client: Client,
     pub(crate) publisher: Arc<Publisher>,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Arc<Will>>,
     pub(crate) session_expiry: Duration,
     /// Topics by alias, from 1 [MQTT-3.3.2-9].
     pub(crate) aliases: Vec<String>,
     pub(crate) routes: RouteCache,
     pub(crate) numbers: Numbers,
     pub(crate) acks: Acks,
+    answers: Answers,
+    /// What the store is to hear at the end of this turn.
+    pub(crate) changes: Vec<Change>,
+    /// The ticket of answers that wait for `changes`.
+    answers_ticket: Option<u64>,
+    /// Empty between two packets; kept for its memory.
+    pub(crate) keeping: Safekeeping,
+    /// The store cannot take more at the moment.
+    is_held: bool,
     /// Place in `kept.inflight` up to which this connection has sent what an earlier one left.
     pub(crate) resent: usize,
     /// Messages of QoS 1 and 2 that this connection has sent and that are not acknowledged.
@@ -135,11 +149,23 @@ impl Link {
         claimed: Claimed,
         client: Client,
         publisher: Arc<Publisher>,
-        will: Option<Will>,
+        will: Option<Arc<Will>>,
         session_expiry: Duration,
     ) -> Option<Self> {
         let Claimed { session, claim, mut kept } = claimed;
         kept.will = None;
+        session.client.store(Some(Arc::clone(&publisher)));
+        if let Some(store) = broker.store()
+            && (session.is_stored() || !session_expiry.is_zero())
+        {
+            session.is_stored.store(true, Ordering::Relaxed);
+            store.note(Change::Opened {
+                session: session.number,
+                clientid: Arc::clone(&session.clientid),
+                expiry_secs: seconds(session_expiry),
+                will: will.clone(),
+            });
+        }
         Some(Self {
             broker: Arc::clone(broker),
             rules: broker.rules()?,
@@ -154,6 +180,11 @@ impl Link {
             routes: RouteCache::default(),
             numbers: Numbers::default(),
             acks: Acks::default(),
+            answers: Answers::default(),
+            changes: Vec::new(),
+            answers_ticket: None,
+            keeping: Safekeeping::default(),
+            is_held: false,
             resent: 0,
             unacked: 0,
             batch: Vec::new(),
@@ -170,7 +201,7 @@ impl Link {
             Packet::PublishReceived(ack) => self.on_pubrec(ack, output),
             Packet::PublishRelease(ack) => self.on_pubrel(ack, output),
             Packet::PublishComplete(ack) => self.on_pubcomp(ack),
-            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, output, now),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, output),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, output),
             Packet::PingRequest => {
                 acks::put(output, &Packet::PingResponse);
@@ -196,31 +227,75 @@ impl Link {
             self.session_expiry = asked.min(self.broker.config.session_expiry_max);
         }
         let with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
-        End::Disconnected { with_will, properties: events::user_properties(&disconnect.user_properties) }
+        End::Disconnected { with_will, farewell: Box::new(events::Farewell::of(disconnect)) }
     }
 
     /// Whether no more packets may be handled until acknowledgements have gone out. In MQTT 5 Receive Maximum sees to
-    /// it that this does not happen.
+    /// it that this does not happen, but for a store that is slower than what comes.
     fn is_at_bound(&self) -> bool {
-        self.acks.len() >= usize::from(self.broker.config.receive_max) && self.client.version != Version::V5
+        self.is_held
+            || self.acks.len() >= usize::from(self.broker.config.receive_max)
+                && self.client.version != Version::V5
     }
 
     /// Everything that can be done without waiting: acknowledgements that were settled, packets that have come, and
     /// messages that wait for the client.
     fn work(&mut self, conn: &mut Conn) -> Result<(), End> {
         if !self.session.is_latest(self.claim) {
-            return Err(End::TakenOver);
+            return Err(if self.session.is_discarded() { End::Discarded } else { End::TakenOver });
         }
         if self.session.is_stopped() {
             return Err(End::Stopped);
         }
         let now = Now::read();
         self.settle(&mut conn.output)?;
+        self.is_held = self.broker.store().is_some_and(|store| store.is_congested(&self.session));
         while !self.is_at_bound() {
             let Some(packet) = conn.input.next().map_err(End::Unreadable)? else { break };
             self.handle(&packet, &mut conn.output, now)?;
         }
         self.deliver(&mut conn.output, now);
+        self.store_changes(&mut conn.output)
+    }
+
+    /// Notes a change of this session, if it is stored.
+    pub(crate) fn note(&mut self, change: impl FnOnce(u64) -> Change) {
+        if self.session.is_stored() {
+            self.changes.push(change(self.session.number));
+        }
+    }
+
+    /// Answers the client: at once, or when what this turn has changed so far is stored.
+    pub(crate) fn answer(&mut self, packet: Packet<'static>, output: &mut Output) {
+        if !self.changes.is_empty() {
+            let ticket = *self.answers_ticket.get_or_insert_with(|| self.kept.ticket());
+            self.answers.owe(Some(ticket), packet);
+        } else if self.answers.is_empty() {
+            acks::put(output, &packet);
+        } else {
+            self.answers.owe(None, packet);
+        }
+    }
+
+    /// Whether answers wait for the store.
+    pub(crate) fn owes_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// Gives the store what this turn has changed.
+    fn store_changes(&mut self, output: &mut Output) -> Result<(), End> {
+        let Some(store) = self.broker.store().filter(|_| !self.changes.is_empty()) else { return Ok(()) };
+        let Some(ticket) = self.answers_ticket.take() else {
+            store.submit(&mut self.changes, None);
+            return Ok(());
+        };
+        let acker = Arc::clone(&self.session) as Arc<dyn Acker>;
+        let completion = Completion::new(acker, ticket, AckLevel::Received);
+        store.submit(&mut self.changes, Some(completion.part()));
+        if completion.release() {
+            self.answers.settle(ticket, Outcome::Settled)?;
+            self.answers.put(output);
+        }
         Ok(())
     }
 
@@ -229,12 +304,25 @@ impl Link {
         let mut settled = std::mem::take(&mut self.settled);
         self.session.take_settled(&mut settled);
         for (ticket, outcome) in settled.drain(..) {
+            if self.answers.settle(ticket, outcome)? {
+                continue;
+            }
             if self.acks.settle(ticket, outcome) != Some(AckKind::PubAck) {
-                self.kept.settle_incoming(ticket, outcome);
+                self.settle_incoming(ticket, outcome);
             }
         }
         self.settled = settled;
+        self.answers.put(output);
         self.acks.put(output)
+    }
+
+    /// The rules are done with a message of QoS 2.
+    fn settle_incoming(&mut self, ticket: u64, outcome: Outcome) {
+        let Some(packet_id) = self.kept.settle_incoming(ticket, outcome) else { return };
+        match outcome {
+            Outcome::Settled => self.note_settled(packet_id, ticket),
+            Outcome::Abandoned => self.note(|session| Change::Freed { session, packet_id }),
+        }
     }
 
     /// Leaves the session as the next connection is to find it, or ends it.
@@ -242,33 +330,51 @@ impl Link {
         let mut settled = std::mem::take(&mut self.settled);
         self.session.take_settled(&mut settled);
         for (ticket, outcome) in settled {
-            self.kept.settle_incoming(ticket, outcome);
+            self.settle_incoming(ticket, outcome);
         }
         let broker = Arc::clone(&self.broker);
+        if let Some(store) = broker.store() {
+            store.submit(&mut self.changes, None);
+        }
         let will = self.will.take().filter(|_| match end {
             End::Disconnected { with_will, .. } => *with_will,
-            End::Stopped => false,
+            // It goes out after the next start, if the session is still there to say so.
+            End::Stopped => self.session.is_stored(),
             _ => true,
         });
         self.session.connected.store(false, Ordering::Relaxed);
         broker.clients.fetch_sub(1, Ordering::Relaxed);
         if self.session_expiry.is_zero() {
             broker.end_session(&self.session, &mut self.kept);
-            broker.publish_will(will);
+            broker.publish_will(will.filter(|_| !matches!(end, End::Stopped)).as_deref());
             return;
         }
         let now = Instant::now();
+        let mut pending = None;
         match will {
+            _ if matches!(end, End::Stopped) => pending = will,
             Some(will) if !will.delay.is_zero() => {
                 let at = now + will.delay.min(self.session_expiry);
                 broker.janitor.remind(at, &self.session, self.claim, Duty::Will);
-                self.kept.will = Some(will);
+                pending = Some(will);
             }
-            will => broker.publish_will(will),
+            will => broker.publish_will(will.as_deref()),
         }
+        (self.kept.left_at_ms, self.kept.expiry) = (Now::read().ms(), self.session_expiry);
+        if let Some(store) = broker.store().filter(|_| self.session.is_stored()) {
+            let (session, expiry_secs) = (self.session.number, seconds(self.session_expiry));
+            let at_ms = self.kept.left_at_ms;
+            store.note(Change::Left { session, at_ms, expiry_secs, with_will: pending.is_some() });
+        }
+        self.kept.will = pending;
         self.kept.is_old = true;
         broker.janitor.remind(now + self.session_expiry, &self.session, self.claim, Duty::End);
     }
+}
+
+/// Whole seconds, as MQTT counts them.
+pub(crate) fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Connection {
@@ -295,8 +401,7 @@ impl Connection {
         tracing::debug!(
             clientid = %client.clientid, peername = %client.peername, version = ?client.version, "client connected"
         );
-        let expiry = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
-        events::client_connected(broker, &**rules, client, expiry);
+        events::client_connected(broker, &**rules, client, seconds(*session_expiry));
     }
 
     /// The connection is over: the session is given up. Gives the socket back for the last words.
@@ -305,12 +410,12 @@ impl Connection {
         let Link { broker, rules, client, .. } = &link;
         let (clientid, peername) = (&client.clientid, client.peername);
         tracing::debug!(%clientid, %peername, reason = %end, "client disconnected");
-        let no_properties = Properties::default();
-        let properties = match end {
-            End::Disconnected { properties, .. } => properties,
-            _ => &no_properties,
+        let silent = events::Farewell::default();
+        let farewell = match end {
+            End::Disconnected { farewell, .. } => &**farewell,
+            _ => &silent,
         };
-        events::client_disconnected(broker, &**rules, client, &end.reason(), properties);
+        events::client_disconnected(broker, &**rules, client, &end.reason(), farewell);
         link.tally.clients_disconnected = 1;
         link.broker.counters.add(&mut link.tally);
         link.leave(end);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use event::{Column, Dispatch, Event, EventKind, Fields, Properties, Trail};
-use mqtt::{QoS, UserProperties, Version};
+use mqtt::{Ack, ConnectRequest, Disconnect, QoS, UserProperties, Version};
 use value::{Arena, Entry, Map, Value};
 
 use crate::Broker;
@@ -25,6 +25,8 @@ pub(crate) struct Client {
     /// Seconds; 0 is none.
     pub(crate) keepalive: u16,
     pub(crate) receive_max: u16,
+    /// The numbers among the properties of CONNECT, as far as they were given.
+    pub(crate) numbers: Vec<(&'static str, u32)>,
     /// The user properties of CONNECT.
     pub(crate) properties: Properties,
     pub(crate) connected_at_ms: i64,
@@ -77,10 +79,15 @@ fn client_fields<'a>(client: &'a Client, arena: &'a Arena) -> Vec<Field<'a>> {
     ]
 }
 
-/// Properties of a control packet as a map, user properties included.
-fn props<'a>(numbers: &[(&'static str, u32)], user: &'a Properties, arena: &'a Arena) -> Value<'a> {
-    let numbers = numbers.iter().map(|(name, number)| Entry { key: name.as_bytes(), value: int(*number) });
-    let mut entries: Vec<Entry<'a>> = numbers.collect();
+/// Properties of a control packet as a map: those that are there, and the user properties.
+fn props<'a>(
+    known: impl IntoIterator<Item = (&'static str, Value<'a>)>,
+    user: &'a Properties,
+    arena: &'a Arena,
+) -> Value<'a> {
+    let known = known.into_iter().filter(|(_, value)| !value.is_undefined());
+    let mut entries: Vec<Entry<'a>> =
+        known.map(|(name, value)| Entry { key: name.as_bytes(), value }).collect();
     if let Value::Map(user) = user.to_value(arena) {
         entries.extend_from_slice(user.entries());
     }
@@ -93,6 +100,20 @@ pub(crate) fn user_properties(user: &UserProperties) -> Properties {
     Properties { user, ..Default::default() }
 }
 
+/// The properties of CONNECT that are numbers, as far as they were given.
+pub(crate) fn numbers(request: &ConnectRequest) -> Vec<(&'static str, u32)> {
+    let given = [
+        ("Receive-Maximum", request.receive_max.map(|max| max.get().into())),
+        ("Maximum-Packet-Size", request.max_packet_size.map(Into::into)),
+        ("Topic-Alias-Maximum", Some(request.topic_alias_max.into()).filter(|max| *max > 0)),
+        ("Request-Response-Information", request.request_response_info.then_some(1)),
+        ("Request-Problem-Information", (!request.request_problem_info).then_some(0)),
+    ];
+    let expiry = Some(request.session_expiry_interval_secs).filter(|secs| *secs > 0);
+    let given = given.into_iter().chain([("Session-Expiry-Interval", expiry)]);
+    given.filter_map(|(name, number)| Some((name, number?))).collect()
+}
+
 /// A client was accepted. `session_expiry` in seconds.
 pub(crate) fn client_connected(broker: &Broker, rules: &dyn Dispatch, client: &Client, session_expiry: u32) {
     if !rules.wants(EventKind::ClientConnected) {
@@ -100,9 +121,7 @@ pub(crate) fn client_connected(broker: &Broker, rules: &dyn Dispatch, client: &C
     }
     let arena = Arena::new();
     let mut fields = client_fields(client, &arena);
-    let numbers =
-        [("Receive-Maximum", u32::from(client.receive_max)), ("Session-Expiry-Interval", session_expiry)];
-    let numbers = if client.version == Version::V5 { &numbers[..] } else { &[] };
+    let numbers = client.numbers.iter().map(|(name, number)| (*name, int(*number)));
     fields.extend([
         (Column::Keepalive, int(client.keepalive)),
         (Column::CleanStart, Value::Bool(client.clean_start)),
@@ -115,13 +134,31 @@ pub(crate) fn client_connected(broker: &Broker, rules: &dyn Dispatch, client: &C
     tell(broker, rules, EventKind::ClientConnected, now_ms, &Trail::empty(), &mut fields);
 }
 
-/// A connection has ended. `properties` are those of the client's DISCONNECT.
+/// What a client says with its DISCONNECT.
+#[derive(Debug, Default)]
+pub(crate) struct Farewell {
+    pub(crate) reason_string: Option<String>,
+    pub(crate) session_expiry: Option<u32>,
+    pub(crate) user: Properties,
+}
+
+impl Farewell {
+    pub(crate) fn of(disconnect: &Disconnect) -> Self {
+        Self {
+            reason_string: disconnect.reason_string.as_ref().map(ToString::to_string),
+            session_expiry: disconnect.session_expiry_interval_secs,
+            user: user_properties(&disconnect.user_properties),
+        }
+    }
+}
+
+/// A connection has ended. `farewell` is what the client said, if it did.
 pub(crate) fn client_disconnected(
     broker: &Broker,
     rules: &dyn Dispatch,
     client: &Client,
     reason: &str,
-    properties: &Properties,
+    farewell: &Farewell,
 ) {
     if !rules.wants(EventKind::ClientDisconnected) {
         return;
@@ -131,10 +168,30 @@ pub(crate) fn client_disconnected(
     let mut fields = client_fields(client, &arena);
     fields.extend([
         (Column::Reason, Value::text(reason)),
-        (Column::DisconnProps, props(&[], properties, &arena)),
+        (
+            Column::DisconnProps,
+            props(
+                [
+                    ("Reason-String", text(farewell.reason_string.as_deref())),
+                    ("Session-Expiry-Interval", farewell.session_expiry.map_or(Value::Undefined, int)),
+                ],
+                &farewell.user,
+                &arena,
+            ),
+        ),
         (Column::DisconnectedAt, int(now_ms)),
     ]);
     tell(broker, rules, EventKind::ClientDisconnected, now_ms, &Trail::empty(), &mut fields);
+}
+
+/// A subscription that came or went.
+pub(crate) struct Subscription<'a> {
+    /// As the client wrote it.
+    pub(crate) filter: &'a str,
+    pub(crate) qos: QoS,
+    pub(crate) id: Option<u32>,
+    /// The user properties of SUBSCRIBE or UNSUBSCRIBE.
+    pub(crate) properties: &'a Properties,
 }
 
 /// A subscription was added (`SessionSubscribed`) or taken away (`SessionUnsubscribed`).
@@ -143,9 +200,7 @@ pub(crate) fn subscription(
     rules: &dyn Dispatch,
     kind: EventKind,
     client: &Client,
-    filter: &str,
-    qos: QoS,
-    properties: &Properties,
+    told: &Subscription<'_>,
 ) {
     if !rules.wants(kind) {
         return;
@@ -157,9 +212,16 @@ pub(crate) fn subscription(
         (Column::Username, text(client.username.as_deref())),
         (Column::Peerhost, shown(&client.peername.ip(), &arena)),
         (Column::Peername, shown(&client.peername, &arena)),
-        (Column::Topic, Value::text(filter)),
-        (Column::Qos, int(u8::from(qos))),
-        (column, props(&[], properties, &arena)),
+        (Column::Topic, Value::text(told.filter)),
+        (Column::Qos, int(u8::from(told.qos))),
+        (
+            column,
+            props(
+                [("Subscription-Identifier", told.id.map_or(Value::Undefined, int))],
+                told.properties,
+                &arena,
+            ),
+        ),
         (Column::ClientAttrs, Value::Map(Map::default())),
     ];
     tell(broker, rules, kind, Now::read().ms(), &Trail::empty(), &mut fields);
@@ -188,7 +250,7 @@ pub(crate) fn message_dropped(
         (Column::Topic, Value::text(publication.topic)),
         (Column::Qos, int(u8::from(publication.qos))),
         (Column::Flags, flags(publication.retain, publication.dup, &arena)),
-        (Column::PubProps, props(&[], publication.properties.unwrap_or(&no_properties), &arena)),
+        (Column::PubProps, publication.properties.unwrap_or(&no_properties).to_value(&arena)),
         (Column::PublishReceivedAt, int(publication.now.ms())),
     ];
     let now_ms = publication.now.ms();
@@ -207,10 +269,13 @@ pub(crate) fn delivery_dropped(
     let arena = Arena::new();
     let id = delivery.message.id.hex();
     let mut fields = delivery_fields(delivery, &id, &arena);
-    let peername = delivery.message.publisher.peername;
+    // Of the last connection; a session that was restored has had none yet.
+    let client = session.client.load_full();
+    let peername = client.as_ref().and_then(|client| client.peername);
     fields.extend([
         (Column::Reason, Value::text(reason)),
         (Column::Clientid, Value::text(&session.clientid)),
+        (Column::Username, text(client.as_ref().and_then(|client| client.username.as_deref()))),
         (Column::Peerhost, peername.map_or(Value::Undefined, |peer| shown(&peer.ip(), &arena))),
         (Column::Peername, peername.map_or(Value::Undefined, |peer| shown(&peer, &arena))),
     ]);
@@ -218,30 +283,52 @@ pub(crate) fn delivery_dropped(
     tell(broker, rules, EventKind::DeliveryDropped, Now::read().ms(), trail, &mut fields);
 }
 
-/// A message went out to a subscriber (`MessageDelivered`), or was acknowledged by it (`MessageAcked`). `properties`
-/// are those of the acknowledgement.
-pub(crate) fn delivered(
+/// A message went out to a subscriber.
+pub(crate) fn delivered(broker: &Broker, rules: &dyn Dispatch, client: &Client, delivery: &Delivery) {
+    if rules.wants(EventKind::MessageDelivered) {
+        let arena = Arena::new();
+        let none = Properties::default();
+        received(broker, rules, EventKind::MessageDelivered, client, delivery, (None, &none), &arena);
+    }
+}
+
+/// A subscriber has acknowledged a message.
+pub(crate) fn acked(
+    broker: &Broker,
+    rules: &dyn Dispatch,
+    client: &Client,
+    delivery: &Delivery,
+    ack: &Ack<'_>,
+) {
+    if rules.wants(EventKind::MessageAcked) {
+        let arena = Arena::new();
+        let user = Properties { user: ack.user.to_vec(), ..Default::default() };
+        let kind = EventKind::MessageAcked;
+        received(broker, rules, kind, client, delivery, (ack.reason_string, &user), &arena);
+    }
+}
+
+/// What delivering and acknowledging have in common. `said` is the reason string and the user properties of the
+/// acknowledgement.
+fn received(
     broker: &Broker,
     rules: &dyn Dispatch,
     kind: EventKind,
     client: &Client,
     delivery: &Delivery,
-    properties: &Properties,
+    (reason_string, user): (Option<&str>, &Properties),
+    arena: &Arena,
 ) {
-    if !rules.wants(kind) {
-        return;
-    }
-    let arena = Arena::new();
     let id = delivery.message.id.hex();
-    let mut fields = delivery_fields(delivery, &id, &arena);
+    let mut fields = delivery_fields(delivery, &id, arena);
     fields.extend([
         (Column::Clientid, Value::text(&client.clientid)),
         (Column::Username, text(client.username.as_deref())),
-        (Column::Peerhost, shown(&client.peername.ip(), &arena)),
-        (Column::Peername, shown(&client.peername, &arena)),
+        (Column::Peerhost, shown(&client.peername.ip(), arena)),
+        (Column::Peername, shown(&client.peername, arena)),
     ]);
     if kind == EventKind::MessageAcked {
-        fields.push((Column::PubackProps, props(&[], properties, &arena)));
+        fields.push((Column::PubackProps, props([("Reason-String", text(reason_string))], user, arena)));
     }
     tell(broker, rules, kind, Now::read().ms(), &delivery.message.trail, &mut fields);
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use event::{Acker, Completion, EventKind, Trail};
-use mqtt::{Ack, Output, Packet, Publish, QoS, ReasonCode, Version};
+use event::{AckLevel, Acker, Completion, EventKind, Trail};
+use mqtt::{Ack, Output, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 use topic::TopicName;
 
 use crate::access::Who;
-use crate::acks::{self, AckKind, AckState};
+use crate::acks::{AckKind, AckState};
 use crate::connect::TOPIC_ALIAS_MAX;
 use crate::connection::{End, Link};
 use crate::message::Now;
 use crate::publish::{From, Publication};
-use crate::session::Incoming;
+use crate::session::{Incoming, Kept, Session};
+use crate::store::Change;
+use crate::sys;
 
 impl Link {
     /// A message has come: check it, deliver it, let the rules judge it, and owe its acknowledgement.
@@ -35,22 +37,25 @@ impl Link {
     }
 
     fn publish(&mut self, topic: &str, publish: &Publish<'_>, now: Now) -> Result<(), End> {
-        if publish.qos == QoS::ExactlyOnce && self.is_repeated(publish) {
-            return Ok(());
-        }
+        let is_known = match self.repetition(publish) {
+            Repetition::None => false,
+            Repetition::Whole => return Ok(()),
+            Repetition::ForRules => true,
+        };
         self.check_receive_max(publish)?;
         if !publish.subscription_ids.is_empty() {
             return Err(End::Fault(ReasonCode::ProtocolError));
         }
         let topic = TopicName::parse(topic).map_err(|_| End::Fault(ReasonCode::TopicNameInvalid))?;
-        let Self { broker, rules, client, publisher, numbers, .. } = self;
+        let Self { broker, rules, client, publisher, numbers, session, kept, keeping, routes, tally, .. } =
+            self;
         let who = Who {
             clientid: &client.clientid,
             username: client.username.as_deref(),
             peername: client.peername,
         };
-        if !broker.config.acl.may_publish(&who, topic.as_str()) {
-            self.tally.dropped_not_authorized += 1;
+        if topic.as_str().starts_with(sys::PREFIX) || !broker.config.acl.may_publish(&who, topic.as_str()) {
+            tally.dropped_not_authorized += 1;
             self.owe(publish, 0, AckState::Ready(ReasonCode::NotAuthorized));
             return Ok(());
         }
@@ -66,28 +71,32 @@ impl Link {
             now,
             trail: &Trail::arrived(publish.properties, client.bridge),
         };
-        let place = self.routes.get(&broker.subscriptions, topic.as_str(), Some(&self.session));
-        broker.deliver(place, &publication, Some(&**rules), &mut self.tally);
-
         let wanted = rules.wants(EventKind::MessagePublish);
-        let mut ticket = 0;
-        let mut state = AckState::Ready(ReasonCode::Success);
-        if publish.qos == QoS::AtMostOnce {
-            if wanted {
-                broker.judge(&publication, &**rules, None);
+        let is_owed = publish.qos != QoS::AtMostOnce;
+        let mut owing = Owing { session, level: broker.config.ack, kept, ticket: 0, completion: None };
+        if !is_known {
+            if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id)
+                && session.is_stored()
+            {
+                keeping.add(Change::Taken { session: session.number, packet_id, is_settled: !wanted });
             }
-        } else {
-            ticket = self.kept.ticket();
-            if wanted {
-                let acker = Arc::clone(&self.session) as Arc<dyn Acker>;
-                let completion = Completion::new(acker, ticket, broker.config.ack);
-                broker.judge(&publication, &**rules, Some(&completion));
-                if !completion.release() {
-                    state = AckState::Waiting;
-                }
-            }
+            let place = routes.get(&broker.subscriptions, topic.as_str(), Some(session));
+            let mut part = || is_owed.then(|| owing.completion().part());
+            broker.deliver(place, &publication, Some(&**rules), tally, keeping, &mut part);
         }
+        if wanted {
+            let completion = if is_owed { Some(owing.completion()) } else { None };
+            broker.judge(&publication, &**rules, completion);
+        }
+        let (ticket, is_settled) = owing.release();
+        let state = if is_settled { AckState::Ready(ReasonCode::Success) } else { AckState::Waiting };
         self.owe(publish, ticket, state);
+        if is_settled
+            && wanted
+            && let Some(packet_id) = publish.packet_id
+        {
+            self.note_settled(packet_id, ticket);
+        }
         Ok(())
     }
 
@@ -113,15 +122,29 @@ impl Link {
 
     /// Whether a message of QoS 2 has come before, and its packet id is not free yet: it is neither published nor
     /// judged again, only acknowledged again, when the rules are done with the first [MQTT-4.3.3-10].
-    fn is_repeated(&mut self, publish: &Publish<'_>) -> bool {
-        let Some(packet_id) = publish.packet_id else { return false };
-        let Some(incoming) = self.kept.incoming.get(&packet_id) else { return false };
-        if !self.acks.owes_pubrec(packet_id) {
-            let is_settled = incoming.is_settled;
-            let state = if is_settled { AckState::Ready(ReasonCode::Success) } else { AckState::Waiting };
-            self.acks.owe(incoming.ticket, packet_id, AckKind::PubRec, state);
+    fn repetition(&mut self, publish: &Publish<'_>) -> Repetition {
+        if publish.qos != QoS::ExactlyOnce {
+            return Repetition::None;
         }
-        true
+        let known = publish.packet_id.and_then(|id| Some((id, *self.kept.incoming.get(&id)?)));
+        let Some((packet_id, Incoming { ticket, is_settled })) = known else { return Repetition::None };
+        if ticket == Incoming::FORGOTTEN && !is_settled {
+            self.kept.incoming.remove(&packet_id);
+            return Repetition::ForRules;
+        }
+        if !self.acks.owes_pubrec(packet_id) {
+            let state = if is_settled { AckState::Ready(ReasonCode::Success) } else { AckState::Waiting };
+            self.acks.owe(ticket, packet_id, AckKind::PubRec, state);
+        }
+        Repetition::Whole
+    }
+
+    /// The rules are done with a message of QoS 2: the store is told, if it has it.
+    pub(crate) fn note_settled(&mut self, packet_id: PacketId, ticket: u64) {
+        let is_it = |incoming: &Incoming| incoming.ticket == ticket && incoming.is_settled;
+        if self.kept.incoming.get(&packet_id).is_some_and(is_it) {
+            self.note(|session| Change::Taken { session, packet_id, is_settled: true });
+        }
     }
 
     /// A client that sends more than our Receive Maximum at a time breaks the protocol [MQTT-3.3.4-9].
@@ -140,9 +163,50 @@ impl Link {
             Some(_) => ReasonCode::Success,
             None => ReasonCode::PacketIdentifierNotFound,
         };
-        acks::put(output, &Packet::PublishComplete(Ack::new(ack.packet_id, reason)));
+        let packet_id = ack.packet_id;
+        if reason == ReasonCode::Success {
+            self.note(|session| Change::Freed { session, packet_id });
+        }
+        self.answer(Packet::PublishComplete(Ack::new(packet_id, reason)), output);
         Ok(())
     }
+}
+
+/// The acknowledgement of one message, if it must wait for anything.
+struct Owing<'a> {
+    session: &'a Arc<Session>,
+    level: AckLevel,
+    kept: &'a mut Kept,
+    ticket: u64,
+    completion: Option<Completion>,
+}
+
+impl Owing<'_> {
+    /// The token, made when it is first needed.
+    fn completion(&mut self) -> &Completion {
+        self.completion.get_or_insert_with(|| {
+            self.ticket = self.kept.ticket();
+            Completion::new(Arc::clone(self.session) as Arc<dyn Acker>, self.ticket, self.level)
+        })
+    }
+
+    /// Lets go of it: its ticket, and whether there is nothing left to wait for.
+    fn release(self) -> (u64, bool) {
+        match self.completion {
+            Some(completion) => (self.ticket, completion.release()),
+            None => (self.kept.ticket(), true),
+        }
+    }
+}
+
+/// Whether a message has come before.
+enum Repetition {
+    /// It has not.
+    None,
+    /// It has, and is known well.
+    Whole,
+    /// Its sessions have it, from an earlier process that may have ended before the rules were done.
+    ForRules,
 }
 
 /// The topic of a PUBLISH, by its alias if it has one [MQTT-3.3.2-8 to 12].

@@ -99,12 +99,12 @@ impl Inbox {
         !queue.deliveries.is_empty()
     }
 
-    /// Takes nothing more from now on, and forgets what waits.
-    pub(crate) fn close(&self) {
+    /// Takes nothing more from now on. Returns what waits.
+    pub(crate) fn close(&self) -> VecDeque<Delivery> {
         let mut queue = self.0.lock();
         queue.open = false;
-        queue.deliveries = VecDeque::new();
         queue.bytes = 0;
+        std::mem::take(&mut queue.deliveries)
     }
 }
 
@@ -140,8 +140,10 @@ mod tests {
             publisher: Arc::new(publisher),
             received_at_ms: 0,
             trail: Default::default(),
+            written: Default::default(),
         };
-        Delivery { message: Arc::new(message), qos, retain: false, ids: SubscriptionIds::None }
+        let message = Arc::new(message);
+        Delivery { number: 0, message, qos, retain: false, ids: SubscriptionIds::None, share: None }
     }
 
     fn left(inbox: &Inbox) -> Vec<String> {

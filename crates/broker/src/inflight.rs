@@ -20,8 +20,8 @@ pub(crate) struct Inflight {
 pub(crate) enum Slot {
     /// PUBLISH is out, PUBACK or PUBREC is awaited.
     Published(Delivery),
-    /// PUBREL is out, PUBCOMP is awaited.
-    Released,
+    /// PUBREC has come, and PUBCOMP is awaited; with the number of the delivery in the store.
+    Released(u64),
     /// Over.
     Gap,
 }
@@ -42,6 +42,30 @@ const IDS: usize = 65_535;
 impl Inflight {
     pub(crate) fn new() -> Self {
         Self { slots: VecDeque::new(), first: 1 }
+    }
+
+    /// What an earlier process had under way, in the order of its sending; with it packet ids go on where they were.
+    pub(crate) fn restore(entries: impl IntoIterator<Item = (PacketId, Slot)>) -> Self {
+        let mut inflight = Self::new();
+        for (id, slot) in entries {
+            if inflight.slots.is_empty() {
+                inflight.first = id.get();
+            }
+            let place = inflight.place(id);
+            // Whatever stands in the way is no order that this type gives ids out in; the id is what counts.
+            if place < inflight.slots.len() {
+                inflight.slots[place] = slot;
+                continue;
+            }
+            inflight.slots.resize_with(place, || Slot::Gap);
+            inflight.slots.push_back(slot);
+        }
+        inflight
+    }
+
+    /// What is under way, from the front.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Slot> {
+        self.slots.drain(..)
     }
 
     /// The number of slots, gaps included: places for [`Inflight::at`].
@@ -75,11 +99,14 @@ impl Inflight {
     pub(crate) fn release(&mut self, id: PacketId) -> Option<Delivery> {
         let place = self.place(id);
         match self.slots.get_mut(place)? {
-            slot @ Slot::Published(_) => match std::mem::replace(slot, Slot::Released) {
-                Slot::Published(delivery) => Some(delivery),
-                Slot::Released | Slot::Gap => None,
+            slot @ Slot::Published(_) => match std::mem::replace(slot, Slot::Gap) {
+                Slot::Published(delivery) => {
+                    *slot = Slot::Released(delivery.number);
+                    Some(delivery)
+                }
+                Slot::Released(_) | Slot::Gap => None,
             },
-            Slot::Released | Slot::Gap => None,
+            Slot::Released(_) | Slot::Gap => None,
         }
     }
 
@@ -128,12 +155,15 @@ mod tests {
             publisher: Arc::new(publisher),
             received_at_ms: 0,
             trail: Default::default(),
+            written: Default::default(),
         };
         Delivery {
+            number: 0,
             message: Arc::new(message),
             qos: QoS::AtLeastOnce,
             retain: false,
             ids: SubscriptionIds::None,
+            share: None,
         }
     }
 
@@ -175,7 +205,7 @@ mod tests {
         let mut inflight = Inflight::new();
         let id = inflight.push(delivery(1));
         assert!(inflight.release(id).is_some() && inflight.release(id).is_none());
-        assert!(matches!(inflight.finish(id), Some(Finished { slot: Slot::Released, gone: 1, .. })));
+        assert!(matches!(inflight.finish(id), Some(Finished { slot: Slot::Released(0), gone: 1, .. })));
         assert!(inflight.finish(id).is_none());
     }
 }

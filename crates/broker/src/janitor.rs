@@ -77,7 +77,7 @@ impl Janitor {
             // Whoever holds the lock is a connection that has come back.
             let Ok(mut kept) = Arc::clone(&session.kept).try_lock_owned() else { continue };
             match what {
-                Duty::Will => broker.publish_will(kept.will.take()),
+                Duty::Will => broker.publish_late(&session, &mut kept),
                 Duty::End => broker.end_session(&session, &mut kept),
             }
         }

@@ -17,6 +17,9 @@
 //! each inbox, then lets the rules judge it, on the spot. Connections whose inbox was empty are woken once, when the
 //! batch of packets is done, so that they write in batches too.
 //!
+//! Sessions that outlive their connection, and retained messages, are kept in a log on the disk if that is wanted: see
+//! [`store`]. Nothing here waits for the disk: what must be stored before it is acknowledged hangs on a completion.
+//!
 //! PUBACK, and PUBREC for QoS 2, hang on the message's [`event::Completion`] and go out in receive order.
 //!
 //! *Invariant:* knows nothing of rules. It emits events, accepts publishes, and acknowledges when told; the ACL runs
@@ -38,10 +41,13 @@ mod message;
 mod metrics;
 mod outbound;
 mod publish;
+mod restore;
 mod retained;
 mod session;
+mod store;
 mod subscribe;
 mod subscriptions;
+mod sys;
 mod wake;
 mod will;
 
@@ -49,3 +55,4 @@ pub use access::{Acl, AllowAll, Auth, Login, Users, Who};
 pub use broker::Broker;
 pub use config::{Bound, BrokerConfig, Listener};
 pub use metrics::Metrics;
+pub use store::{Fsync, Persistence, StoreError};

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use event::{MessageId, Properties, Trail};
 use mqtt::QoS;
 
+use crate::subscriptions::Group;
+
 /// A message on its way to sessions: shared by all of them, and never changed.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -18,6 +20,8 @@ pub(crate) struct Message {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) received_at_ms: i64,
     pub(crate) trail: Trail,
+    /// Which rewriting of the log it was last written in: for the thread that writes the log alone.
+    pub(crate) written: AtomicU32,
 }
 
 /// Who published a message.
@@ -60,12 +64,23 @@ impl Message {
 /// A message as one session is to get it.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    /// Its number in the store, from 1 and rising within a session; 0 if it is not kept there.
+    pub(crate) number: u64,
     pub(crate) message: Arc<Message>,
     /// The lower of the message's and the subscription's.
     pub(crate) qos: QoS,
     /// The RETAIN flag of the copy.
     pub(crate) retain: bool,
     pub(crate) ids: SubscriptionIds,
+    /// The group for which this session has it: should the session end, another member gets it.
+    pub(crate) share: Option<Arc<Group>>,
+}
+
+impl Delivery {
+    /// A copy of a message for a subscription with this QoS.
+    pub(crate) fn new(message: &Arc<Message>, qos: QoS, retain: bool, ids: SubscriptionIds) -> Self {
+        Self { number: 0, message: Arc::clone(message), qos: message.qos.min(qos), retain, ids, share: None }
+    }
 }
 
 /// The Subscription Identifiers that a delivery carries; nearly always none or one.

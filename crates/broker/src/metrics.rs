@@ -14,6 +14,10 @@ macro_rules! counters {
             pub subscriptions: usize,
             /// Retained messages.
             pub retained: usize,
+            /// Bytes of the log of sessions and retained messages; 0 if they are kept in memory alone.
+            pub store_bytes: u64,
+            /// Whether what is to be kept reaches the disk.
+            pub store_healthy: bool,
             $($(#[$doc])* pub $name: u64,)*
         }
 

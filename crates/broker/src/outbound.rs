@@ -7,11 +7,14 @@ use crate::acks;
 use crate::connection::{End, Link};
 use crate::events;
 use crate::inflight::{Finished, Slot};
-use crate::message::{Delivery, Now};
+use crate::message::{Delivery, Now, SubscriptionIds};
+use crate::store::Change;
 
 /// Bytes that may wait in the output before the inbox is left alone: enough for a large write, and no more than a
 /// slow client may cost.
 const OUTPUT_BYTES: usize = 64 * 1024;
+/// How often one turn looks for retained messages.
+const FEEDS_MAX: usize = 4;
 
 impl Link {
     /// Puts into the output what waits for the client, as far as there is room and the client takes it: first what an
@@ -23,6 +26,7 @@ impl Link {
             }
             self.resend(output, now);
         }
+        let mut fed = 0;
         loop {
             let room = OUTPUT_BYTES.saturating_sub(output.pending_bytes());
             if room == 0 {
@@ -35,9 +39,35 @@ impl Link {
                 self.send(&delivery, output, now);
             }
             self.batch = batch;
-            if is_done {
+            if is_done && (more || self.kept.feeds.is_empty() || self.owes_answers()) {
                 return;
             }
+            if is_done {
+                if fed == FEEDS_MAX {
+                    // Others want this thread too.
+                    return self.session.wake.notify_one();
+                }
+                self.feed(now);
+                fed += 1;
+            }
+        }
+    }
+
+    /// Queues the next retained messages that a subscription has yet to get. The queue is empty.
+    fn feed(&mut self, now: Now) {
+        let Some(mut feed) = self.kept.feeds.pop_front() else { return };
+        let mut found = Vec::new();
+        let more = self.broker.retained.next(&mut feed, now.ms(), &mut found);
+        let Self { broker, session, rules, tally, keeping, .. } = self;
+        for message in found {
+            let mut ids = SubscriptionIds::None;
+            ids.add(feed.id);
+            let delivery = Delivery::new(&message, feed.qos, true, ids);
+            broker.offer(session, delivery, Some(&**rules), tally, keeping);
+        }
+        broker.keep(keeping, Some(&**rules), tally);
+        if more {
+            self.kept.feeds.push_front(feed);
         }
     }
 
@@ -53,6 +83,7 @@ impl Link {
         if delivery.message.is_expired(now.ms()) {
             self.tally.dropped_expired += 1;
             events::delivery_dropped(&self.broker, Some(&*self.rules), &self.session, delivery, "expired");
+            self.note_done(delivery.number);
             return;
         }
         if delivery.qos == QoS::AtMostOnce {
@@ -63,6 +94,10 @@ impl Link {
         let packet_id = self.kept.inflight.push(delivery.clone());
         self.resent = self.kept.inflight.len();
         self.unacked += 1;
+        if delivery.number != 0 {
+            let number = delivery.number;
+            self.note(|session| Change::Sent { session, number, packet_id });
+        }
         if self.put_publish(delivery, Some(packet_id), false, output, now) {
             self.tell_delivered(delivery);
         } else {
@@ -71,8 +106,7 @@ impl Link {
     }
 
     fn tell_delivered(&self, delivery: &Delivery) {
-        let kind = EventKind::MessageDelivered;
-        events::delivered(&self.broker, &*self.rules, kind, &self.client, delivery, &Properties::default());
+        events::delivered(&self.broker, &*self.rules, &self.client, delivery);
     }
 
     /// Sends the next of what an earlier connection has left again.
@@ -80,7 +114,7 @@ impl Link {
         let Some((packet_id, slot)) = self.kept.inflight.at(self.resent) else { return };
         let delivery = match slot {
             Slot::Gap => None,
-            Slot::Released => {
+            Slot::Released(_) => {
                 acks::put(output, &Packet::PublishRelease(Ack::new(packet_id, ReasonCode::Success)));
                 self.unacked += 1;
                 None
@@ -147,7 +181,19 @@ impl Link {
             self.unacked -= 1;
         }
         self.resent = self.resent.saturating_sub(gone);
+        match &slot {
+            Slot::Published(delivery) => self.note_done(delivery.number),
+            Slot::Released(number) => self.note_done(*number),
+            Slot::Gap => {}
+        }
         Some(slot)
+    }
+
+    /// Nothing more is to be done for a delivery.
+    fn note_done(&mut self, number: u64) {
+        if number != 0 {
+            self.note(|session| Change::Done { session, number });
+        }
     }
 
     /// The client has a message of QoS 1.
@@ -173,22 +219,27 @@ impl Link {
                     return Ok(());
                 }
                 if let Some(delivery) = self.kept.inflight.release(id) {
+                    if delivery.number != 0 {
+                        let number = delivery.number;
+                        self.note(|session| Change::Released { session, number, packet_id: id });
+                    }
                     self.tell_acked(&delivery, ack);
                 }
                 ReasonCode::Success
             }
-            Some(Slot::Released) => ReasonCode::Success,
+            Some(Slot::Released(_)) => ReasonCode::Success,
             Some(Slot::Published(_) | Slot::Gap) | None => ReasonCode::PacketIdentifierNotFound,
         };
         if !ack.reason.is_error() {
-            acks::put(output, &Packet::PublishRelease(Ack::new(id, reason)));
+            // Should the server end before this is stored, the client would get the message again.
+            self.answer(Packet::PublishRelease(Ack::new(id, reason)), output);
         }
         Ok(())
     }
 
     /// The client has given the packet id of a message of QoS 2 free.
     pub(crate) fn on_pubcomp(&mut self, ack: &Ack<'_>) -> Result<(), End> {
-        if let Some(Slot::Released) = self.kept.inflight.get(ack.packet_id) {
+        if let Some(Slot::Released(_)) = self.kept.inflight.get(ack.packet_id) {
             self.finish(ack.packet_id);
         }
         Ok(())
@@ -196,9 +247,7 @@ impl Link {
 
     fn tell_acked(&self, delivery: &Delivery, ack: &Ack<'_>) {
         if self.rules.wants(EventKind::MessageAcked) {
-            let properties = Properties { user: ack.user.to_vec(), ..Default::default() };
-            let kind = EventKind::MessageAcked;
-            events::delivered(&self.broker, &*self.rules, kind, &self.client, delivery, &properties);
+            events::acked(&self.broker, &*self.rules, &self.client, delivery, ack);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use event::{Completion, Dispatch, Event, EventKind, MessageId, MessagePublish, Properties, Trail};
+use event::{Completion, Dispatch, Event, EventKind, MessageId, MessagePublish, Part, Properties, Trail};
 use mqtt::QoS;
 
 use crate::Broker;
@@ -12,7 +12,9 @@ use crate::inbox::Pushed;
 use crate::message::{Delivery, Message, Now, Publisher, SubscriptionIds};
 use crate::metrics::Tally;
 use crate::session::Session;
-use crate::subscriptions::{Place, Target};
+use crate::store::Change;
+use crate::subscriptions::{Place, Route, Target};
+use crate::sys;
 use crate::wake;
 
 /// A message that may be published: its topic is valid, and its publisher may.
@@ -86,62 +88,130 @@ impl Publication<'_> {
             publisher: self.from.publisher(),
             received_at_ms: self.now.ms(),
             trail: self.trail.clone(),
+            written: Default::default(),
         })
+    }
+}
+
+/// What the store is to get of one publication, and what is to be done once it has it.
+#[derive(Default)]
+pub(crate) struct Safekeeping {
+    changes: Vec<Change>,
+    deliveries: Vec<(Arc<Session>, Delivery)>,
+}
+
+impl Safekeeping {
+    /// Adds what belongs to the publication besides its deliveries.
+    pub(crate) fn add(&mut self, change: Change) {
+        self.changes.push(change);
     }
 }
 
 impl Broker {
     /// Keeps a message if it is to be retained, and queues it to every session in `place`'s route. Returns how many
-    /// took it.
+    /// took it. `keeping` may hold what is to be stored along with it, and is empty afterwards; `part` makes the parts
+    /// that are settled when all of it is stored.
     pub(crate) fn deliver(
         &self,
         place: &mut Place,
         publication: &Publication<'_>,
         rules: Option<&dyn Dispatch>,
         tally: &mut Tally,
+        keeping: &mut Safekeeping,
+        part: &mut dyn FnMut() -> Option<Part>,
     ) -> usize {
-        if place.route().targets.is_empty() && !publication.retain {
+        let is_alone = place.route().targets.is_empty();
+        if is_alone && !publication.topic.starts_with(sys::PREFIX) {
             tally.dropped_no_subscribers += 1;
             events::message_dropped(self, rules, publication, "no_subscribers");
-            return 0;
-        }
-        let message = publication.message(place.shared_topic());
-        if publication.retain && !self.retained.set(&message) {
-            tally.dropped_retained_full += 1;
         }
         let mut taken = 0;
-        for target in &place.route().targets {
-            let (session, qos, retain_as_published, ids) = match target {
+        if !is_alone || publication.retain || place.route().own.is_some() {
+            let message = publication.message(place.shared_topic());
+            if publication.retain && !self.retained.set(&message, self.store(), &mut *part) {
+                tally.dropped_retained_full += 1;
+            }
+            taken = self.queue(place, &message, rules, tally, keeping);
+        }
+        if let Some(store) = self.store().filter(|_| !keeping.changes.is_empty()) {
+            store.submit(&mut keeping.changes, part());
+            for (session, delivery) in keeping.deliveries.drain(..) {
+                self.enqueue(&session, delivery, rules, tally);
+            }
+        }
+        taken
+    }
+
+    /// Queues a message to those in a route. What is to be stored before that is left in `keeping`.
+    fn queue(
+        &self,
+        place: &Place,
+        message: &Arc<Message>,
+        rules: Option<&dyn Dispatch>,
+        tally: &mut Tally,
+        keeping: &mut Safekeeping,
+    ) -> usize {
+        let Route { targets, own } = place.route();
+        if let Some(own) = own {
+            let delivery = Delivery::new(message, message.qos, false, SubscriptionIds::None);
+            events::delivery_dropped(self, rules, own, &delivery, "no_local");
+        }
+        let mut taken = 0;
+        for target in targets {
+            let (session, delivery) = match target {
                 Target::Session { session, qos, retain_as_published, ids } => {
-                    (session, *qos, *retain_as_published, ids.clone())
+                    let retain = message.retain && *retain_as_published;
+                    (session, Delivery::new(message, *qos, retain, ids.clone()))
                 }
                 Target::Group(group) => {
                     let Some(member) = group.next() else { continue };
-                    let mut ids = SubscriptionIds::None;
-                    ids.add(member.options.id);
-                    let delivery = Delivery {
-                        qos: message.qos.min(member.options.qos),
-                        retain: message.retain && member.options.retain_as_published,
-                        message: Arc::clone(&message),
-                        ids,
-                    };
-                    taken += usize::from(self.enqueue(&member.session, delivery, rules, tally));
+                    taken += usize::from(self.offer(
+                        &member.session,
+                        member.delivery(message, group),
+                        rules,
+                        tally,
+                        keeping,
+                    ));
                     continue;
                 }
             };
-            let delivery = Delivery {
-                qos: message.qos.min(qos),
-                retain: message.retain && retain_as_published,
-                message: Arc::clone(&message),
-                ids,
-            };
-            taken += usize::from(self.enqueue(session, delivery, rules, tally));
-        }
-        if place.route().targets.is_empty() {
-            tally.dropped_no_subscribers += 1;
-            events::message_dropped(self, rules, publication, "no_subscribers");
+            taken += usize::from(self.offer(session, delivery, rules, tally, keeping));
         }
         taken
+    }
+
+    /// Queues a delivery now, or leaves it in `keeping` if it is to be stored first. Returns whether it is taken, as far
+    /// as is known.
+    pub(crate) fn offer(
+        &self,
+        session: &Arc<Session>,
+        mut delivery: Delivery,
+        rules: Option<&dyn Dispatch>,
+        tally: &mut Tally,
+        keeping: &mut Safekeeping,
+    ) -> bool {
+        let Some(store) = self.store().filter(|_| delivery.qos != QoS::AtMostOnce && session.is_stored())
+        else {
+            return self.enqueue(session, delivery, rules, tally);
+        };
+        if store.is_full() {
+            self.lost(session, &delivery, rules, tally);
+            return false;
+        }
+        delivery.number = session.next_delivery();
+        keeping.changes.push(Change::Queued { session: session.number, delivery: delivery.clone() });
+        keeping.deliveries.push((Arc::clone(session), delivery));
+        true
+    }
+
+    /// Stores and queues what was offered beside any publication of a client.
+    pub(crate) fn keep(&self, keeping: &mut Safekeeping, rules: Option<&dyn Dispatch>, tally: &mut Tally) {
+        if let Some(store) = self.store() {
+            store.submit(&mut keeping.changes, None);
+        }
+        for (session, delivery) in keeping.deliveries.drain(..) {
+            self.enqueue(&session, delivery, rules, tally);
+        }
     }
 
     /// Queues a delivery, wakes whoever sleeps on it, and counts what had no room. Returns whether it was taken.
@@ -152,21 +222,33 @@ impl Broker {
         rules: Option<&dyn Dispatch>,
         tally: &mut Tally,
     ) -> bool {
-        let mut lost = |delivery: &Delivery| {
-            tally.dropped_queue_full += 1;
-            events::delivery_dropped(self, rules, session, delivery, "queue_full");
-        };
         match session.inbox.push(delivery) {
             Pushed::First => wake::wake(session),
             Pushed::Behind => {}
-            Pushed::Displaced(displaced) => displaced.iter().for_each(lost),
+            Pushed::Displaced(displaced) => {
+                displaced.iter().for_each(|delivery| self.lost(session, delivery, rules, tally));
+            }
             Pushed::Full(delivery) => {
-                lost(&delivery);
+                self.lost(session, &delivery, rules, tally);
                 return false;
             }
             Pushed::Closed => return false,
         }
         true
+    }
+
+    /// There is no room for a delivery.
+    fn lost(&self, session: &Session, delivery: &Delivery, rules: Option<&dyn Dispatch>, tally: &mut Tally) {
+        tally.dropped_queue_full += 1;
+        self.forget(session, delivery.number);
+        events::delivery_dropped(self, rules, session, delivery, "queue_full");
+    }
+
+    /// Nothing more is to be done for a delivery.
+    pub(crate) fn forget(&self, session: &Session, number: u64) {
+        if let Some(store) = self.store().filter(|_| number != 0) {
+            store.note(Change::Done { session: session.number, number });
+        }
     }
 
     /// Lets the rules see a message.

@@ -1,9 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use event::{Acker, Outcome};
-use mqtt::{PacketId, QoS};
+use mqtt::PacketId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use topic::Subscription;
@@ -11,6 +13,9 @@ use topic::Subscription;
 use crate::config::BrokerConfig;
 use crate::inbox::Inbox;
 use crate::inflight::Inflight;
+use crate::message::Publisher;
+use crate::retained::Feed;
+use crate::subscriptions::Options;
 use crate::will::Will;
 
 /// What the broker knows of one client id, as long as it knows it: one connection after the other, and the time
@@ -21,6 +26,14 @@ use crate::will::Will;
 /// where the old one stopped.
 pub(crate) struct Session {
     pub(crate) clientid: Arc<str>,
+    /// By which the store knows it: no two sessions of one broker have the same.
+    pub(crate) number: u64,
+    /// Whether it is kept in the store.
+    pub(crate) is_stored: AtomicBool,
+    /// The number of the last delivery that the store was given.
+    pub(crate) delivery_last: AtomicU64,
+    /// The client of the last connection, as events tell it.
+    pub(crate) client: ArcSwapOption<Publisher>,
     /// What waits to go to the client.
     pub(crate) inbox: Inbox,
     /// Wakes the connection: the inbox is no longer empty, an acknowledgement is settled, or it is to end.
@@ -29,6 +42,8 @@ pub(crate) struct Session {
     settled: Mutex<Vec<(u64, Outcome)>>,
     /// The number of connections that ever asked for this session; the last one has it.
     latest: AtomicU64,
+    /// The connection that asked last wants a session of its own.
+    discarded: AtomicBool,
     /// Set once, when the broker shuts down.
     stop: AtomicBool,
     /// Whether there is a connection: what a share group prefers.
@@ -47,7 +62,12 @@ pub(crate) struct Kept {
     /// Tickets are never used twice in a session, also not by its next connection.
     pub(crate) ticket_next: u64,
     /// Goes out when its delay is over, unless the client is back by then.
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Arc<Will>>,
+    /// Retained messages that its subscriptions have yet to get.
+    pub(crate) feeds: VecDeque<Feed>,
+    /// When the last connection ended (milliseconds since 1970), and how long the session lives from there.
+    pub(crate) left_at_ms: i64,
+    pub(crate) expiry: Duration,
     /// Whether an earlier connection has left anything: Session Present.
     pub(crate) is_old: bool,
     /// The session is over and no longer in the registry; whoever waited for it must look again.
@@ -58,25 +78,37 @@ pub(crate) struct Kept {
 #[derive(Debug, Clone)]
 pub(crate) struct Subscribed {
     pub(crate) subscription: Subscription,
-    pub(crate) qos: QoS,
+    pub(crate) options: Options,
 }
 
 /// A message of QoS 2 that has come and is not released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Incoming {
+    /// Of the acknowledgement; [`Incoming::FORGOTTEN`] if it is not known what became of it.
     pub(crate) ticket: u64,
     /// Whether the rules are done with it, so that PUBREC may go out (again).
     pub(crate) is_settled: bool,
 }
 
+impl Incoming {
+    /// The ticket of a message that an earlier process had given to its sessions, and whose rules may not have been done:
+    /// when it comes again, they judge it again.
+    pub(crate) const FORGOTTEN: u64 = 0;
+}
+
 impl Session {
-    pub(crate) fn new(clientid: Arc<str>, config: &BrokerConfig) -> Self {
+    pub(crate) fn new(clientid: Arc<str>, number: u64, config: &BrokerConfig) -> Self {
         Self {
             clientid,
+            number,
+            is_stored: AtomicBool::new(false),
+            delivery_last: AtomicU64::new(0),
+            client: ArcSwapOption::empty(),
             inbox: Inbox::new(config.session_messages_max, config.session_bytes_max),
             wake: Notify::new(),
             settled: Mutex::new(Vec::new()),
             latest: AtomicU64::new(0),
+            discarded: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             kept: Arc::new(tokio::sync::Mutex::new(Kept::new())),
@@ -85,7 +117,8 @@ impl Session {
 
     /// One more connection wants this session: whoever has it is told to give it up. Returns the number by which the
     /// connection knows whether it is still the last.
-    pub(crate) fn claim(&self) -> u64 {
+    pub(crate) fn claim(&self, clean_start: bool) -> u64 {
+        self.discarded.store(clean_start, Ordering::Relaxed);
         let claim = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         claim
@@ -94,6 +127,21 @@ impl Session {
     /// Whether no later connection has asked for it.
     pub(crate) fn is_latest(&self, claim: u64) -> bool {
         self.latest.load(Ordering::Acquire) == claim
+    }
+
+    /// Whether the connection that asked for it last wants it without what is in it.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.discarded.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is kept in the store.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored.load(Ordering::Relaxed)
+    }
+
+    /// The number of one more delivery in the store.
+    pub(crate) fn next_delivery(&self) -> u64 {
+        self.delivery_last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Tells its connection that the broker shuts down.
@@ -130,6 +178,9 @@ impl Kept {
             incoming: HashMap::new(),
             ticket_next: 0,
             will: None,
+            feeds: VecDeque::new(),
+            left_at_ms: 0,
+            expiry: Duration::ZERO,
             is_old: false,
             is_over: false,
         }
@@ -142,16 +193,16 @@ impl Kept {
     }
 
     /// The rules are done with a message of QoS 2 that no connection waits for at the moment. One that was abandoned
-    /// is forgotten, so that its repetition counts as new.
-    pub(crate) fn settle_incoming(&mut self, ticket: u64, outcome: Outcome) {
+    /// is forgotten, so that its repetition counts as new. Returns its packet id.
+    pub(crate) fn settle_incoming(&mut self, ticket: u64, outcome: Outcome) -> Option<PacketId> {
+        let (id, incoming) = self.incoming.iter_mut().find(|(_, incoming)| incoming.ticket == ticket)?;
+        let id = *id;
         match outcome {
-            Outcome::Settled => {
-                if let Some(incoming) = self.incoming.values_mut().find(|incoming| incoming.ticket == ticket)
-                {
-                    incoming.is_settled = true;
-                }
+            Outcome::Settled => incoming.is_settled = true,
+            Outcome::Abandoned => {
+                self.incoming.remove(&id);
             }
-            Outcome::Abandoned => self.incoming.retain(|_, incoming| incoming.ticket != ticket),
         }
+        Some(id)
     }
 }

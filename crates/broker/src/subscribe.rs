@@ -10,32 +10,26 @@ use mqtt::{
 use topic::Subscription;
 
 use crate::access::Who;
-use crate::acks;
 use crate::connection::{End, Link};
 use crate::events;
-use crate::message::{Delivery, Now, SubscriptionIds};
+use crate::retained::Feed;
 use crate::session::Subscribed;
+use crate::store::Change;
 use crate::subscriptions::Options;
 
 impl Link {
-    pub(crate) fn on_subscribe(
-        &mut self,
-        subscribe: &Subscribe,
-        output: &mut Output,
-        now: Now,
-    ) -> Result<(), End> {
+    pub(crate) fn on_subscribe(&mut self, subscribe: &Subscribe, output: &mut Output) -> Result<(), End> {
         let properties = events::user_properties(&subscribe.user_properties);
         let id = subscribe.id.map(Into::into);
         let mut status = Vec::with_capacity(subscribe.topic_filters.len());
-        let mut retained = Vec::new();
         for (text, asked) in &subscribe.topic_filters {
             status.push(match self.subscribe(text, asked, id) {
                 Ok((subscription, is_new)) => {
                     if is_retained_wanted(&subscription, asked.retain_handling, is_new) {
-                        retained.push((subscription, asked.qos));
+                        self.kept.feeds.push_back(Feed::new(subscription, asked.qos, id));
                     }
                     let kind = EventKind::SessionSubscribed;
-                    self.tell_subscription(kind, text, asked.qos, &properties);
+                    self.tell_subscription(kind, text, asked.qos, id, &properties);
                     match asked.qos {
                         QoS::AtMostOnce => SubscribeAckReason::GrantedQos0,
                         QoS::AtLeastOnce => SubscribeAckReason::GrantedQos1,
@@ -52,10 +46,7 @@ impl Link {
             reason_string: None,
             status,
         };
-        acks::put(output, &Packet::SubscribeAck(Box::new(ack)));
-        for (subscription, qos) in retained {
-            self.send_retained(&subscription, qos, id, now);
-        }
+        self.answer(Packet::SubscribeAck(Box::new(ack)), output);
         Ok(())
     }
 
@@ -93,20 +84,10 @@ impl Link {
             id,
         };
         self.broker.subscriptions.add(&subscription, &self.session, options);
-        let subscribed = Subscribed { subscription: subscription.clone(), qos: asked.qos };
+        self.note(|session| Change::Subscribed { session, filter: text.into(), options });
+        let subscribed = Subscribed { subscription: subscription.clone(), options };
         self.kept.subscriptions.insert(text.into(), subscribed);
         Ok((subscription, !is_known))
-    }
-
-    /// Queues the retained messages that a new subscription gets.
-    fn send_retained(&mut self, subscription: &Subscription, qos: QoS, id: Option<u32>, now: Now) {
-        let broker = Arc::clone(&self.broker);
-        let mut ids = SubscriptionIds::None;
-        ids.add(id);
-        for message in broker.retained.matching(&subscription.filter, now.ms()) {
-            let delivery = Delivery { qos: message.qos.min(qos), retain: true, message, ids: ids.clone() };
-            broker.enqueue(&self.session, delivery, Some(&*self.rules), &mut self.tally);
-        }
     }
 
     pub(crate) fn on_unsubscribe(
@@ -120,8 +101,10 @@ impl Link {
             status.push(match self.kept.subscriptions.remove(&**text) {
                 Some(subscribed) => {
                     self.broker.subscriptions.remove(&subscribed.subscription, &self.session);
+                    self.kept.feeds.retain(|feed| feed.subscription != subscribed.subscription);
+                    self.note(|session| Change::Unsubscribed { session, filter: Arc::from(&**text) });
                     let kind = EventKind::SessionUnsubscribed;
-                    self.tell_subscription(kind, text, subscribed.qos, &properties);
+                    self.tell_subscription(kind, text, subscribed.options.qos, None, &properties);
                     UnsubscribeAckReason::Success
                 }
                 None => UnsubscribeAckReason::NoSubscriptionExisted,
@@ -133,12 +116,20 @@ impl Link {
             reason_string: None,
             status,
         };
-        acks::put(output, &Packet::UnsubscribeAck(Box::new(ack)));
+        self.answer(Packet::UnsubscribeAck(Box::new(ack)), output);
         Ok(())
     }
 
-    fn tell_subscription(&self, kind: EventKind, filter: &str, qos: QoS, properties: &Properties) {
-        events::subscription(&self.broker, &*self.rules, kind, &self.client, filter, qos, properties);
+    fn tell_subscription(
+        &self,
+        kind: EventKind,
+        filter: &str,
+        qos: QoS,
+        id: Option<u32>,
+        properties: &Properties,
+    ) {
+        let told = events::Subscription { filter, qos, id, properties };
+        events::subscription(&self.broker, &*self.rules, kind, &self.client, &told);
     }
 }
 

@@ -5,7 +5,7 @@ use mqtt::QoS;
 use parking_lot::RwLock;
 use topic::{Index, Subscription, TopicFilter};
 
-use crate::message::SubscriptionIds;
+use crate::message::{Delivery, Message, SubscriptionIds};
 use crate::session::Session;
 
 /// Who wants what: the subscriptions of all sessions, and routes made from them.
@@ -31,6 +31,16 @@ pub(crate) struct Subscriber {
     pub(crate) options: Options,
 }
 
+impl Subscriber {
+    /// A message of the group for this member of it.
+    pub(crate) fn delivery(&self, message: &Arc<Message>, group: &Arc<Group>) -> Delivery {
+        let mut ids = SubscriptionIds::None;
+        ids.add(self.options.id);
+        let retain = message.retain && self.options.retain_as_published;
+        Delivery { share: Some(Arc::clone(group)), ..Delivery::new(message, self.options.qos, retain, ids) }
+    }
+}
+
 /// What a subscription asks for (MQTT 5.0 §3.8.3.1), without Retain Handling, which matters once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -51,6 +61,8 @@ pub(crate) struct Group {
 #[derive(Default)]
 pub(crate) struct Route {
     pub(crate) targets: Vec<Target>,
+    /// The publisher itself, if it would be a target but for No Local.
+    pub(crate) own: Option<Arc<Session>>,
 }
 
 /// One session, or one group of them.
@@ -102,11 +114,14 @@ impl Subscriptions {
     /// with the highest QoS and every identifier of them [MQTT-3.3.4-2, MQTT-3.3.4-4].
     pub(crate) fn route(&self, topic: &str, publisher: Option<&Arc<Session>>, route: &mut Route) {
         route.targets.clear();
-        let targets = &mut route.targets;
+        route.own = None;
+        let Route { targets, own } = route;
         self.index.read().matching(topic, |entry| match entry {
             Entry::One(Subscriber { session, options }) => {
-                let own = publisher.is_some_and(|publisher| Arc::ptr_eq(publisher, session));
-                if !(own && options.no_local) {
+                let is_own = publisher.is_some_and(|publisher| Arc::ptr_eq(publisher, session));
+                if is_own && options.no_local {
+                    *own = Some(Arc::clone(session));
+                } else {
                     let mut ids = SubscriptionIds::None;
                     ids.add(options.id);
                     targets.push(Target::Session {
@@ -122,6 +137,12 @@ impl Subscriptions {
         if targets.len() > 1 {
             merge(targets);
         }
+        let gets_it = |own: &mut Arc<Session>| {
+            targets
+                .iter()
+                .any(|target| matches!(target, Target::Session { session, .. } if Arc::ptr_eq(session, own)))
+        };
+        own.take_if(gets_it);
     }
 }
 
@@ -186,6 +207,12 @@ fn merge(targets: &mut Vec<Target>) {
         }
         _ => false,
     });
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_tuple("Group").field(&self.name).finish()
+    }
 }
 
 impl Group {

@@ -55,6 +55,47 @@ pub struct MqttConfig {
     pub packet_bytes_max: u32,
     /// When publishers are acknowledged; `None` for what the actions ask for.
     pub ack: Option<AckLevel>,
+    /// Sessions, retained messages and `$SYS`.
+    pub sessions: SessionsConfig,
+}
+
+/// What the embedded broker keeps for its clients, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionsConfig {
+    /// How long a session without a connection is kept at the most.
+    pub expiry_max: Duration,
+    /// Messages that one session queues.
+    pub messages_max: usize,
+    /// Bytes that one session queues.
+    pub bytes_max: usize,
+    /// Retained messages.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages.
+    pub retained_bytes_max: usize,
+    /// How often `$SYS` is renewed; `None` for no `$SYS`.
+    pub sys_interval: Option<Duration>,
+    /// How it is kept on the disk; `None` if it is not.
+    pub persistence: Option<PersistenceConfig>,
+}
+
+/// How sessions and retained messages are kept on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersistenceConfig {
+    /// When what was written is forced onto the disk.
+    pub fsync: Fsync,
+    /// Bytes that the queues of all persistent sessions may take.
+    pub bytes_max: usize,
+}
+
+/// When what was written is forced onto the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before each acknowledgement.
+    Always,
+    /// Within this time.
+    Interval(Duration),
+    /// When the system wants.
+    Never,
 }
 
 /// When a message is acknowledged.
@@ -198,6 +239,7 @@ impl Layers {
                 allow_anonymous: self.pick("mqtt", "allow_anonymous").0.bool("allow_anonymous"),
                 packet_bytes_max: self.packet_bytes_max(),
                 ack: self.pick("mqtt", "ack").0.opt_one_of("ack").and_then(ack_level),
+                sessions: self.sessions(),
             },
             http: HttpConfig {
                 listen: self.listen("http", 18083),
@@ -214,6 +256,39 @@ impl Layers {
             log_format: if log.one_of("format") == "json" { LogFormat::Json } else { LogFormat::Text },
             shutdown_timeout: self.shutdown_timeout(),
         }
+    }
+
+    fn sessions(&mut self) -> SessionsConfig {
+        let mut mqtt = |key| self.pick("mqtt", key).0;
+        let count = |settings: Settings, key| usize::try_from(settings.int(key)).unwrap_or(usize::MAX);
+        let bytes = |settings: Settings, key| usize::try_from(settings.bytes(key)).unwrap_or(usize::MAX);
+        SessionsConfig {
+            expiry_max: mqtt("session_expiry_interval").duration("session_expiry_interval"),
+            messages_max: count(mqtt("max_mqueue_len"), "max_mqueue_len"),
+            bytes_max: bytes(mqtt("max_mqueue_bytes"), "max_mqueue_bytes"),
+            retained_messages_max: count(mqtt("max_retained_messages"), "max_retained_messages"),
+            retained_bytes_max: bytes(mqtt("max_retained_bytes"), "max_retained_bytes"),
+            sys_interval: Some(mqtt("sys_msg_interval").duration("sys_msg_interval"))
+                .filter(|interval| !interval.is_zero()),
+            persistence: self.persistence(),
+        }
+    }
+
+    fn persistence(&mut self) -> Option<PersistenceConfig> {
+        let pick = |key: &str| {
+            let mut tables = self.0.iter().map(|layer| layer.settings.table("mqtt").table("persistence"));
+            let given = tables.clone().find(|table| table.is_given(key));
+            given.or(tables.next_back()).cloned().unwrap_or_else(Settings::empty)
+        };
+        let persistence = PersistenceConfig {
+            fsync: match pick("fsync").one_of("fsync") {
+                "always" => Fsync::Always,
+                "never" => Fsync::Never,
+                _ => Fsync::Interval(pick("fsync_interval").duration("fsync_interval")),
+            },
+            bytes_max: usize::try_from(pick("max_bytes").bytes("max_bytes")).unwrap_or(usize::MAX),
+        };
+        pick("enable").bool("enable").then_some(persistence)
     }
 
     fn node_name(&mut self) -> String {
@@ -407,6 +482,18 @@ mod tests {
                 allow_anonymous: false,
                 packet_bytes_max: 1 << 20,
                 ack: None,
+                sessions: SessionsConfig {
+                    expiry_max: Duration::from_secs(7 * 24 * 60 * 60),
+                    messages_max: 10_000,
+                    bytes_max: 16 << 20,
+                    retained_messages_max: 100_000,
+                    retained_bytes_max: 64 << 20,
+                    sys_interval: Some(Duration::from_secs(60)),
+                    persistence: Some(PersistenceConfig {
+                        fsync: Fsync::Interval(Duration::from_millis(10)),
+                        bytes_max: 1 << 30,
+                    }),
+                },
             },
             http: HttpConfig {
                 listen: "127.0.0.1:18083".parse().unwrap(),
@@ -451,6 +538,18 @@ mod tests {
             Overrides { rules: vec!["x".into(), "y".into()], data: Some("d".into()), ..Overrides::default() };
         let config = good(file, &env, &flags);
         assert_eq!((config.rules.dirs, config.data_dir), (vec!["x".into(), "y".into()], PathBuf::from("d")));
+    }
+
+    #[test]
+    fn persistence_is_put_together_from_all_layers() {
+        let file = "[mqtt]\nmax_mqueue_len = 5\nsys_msg_interval = '0s'\n[mqtt.persistence]\nmax_bytes = '1MB'\nfsync = 'never'";
+        let env = [("SLUICEGATE__MQTT__PERSISTENCE__FSYNC", "always")];
+        let sessions = good(file, &env, &Overrides::default()).mqtt.sessions;
+        let expected = PersistenceConfig { fsync: Fsync::Always, bytes_max: 1 << 20 };
+        assert_eq!(sessions.persistence, Some(expected));
+        assert_eq!((sessions.messages_max, sessions.sys_interval), (5, None));
+        let off = good("mqtt.persistence.enable = false", &[], &Overrides::default());
+        assert_eq!(off.mqtt.sessions.persistence, None);
     }
 
     #[test]

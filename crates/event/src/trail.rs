@@ -42,6 +42,11 @@ impl Trail {
         Trail { steps: None, hops: said.unwrap_or(0).max(u8::from(over_bridge)) }
     }
 
+    /// The trail that a message had when it was stored: its rules, latest first, and its bridges.
+    pub fn restored(rules: &[Arc<str>], hops: u8) -> Self {
+        rules.iter().rev().fold(Trail { steps: None, hops }, |trail, rule| trail.with(rule))
+    }
+
     /// This trail with one more rule at its end.
     #[must_use]
     pub fn with(&self, rule: &Arc<str>) -> Self {
@@ -64,16 +69,15 @@ impl Trail {
         self.hops
     }
 
+    /// The rules passed, latest first.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        let steps = std::iter::successors(self.steps.as_deref(), |step| step.before.steps.as_deref());
+        steps.map(|step| &step.rule)
+    }
+
     /// Whether the message has passed this rule before.
     pub fn contains(&self, rule: &str) -> bool {
-        let mut trail = self;
-        while let Some(step) = &trail.steps {
-            if *step.rule == *rule {
-                return true;
-            }
-            trail = &step.before;
-        }
-        false
+        self.rules().any(|passed| **passed == *rule)
     }
 }
 
@@ -86,6 +90,10 @@ mod tests {
         let trail = Trail::empty().with(&"a".into()).with(&"b".into());
         assert!(trail.contains("a") && trail.contains("b") && !trail.contains("c"));
         assert_eq!(trail.len(), 2);
+        let rules: Vec<Arc<str>> = trail.rules().cloned().collect();
+        assert_eq!(rules, ["b".into(), "a".into()]);
+        let restored = Trail::restored(&rules, 3);
+        assert!(restored.rules().eq(trail.rules()) && restored.hops() == 3);
     }
 
     #[test]

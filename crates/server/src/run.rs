@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use broker::{AllowAll, Broker, BrokerConfig, Users};
+use broker::{AllowAll, Broker, BrokerConfig, Fsync, Persistence, Users};
 use config::server_file::{AckLevel, ApiRole, MqttConfig, ServerConfig};
 use config::store::Store;
 use engine::{Engine, EngineConfig};
@@ -41,6 +41,9 @@ pub enum ServerError {
         /// Why.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The sessions and retained messages of an earlier run cannot be read.
+    #[error("sessions and retained messages: {0}")]
+    Sessions(#[from] broker::StoreError),
     /// `[rules] strict` is set, and a file has an error.
     #[error("`[rules] strict` is set and a rule or resource file has an error, so nothing was started")]
     Strict,
@@ -70,7 +73,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     let _data_dir = DataDir::open(&config.data_dir).map_err(|error| data(error.into()))?;
     let store = Store::open(&config.data_dir).map_err(|error| data(error.into()))?;
 
-    let broker = Broker::new(broker_config(&config.node_name, &config.mqtt));
+    let broker = open_broker(config).await?;
     let engine_config = engine_config(config, store, Arc::clone(&broker) as Arc<dyn LocalPublish>, runtime);
     let (engine, outcome) = start_engine(engine_config).await?;
     if outcome.refused {
@@ -181,11 +184,34 @@ async fn open_listeners(
     Ok((http, Addresses { mqtt, http: bound }))
 }
 
+/// Finds sessions and retained messages again, which reads files: no work for a thread that others wait on.
+async fn open_broker(config: &ServerConfig) -> Result<Arc<Broker>, ServerError> {
+    let settings = broker_config(&config.node_name, &config.mqtt);
+    let Some(persistence) = &config.mqtt.sessions.persistence else { return Ok(Broker::new(settings)) };
+    let persistence = Persistence {
+        dir: config.data_dir.join("broker"),
+        fsync: match persistence.fsync {
+            config::server_file::Fsync::Always => Fsync::Always,
+            config::server_file::Fsync::Interval(interval) => Fsync::Interval(interval),
+            config::server_file::Fsync::Never => Fsync::Never,
+        },
+        bytes_max: persistence.bytes_max,
+    };
+    let opened = tokio::task::spawn_blocking(move || Broker::restore(settings, &persistence)).await;
+    Ok(opened.map_err(std::io::Error::other)??)
+}
+
 fn broker_config(node: &str, mqtt: &MqttConfig) -> BrokerConfig {
     // On a loopback address everybody may connect; anything else was refused before, unless it was asked for.
     let auth = Users::new(true, []);
     BrokerConfig {
         packet_bytes_max: mqtt.packet_bytes_max,
+        session_expiry_max: mqtt.sessions.expiry_max,
+        session_messages_max: mqtt.sessions.messages_max,
+        session_bytes_max: mqtt.sessions.bytes_max,
+        retained_messages_max: mqtt.sessions.retained_messages_max,
+        retained_bytes_max: mqtt.sessions.retained_bytes_max,
+        sys_interval: mqtt.sessions.sys_interval,
         ack: match mqtt.ack {
             None => event::AckLevel::Durable,
             Some(AckLevel::Received) => event::AckLevel::Received,

@@ -1,10 +1,11 @@
 //! A broker on a free port with rules that only watch.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{AllowAll, Broker, BrokerConfig, Listener, Users};
+use broker::{AllowAll, Broker, BrokerConfig, Fsync, Listener, Persistence, Users};
 
 use crate::raw::{Client, Hello};
 use crate::rules::Rules;
@@ -24,7 +25,28 @@ impl Server {
         let auth = Arc::new(Users::new(true, []));
         let mut config = BrokerConfig::with_defaults("node@test", auth, Arc::new(AllowAll));
         change(&mut config);
-        let broker = Broker::new(config);
+        Self::open(Broker::new(config)).await
+    }
+
+    /// With sessions and retained messages in this folder.
+    pub async fn stored(dir: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let auth = Arc::new(Users::new(true, []));
+        let mut config = BrokerConfig::with_defaults("node@test", auth, Arc::new(AllowAll));
+        change(&mut config);
+        let persistence = Persistence {
+            dir: dir.to_owned(),
+            fsync: Fsync::Interval(Duration::from_millis(10)),
+            bytes_max: 64 << 20,
+        };
+        Self::open(Broker::restore(config, &persistence).unwrap()).await
+    }
+
+    /// Ends as a server does that is told to stop.
+    pub async fn stop(self) {
+        assert!(self.broker.shutdown(Duration::from_secs(10)).await);
+    }
+
+    async fn open(broker: Arc<Broker>) -> Self {
         let rules = Arc::new(Rules::default());
         let listener =
             Listener { name: "tcp:default".to_owned(), address: ([127, 0, 0, 1], 0).into(), tls: None };
