@@ -4,7 +4,9 @@ use diagnostic::Span;
 use event::Column;
 use sql::ir;
 
-use crate::paths::{PathSet, PathStep};
+use std::cell::Cell;
+
+use crate::paths::{PathSet, PathStep, Union};
 use crate::program::{
     Base, Condition, Field, Foreach, From, List, Node, Out, Program, Scope, Shape, Step, Target, TargetStep,
 };
@@ -24,7 +26,14 @@ pub(crate) fn watched(statement: &ir::Statement, rule_id: &str) -> Program {
 }
 
 fn compile_with(statement: &ir::Statement, rule_id: &str, watches: Option<Vec<Watch>>) -> Program {
-    let mut compiler = Compiler { statement, element: None, paths: PathSet::default(), watches };
+    let mut compiler = Compiler {
+        statement,
+        element: None,
+        paths: PathSet::default(),
+        element_paths: PathSet::default(),
+        fields_read: Cell::new(0),
+        watches,
+    };
     // The checker has warned of what is no filter.
     let from: Box<[From]> = statement
         .from
@@ -52,6 +61,10 @@ struct Compiler<'s> {
     /// The name of the element, inside of a loop.
     element: Option<&'s str>,
     paths: PathSet,
+    /// The paths into the element.
+    element_paths: PathSet,
+    /// One past the last field of SELECT or FOREACH that anything reads.
+    fields_read: Cell<u32>,
     /// What is watched; `None` in a program for messages.
     watches: Option<Vec<Watch>>,
 }
@@ -123,7 +136,7 @@ impl<'s> Compiler<'s> {
     fn starred(&mut self, alias: &ir::Alias, scope: Scope) -> Node {
         if scope == Scope::Body {
             if self.element == Some(&alias.name) {
-                return Node::Element;
+                return self.whole_element();
             }
             if let Some(variable) = self.variable(&alias.name) {
                 return variable;
@@ -136,7 +149,19 @@ impl<'s> Compiler<'s> {
     fn variable(&self, name: &str) -> Option<Node> {
         let mut roots = self.statement.aliases.iter().filter(|alias| alias.scope == ir::Scope::Fields);
         let last = *roots.find(|alias| *alias.name == *name)?.writers.last()?;
-        Some(Node::Field { scope: Scope::Fields, at: last })
+        Some(self.field(Scope::Fields, last))
+    }
+
+    /// What a field has left under its root.
+    fn field(&self, scope: Scope, at: u32) -> Node {
+        if scope == Scope::Fields {
+            self.fields_read.set(self.fields_read.get().max(at + 1));
+        }
+        Node::Field { scope, at }
+    }
+
+    fn whole_element(&mut self) -> Node {
+        Node::Element { path: self.element_paths.place(Vec::new()) }
     }
 
     /// The row of a list: roots in the order in which they were first written, and what each `*` adds.
@@ -175,13 +200,12 @@ impl<'s> Compiler<'s> {
         let mut others: Vec<(Box<[u8]>, Node)> = Vec::new();
         if let Some(element) = self.element.filter(|element| !hidden.contains(element)) {
             hidden.push(element);
-            others.push((element.as_bytes().into(), Node::Element));
+            others.push((element.as_bytes().into(), self.whole_element()));
         }
         for alias in self.statement.aliases.iter().filter(|alias| alias.scope == ir::Scope::Fields) {
             if let (false, Some(last)) = (hidden.contains(&&*alias.name), alias.writers.last()) {
                 hidden.push(&alias.name);
-                let node = Node::Field { scope: Scope::Fields, at: *last };
-                others.push((alias.name.as_bytes().into(), node));
+                others.push((alias.name.as_bytes().into(), self.field(Scope::Fields, *last)));
             }
         }
         others.into()
@@ -221,7 +245,18 @@ impl<'s> Compiler<'s> {
         let cost = body.fields.len() + body.row.len();
         let cost = cost as u64 + filter.as_ref().map_or(0, |filter| crate::cost::of(&filter.node));
         let cost = cost + body.fields.iter().map(crate::cost::of_field).sum::<u64>();
-        Foreach { list, body, filter, span, cost }
+        let array_path = match list.fields.last() {
+            Some(Field::Value { node: Node::Payload { path, .. }, target, .. })
+                if (self.fields_read.get() as usize) < list.fields.len()
+                    && target.as_ref().is_none_or(is_plain) =>
+            {
+                Some(*path)
+            }
+            _ => None,
+        };
+        let element_paths = std::mem::take(&mut self.element_paths);
+        let element_union = Union::of_sets([&element_paths]);
+        Foreach { list, body, filter, span, cost, array_path, element_paths, element_union }
     }
 
     /// Sorts the fields into those that WHERE needs and the others.
@@ -377,7 +412,7 @@ impl<'s> Compiler<'s> {
         let root = match side {
             Side::Alias => name.alias.map_or(Node::Undefined, |alias| self.written(alias, reader)),
             Side::Base => match name.base {
-                ir::Base::Element => Node::Element,
+                ir::Base::Element => return self.element(&name.steps, reader),
                 ir::Base::Variable(alias) => self.written(alias, Reader::Condition),
                 ir::Base::Column(column) => match crate::catalog::column_of(column) {
                     Some(Column::Payload) if !name.steps.is_empty() => {
@@ -407,7 +442,21 @@ impl<'s> Compiler<'s> {
             Reader::Field(..) | Reader::Condition => u32::MAX,
         };
         let last = alias.writers.iter().copied().rfind(|writer| *writer < limit);
-        last.map_or(Node::Undefined, |at| Node::Field { scope, at })
+        last.map_or(Node::Undefined, |at| self.field(scope, at))
+    }
+
+    /// A path into the element: the scan follows it up to the first step that it cannot.
+    fn element(&mut self, steps: &'s [ir::Step], reader: Reader) -> Node {
+        let (path, rest) = scannable(&[], steps);
+        let base = Node::Element { path: self.element_paths.place(path) };
+        if rest.is_empty() {
+            return base;
+        }
+        let rest = rest.iter().map(|step| match step {
+            ir::Step::Variable(name) => Step::Variable(self.side(name, reader, Side::Base)),
+            step => plain(step),
+        });
+        Node::Steps { steps: rest.collect::<Vec<_>>().into(), base: Box::new(base) }
     }
 
     /// A path into the payload: the scan follows it up to the first step that it cannot.
@@ -416,23 +465,7 @@ impl<'s> Compiler<'s> {
     }
 
     fn scanned(&mut self, start: &[PathStep], steps: &'s [ir::Step], span: Span) -> Node {
-        let mut path = start.to_vec();
-        let mut rest = steps;
-        while let [step, behind @ ..] = rest {
-            let step = match step {
-                ir::Step::Key(key) => PathStep::Key(key.as_bytes().into()),
-                ir::Step::Index(index) => match u32::try_from(*index) {
-                    Ok(index @ 1..) => PathStep::Index(index),
-                    _ => break,
-                },
-                ir::Step::Variable(_) => break,
-            };
-            if path.len() >= SCANNED_STEPS_MAX {
-                break;
-            }
-            path.push(step);
-            rest = behind;
-        }
+        let (path, rest) = scannable(start, steps);
         let base = Node::Payload { path: self.paths.place(path), span };
         if rest.is_empty() {
             return base;
@@ -455,6 +488,35 @@ fn noted(node: Node, watch: Option<u32>) -> Node {
         Some(at) => Node::Watched { node: Box::new(node), at },
         None => node,
     }
+}
+
+/// Whether putting a value there cannot fail, so that it may be left out if nobody looks.
+fn is_plain(target: &Target) -> bool {
+    matches!(target.base, Base::Nothing | Base::Star(_))
+        && target.steps.len() <= value::path::STEPS_MAX
+        && !target.steps.iter().any(|step| matches!(step, TargetStep::Variable(_)))
+}
+
+/// The steps of a path that the scan can follow, behind those at its start, and the others.
+fn scannable<'s>(start: &[PathStep], steps: &'s [ir::Step]) -> (Vec<PathStep>, &'s [ir::Step]) {
+    let mut path = start.to_vec();
+    let mut rest = steps;
+    while let [step, behind @ ..] = rest {
+        let step = match step {
+            ir::Step::Key(key) => PathStep::Key(key.as_bytes().into()),
+            ir::Step::Index(index) => match u32::try_from(*index) {
+                Ok(index @ 1..) => PathStep::Index(index),
+                _ => break,
+            },
+            ir::Step::Variable(_) => break,
+        };
+        if path.len() >= SCANNED_STEPS_MAX {
+            break;
+        }
+        path.push(step);
+        rest = behind;
+    }
+    (path, rest)
 }
 
 fn is_whole_payload(expr: &ir::Expr) -> bool {

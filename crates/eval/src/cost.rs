@@ -12,7 +12,7 @@ pub(crate) fn of(node: &Node) -> u64 {
         | Node::Float(_)
         | Node::Str(_)
         | Node::Field { .. }
-        | Node::Element
+        | Node::Element { .. }
         | Node::Column(_)
         | Node::Payload { .. } => 0,
         Node::Range { from, to, .. } => to.abs_diff(*from),

@@ -39,7 +39,7 @@ impl<'m> Run<'m> {
                 Value::Undefined => self.eval(second)?,
                 value => value,
             },
-            Node::Element => self.element.get(),
+            Node::Element { path } => self.element(*path),
             Node::Column(column) => self.column(*column),
             Node::Payload { path, span } => self.payload(*path, *span)?,
             Node::Steps { base, steps } => self.steps(base, steps)?,
@@ -271,10 +271,8 @@ fn sign(op: ArithOp) -> &'static str {
 /// `topic =~ filter`; only strings can match.
 fn topic_matches(topic: &Value<'_>, filter: &Value<'_>) -> bool {
     let (Value::Str(topic), Value::Str(filter)) = (topic, filter) else { return false };
-    match (simdutf8::basic::from_utf8(topic), simdutf8::basic::from_utf8(filter)) {
-        (Ok(topic), Ok(filter)) => topic::matches(filter, topic),
-        _ => false,
-    }
+    let is_text = |bytes: &[u8]| bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok();
+    is_text(topic) && is_text(filter) && topic::matches_bytes(filter, topic)
 }
 
 /// `a[from..to]`. Ends may lie behind the array; a start before it, and an end before the start, are errors, but for

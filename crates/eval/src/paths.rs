@@ -28,6 +28,11 @@ impl PathSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The path at a place.
+    pub(crate) fn path(&self, place: u32) -> &[PathStep] {
+        self.0.get(place as usize).map_or(&[], |path| path)
+    }
 }
 
 /// The payload paths of several programs as one trie, so that a message's payload is scanned once for all of them.
@@ -63,13 +68,17 @@ struct Growing {
 impl Union {
     /// The union of what these programs read. Their places in the list are how [`crate::Message::run`] knows them.
     pub fn of(programs: &[&Program]) -> Self {
+        Self::of_sets(programs.iter().map(|program| program.paths()))
+    }
+
+    /// The union of these paths, each set in the place of a program.
+    pub(crate) fn of_sets<'s>(sets: impl IntoIterator<Item = &'s PathSet>) -> Self {
         let mut growing = vec![Growing::default()];
         let mut ends = Vec::new();
-        for program in programs {
-            let paths = program.paths().0.iter();
-            ends.push(paths.map(|path| insert(&mut growing, path)).collect::<Vec<_>>());
+        for set in sets {
+            ends.push(set.0.iter().map(|path| insert(&mut growing, path)).collect::<Vec<_>>());
         }
-        if programs.iter().all(|program| program.paths().is_empty()) {
+        if ends.iter().all(Vec::is_empty) {
             return Self { nodes: Vec::new(), programs: ends.into_iter().map(|_| Box::default()).collect() };
         }
         let mut nodes = Vec::with_capacity(growing.len());

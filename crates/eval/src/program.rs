@@ -4,7 +4,7 @@ use functions::Function;
 use sql::ir::{ArithOp, CompareOp};
 use topic::TopicFilter;
 
-use crate::paths::PathSet;
+use crate::paths::{PathSet, Union};
 use crate::watch::Watch;
 
 /// A statement in the form that runs: names resolved to places, functions to pointers, payload paths to slots.
@@ -208,6 +208,12 @@ pub(crate) struct Foreach {
     pub(crate) span: Span,
     /// What one element costs at the most, in nodes.
     pub(crate) cost: u64,
+    /// The node of the array's path in the payload, if the array is read there and nothing but the loop reads it: then
+    /// its elements are looked at one by one, where they stand.
+    pub(crate) array_path: Option<u32>,
+    /// The paths of [`Node::Element`], and the same as a trie.
+    pub(crate) element_paths: PathSet,
+    pub(crate) element_union: Union,
 }
 
 /// Which list of fields.
@@ -236,7 +242,10 @@ pub(crate) enum Node {
     },
     /// The first that is not undefined.
     Either(Box<Node>, Box<Node>),
-    Element,
+    /// A path into the element of a loop.
+    Element {
+        path: u32,
+    },
     Column(Column),
     /// A path into the payload that the scan follows.
     Payload {

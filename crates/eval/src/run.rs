@@ -4,12 +4,14 @@ use bumpalo::collections::Vec;
 use diagnostic::Span;
 use event::Column;
 use functions::CallContext;
+use value::json::Place;
 use value::path;
 use value::{Arena, Entry, Map, Value, json};
 
 use crate::catalog::bit;
 use crate::evaluate::fault;
 use crate::program::{Base, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
+use crate::scan::Scan;
 use crate::watch::Watch;
 use crate::{EvalError, Fault, Message};
 
@@ -27,6 +29,15 @@ pub enum Verdict<'m> {
     Rows(&'m [Value<'m>]),
 }
 
+/// The element that a loop has come to.
+#[derive(Clone, Copy)]
+enum Element<'m> {
+    /// A value that was computed, or decoded with the array that it is part of.
+    Value(Value<'m>),
+    /// One that stands in the payload: what the loop reads of it, found there.
+    Scanned(Scan<'m>),
+}
+
 /// One program on one message.
 pub(crate) struct Run<'m> {
     pub(crate) message: Message<'m>,
@@ -38,7 +49,7 @@ pub(crate) struct Run<'m> {
     body: &'m [Cell<Value<'m>>],
     /// The value of the last field of FOREACH.
     array: Cell<Value<'m>>,
-    pub(crate) element: Cell<Value<'m>>,
+    element: Cell<Element<'m>>,
     /// What functions see at the moment.
     pub(crate) context: Cell<&'m CallContext<'m>>,
 }
@@ -53,7 +64,7 @@ impl<'m> Run<'m> {
             Shape::Select(list) => (cells(list), &[]),
             Shape::Foreach(foreach) => (cells(&foreach.list), cells(&foreach.body)),
         };
-        let (array, element) = (Cell::default(), Cell::default());
+        let (array, element) = (Cell::default(), Cell::new(Element::Value(Value::Undefined)));
         Self { message, program, slots, fields, body, array, element, context: Cell::new(message.selecting) }
     }
 
@@ -125,6 +136,9 @@ impl<'m> Run<'m> {
     /// Evaluates a field and keeps what it leaves under its root.
     fn write(&self, list: &'m List, scope: Scope, at: u32) -> Result<(), Box<EvalError>> {
         if let Field::Value { node, target, span } = &list.fields[at as usize] {
+            if scope == Scope::Fields && at as usize + 1 == list.fields.len() && self.is_in_place()? {
+                return Ok(());
+            }
             let value = self.eval(node)?;
             self.bounded(*span)?;
             if scope == Scope::Fields && at as usize + 1 == list.fields.len() {
@@ -178,32 +192,90 @@ impl<'m> Run<'m> {
     }
 
     fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
-        let Value::Array(items) = self.array.get() else { return Ok(&[]) };
-        let span = foreach.span;
-        if foreach.cost.saturating_mul(items.len() as u64) > WORK_MAX {
-            return Err(fault(span, Fault::TooMuch("the loop would take too long")));
-        }
         let mut rows = Vec::new_in(self.arena().bump());
+        if let Some((scan, elements)) = self.elements_in_place(foreach)? {
+            let elements_scan = scan.of_elements(&foreach.element_union);
+            self.element.set(Element::Scanned(elements_scan));
+            for (element, count) in elements.zip(1..) {
+                self.affordable(foreach, count)?;
+                elements_scan.read(element);
+                self.row_of_element(foreach, &mut rows)?;
+            }
+            return Ok(rows.into_bump_slice());
+        }
+        let Value::Array(items) = self.array.get() else { return Ok(&[]) };
+        self.affordable(foreach, items.len() as u64)?;
         for item in items {
-            self.element.set(*item);
-            if let Some(filter) = &foreach.filter {
-                self.context.set(self.message.judging);
-                let holds = self.truth(filter)?;
-                self.context.set(self.message.selecting);
-                if !holds {
-                    continue;
-                }
-            }
-            for at in &foreach.body.after {
-                self.write(&foreach.body, Scope::Body, *at)?;
-            }
-            if rows.len() >= ROWS_MAX {
-                return Err(fault(span, Fault::TooMuch("the loop gives too many rows")));
-            }
-            rows.push(self.row(&foreach.body, Scope::Body)?);
-            self.bounded(span)?;
+            self.element.set(Element::Value(*item));
+            self.row_of_element(foreach, &mut rows)?;
         }
         Ok(rows.into_bump_slice())
+    }
+
+    /// Fails if a loop over so many elements would take too long.
+    fn affordable(&self, foreach: &Foreach, elements: u64) -> Result<(), Box<EvalError>> {
+        if foreach.cost.saturating_mul(elements) > WORK_MAX {
+            return Err(fault(foreach.span, Fault::TooMuch("the loop would take too long")));
+        }
+        Ok(())
+    }
+
+    /// Whether the array of a loop is looked at where it stands, and so is not decoded.
+    fn is_in_place(&self) -> Result<bool, Box<EvalError>> {
+        match &self.program.shape {
+            Shape::Foreach(foreach) => Ok(self.elements_in_place(foreach)?.is_some()),
+            Shape::Select(_) => Ok(false),
+        }
+    }
+
+    /// The elements where they stand in the payload, if the array is there and nobody else wants it.
+    fn elements_in_place(
+        &self,
+        foreach: &'m Foreach,
+    ) -> Result<Option<(&'m Scan<'m>, impl Iterator<Item = Place> + use<'m>)>, Box<EvalError>> {
+        let Some(path) = foreach.array_path else { return Ok(None) };
+        let scan = self.message.scan().map_err(|error| fault(foreach.span, Fault::Payload(error)))?;
+        let slot = self.slots.get(path as usize);
+        Ok(scan.zip(slot).and_then(|(scan, slot)| Some((scan, scan.elements(*slot)?))))
+    }
+
+    /// Evaluates the element that the loop has come to, and adds its row unless INCASE filters it out.
+    fn row_of_element(
+        &self,
+        foreach: &'m Foreach,
+        rows: &mut Vec<'m, Value<'m>>,
+    ) -> Result<(), Box<EvalError>> {
+        if let Some(filter) = &foreach.filter {
+            self.context.set(self.message.judging);
+            let holds = self.truth(filter)?;
+            self.context.set(self.message.selecting);
+            if !holds {
+                return Ok(());
+            }
+        }
+        for at in &foreach.body.after {
+            self.write(&foreach.body, Scope::Body, *at)?;
+        }
+        if rows.len() >= ROWS_MAX {
+            return Err(fault(foreach.span, Fault::TooMuch("the loop gives too many rows")));
+        }
+        rows.push(self.row(&foreach.body, Scope::Body)?);
+        self.bounded(foreach.span)
+    }
+
+    /// What the loop's element holds at a path.
+    pub(crate) fn element(&self, path: u32) -> Value<'m> {
+        let Shape::Foreach(foreach) = &self.program.shape else { return Value::Undefined };
+        match self.element.get() {
+            Element::Scanned(scan) => {
+                let slot = foreach.element_union.program(0).get(path as usize);
+                slot.map_or(Value::Undefined, |slot| scan.get(*slot))
+            }
+            Element::Value(value) => {
+                let steps = foreach.element_paths.path(path).iter();
+                steps.fold(value, |value, step| path::get_step(value, step.as_step(), self.arena()))
+            }
+        }
     }
 
     /// The row of a list whose fields have been written.

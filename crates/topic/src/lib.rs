@@ -10,5 +10,6 @@ mod name;
 
 pub use index::Index;
 pub use name::{
-    BYTES_MAX, LEVELS_MAX, Subscription, TopicError, TopicFilter, TopicName, matches, split_levels,
+    BYTES_MAX, LEVELS_MAX, Subscription, TopicError, TopicFilter, TopicName, matches, matches_bytes,
+    split_levels,
 };

@@ -191,25 +191,43 @@ pub fn split_levels(text: &str) -> std::str::Split<'_, char> {
 /// `a/#` also matches `a`; a filter that starts with a wildcard never matches a topic that starts with `$`. Total:
 /// wildcards that stand where [`TopicFilter::parse`] refuses them match themselves. O(bytes), no allocation.
 pub fn matches(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#')) {
+    matches_bytes(filter.as_bytes(), topic.as_bytes())
+}
+
+/// [`matches()`] for text that need not be UTF-8.
+pub fn matches_bytes(filter: &[u8], topic: &[u8]) -> bool {
+    if topic.first() == Some(&b'$') && matches!(filter.first(), Some(b'+' | b'#')) {
         return false;
     }
-    let mut names = split_levels(topic);
-    let mut levels = split_levels(filter).peekable();
-    while let Some(level) = levels.next() {
-        if level == "#" && levels.peek().is_none() {
+    // Both are followed level by level; `None` behind the last.
+    let (mut levels, mut names) = (Some(filter), Some(topic));
+    while let Some(level_on) = levels {
+        if level_on == b"#" {
             return true;
         }
-        match names.next() {
-            Some(name) if level == "+" || level == name => {}
-            Some(_) | None => return false,
+        let Some(name_on) = names else { return false };
+        let (level, behind) = first_level(level_on);
+        levels = behind;
+        let (name, behind) = first_level(name_on);
+        names = behind;
+        if level != b"+" && level != name {
+            return false;
         }
         // `a/#` also matches `a`: only the final `#` is left when the name has ended.
-        if names.clone().next().is_none() && levels.peek() == Some(&"#") && levels.clone().count() == 1 {
+        if names.is_none() && levels == Some(b"#") {
             return true;
         }
     }
-    names.next().is_none()
+    names.is_none()
+}
+
+/// The first level, and what stands behind its slash.
+#[inline]
+fn first_level(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|byte| *byte == b'/') {
+        Some(end) => (&text[..end], Some(&text[end + 1..])),
+        None => (text, None),
+    }
 }
 
 #[cfg(test)]

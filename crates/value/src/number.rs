@@ -239,8 +239,35 @@ pub fn parse_int<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
 
 /// Reads a number with a fraction or an exponent in JSON's or the reference's spelling; `None` beyond range.
 pub fn parse_float<'a>(text: &[u8]) -> Option<Value<'a>> {
+    if let Some(float) = parse_short(text) {
+        return Some(Value::Float(float));
+    }
     let float: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     finite(float).ok()
+}
+
+/// The powers of ten that decimals of readings need, all of them exact.
+const TENS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Reads `[-]digits.digits` with at most 15 digits: both the digits and the power of ten are floats without loss
+/// then, so that their quotient is rounded once, which is how it must be.
+#[inline]
+fn parse_short(text: &[u8]) -> Option<f64> {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    if unsigned.len() > 16 {
+        return None;
+    }
+    let (mut digits, mut point) = (0u64, None);
+    for (byte, at) in unsigned.iter().zip(1..) {
+        match byte {
+            b'0'..=b'9' => digits = digits * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let size = digits as f64 / TENS[unsigned.len() - point?];
+    Some(if unsigned.len() < text.len() { -size } else { size })
 }
 
 /// Reads text as the dialect converts text to numbers: `[+-]digits`, or `[+-]digits.digits` with an exponent allowed
@@ -270,6 +297,60 @@ fn is_float_text(text: &[u8]) -> bool {
 
 fn digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Appends a float as the shortest text that reads back the same, always with a point or an exponent.
+pub fn write_float(float: f64, out: &mut Vec<u8>) {
+    let size = float.abs();
+    // Readings have few decimals. Of at most 15 digits no two texts read as the same float, so that if one does, with
+    // as few decimals as possible, it is the shortest.
+    for (scale, decimals) in [(1.0, 0u32), (10.0, 1), (100.0, 2), (1000.0, 3)] {
+        let scaled = size * scale;
+        if !(1e-3..1e15).contains(&size) || scaled >= 1e15 {
+            break;
+        }
+        let mut whole = scaled as u64;
+        let mut decimals = decimals;
+        if whole as f64 == scaled && whole as f64 / scale == size {
+            // With fewer decimals the product may have missed it by a rounding.
+            while decimals > 1 && whole.is_multiple_of(10) {
+                whole /= 10;
+                decimals -= 1;
+            }
+            return write_decimal(float < 0.0, whole, decimals, out);
+        }
+    }
+    out.extend_from_slice(zmij::Buffer::new().format_finite(float).as_bytes());
+}
+
+/// Appends `digits` with a point before the last `decimals` of them, or `.0` behind it.
+fn write_decimal(negative: bool, digits: u64, decimals: u32, out: &mut Vec<u8>) {
+    let mut text = [b'0'; 24];
+    let mut at = text.len();
+    let mut rest = digits;
+    let mut put = |byte| {
+        at -= 1;
+        text[at] = byte;
+    };
+    if decimals == 0 {
+        put(b'0');
+    }
+    for _ in 0..decimals {
+        put(b'0' + (rest % 10) as u8);
+        rest /= 10;
+    }
+    put(b'.');
+    loop {
+        put(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if negative {
+        put(b'-');
+    }
+    out.extend_from_slice(&text[at..]);
 }
 
 /// Appends an integer in decimal; nothing for other kinds.
@@ -342,6 +423,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_ways_end_where_the_long_ones_do(digits in any::<u64>(), size in 0u32..18, decimals in 0usize..17) {
+            let digits = digits % 10u64.pow(size + 1);
+            let text = format!("{}{digits:0width$}", if digits.is_multiple_of(3) { "-" } else { "" }, width = decimals + 1);
+            let text = format!("{}.{}", &text[..text.len() - decimals], &text[text.len() - decimals..]);
+            let text = if decimals == 0 { format!("{text}0") } else { text };
+            let float: f64 = text.parse().expect("a float");
+            if let Some(short) = parse_short(text.as_bytes()) {
+                prop_assert_eq!(short.to_bits(), float.to_bits(), "{}", text);
+            }
+            let mut out = Vec::new();
+            write_float(float, &mut out);
+            let mut buffer = zmij::Buffer::new();
+            prop_assert_eq!(std::str::from_utf8(&out), Ok(buffer.format_finite(float)));
+        }
+
         #[test]
         fn compares_exactly(int in any::<i64>(), near in -3i64..3) {
             let arena = Arena::new();

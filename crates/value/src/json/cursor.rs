@@ -18,7 +18,7 @@ pub struct Cursor<'a> {
 pub struct RawString<'a> {
     /// The text between the quotes.
     pub raw: &'a [u8],
-    /// Whether there is a backslash in it.
+    /// Whether there may be a backslash in it.
     pub escaped: bool,
 }
 
@@ -45,6 +45,11 @@ impl<'a> Cursor<'a> {
     /// A cursor at the start of the text.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, fault: "" }
+    }
+
+    /// A cursor that begins at a place within the text.
+    pub(super) fn within(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, fault: "" }
     }
 
     /// The offset of the next byte.
@@ -387,6 +392,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The end of the number that begins here.
+    pub(super) fn number_end(mut self) -> Option<usize> {
+        self.number()?;
+        Some(self.at)
+    }
+
+    /// The end of the escape that begins here; two units that make a pair are one.
+    pub(super) fn escape_end(mut self) -> Option<usize> {
+        self.escape()?;
+        Some(self.at)
+    }
+
     fn escape(&mut self) -> Option<()> {
         match self.byte(self.at + 1) {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
@@ -466,17 +483,32 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// Whether text is ASCII without anything that must be escaped.
 #[inline(always)]
 pub(super) fn is_plain_ascii(text: &[u8]) -> bool {
-    let (chunks, rest) = text.as_chunks::<8>();
-    let words = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk));
     // A byte beyond ASCII can hide marks above it, but is a reason itself.
-    let mut found = words.fold(0, |found, word| found | marks(word) | word & HIGHS);
-    for byte in rest {
-        found |= u64::from(*byte < 0x20 || *byte >= 0x80 || matches!(byte, b'"' | b'\\'));
-    }
-    found == 0
+    let found = |chunk: &[u8; 8]| {
+        let word = u64::from_le_bytes(*chunk);
+        marks(word) | word & HIGHS
+    };
+    let Some(last) = text.last_chunk::<8>() else {
+        let usual = |byte: &u8| *byte >= 0x20 && *byte < 0x80 && *byte != b'"' && *byte != b'\\';
+        return text.iter().all(usual);
+    };
+    let (chunks, _) = text.as_chunks::<8>();
+    // The last chunk may cover some bytes a second time.
+    chunks.iter().fold(found(last), |all, chunk| all | found(chunk)) == 0
 }
 
 impl RawString<'_> {
+    /// Whether the text, its escapes resolved, is this one.
+    #[inline]
+    pub fn is(&self, text: &[u8]) -> bool {
+        if !self.escaped || !self.raw.contains(&b'\\') {
+            return self.raw == text;
+        }
+        let mut rest = Some(text);
+        self.unescape(|part| rest = rest.and_then(|rest| rest.strip_prefix(part)));
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+
     /// Writes the text with its escapes resolved. The cursor has checked them.
     pub fn unescape(&self, mut out: impl FnMut(&[u8])) {
         let mut rest = self.raw;

@@ -4,10 +4,13 @@
 //! integers keep every digit, and a float beyond range is an error, as there is no infinity in the dialect.
 
 mod cursor;
+mod lanes;
+mod outline;
 mod parse;
 mod write;
 
 pub use cursor::{Cursor, RawString, Token};
+pub use outline::{Entries, Items, Outline, Place};
 pub use parse::{parse, parse_at};
 pub use write::{write, write_string};
 

@@ -1,14 +1,12 @@
 use bumpalo::collections::Vec;
 
+use super::outline::check_utf8;
 use super::{Cursor, JsonError, RawString, Token};
 use crate::{Arena, Entry, Map, Value, number};
 
 /// Reads a whole document. Strings without escapes are borrowed from it; everything else goes into the arena.
 pub fn parse<'a>(bytes: &'a [u8], arena: &'a Arena) -> Result<Value<'a>, JsonError> {
-    if simdutf8::basic::from_utf8(bytes).is_err() {
-        let at = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
-        return Err(JsonError { at, reason: "not UTF-8" });
-    }
+    check_utf8(bytes)?;
     let mut cursor = Cursor::new(bytes);
     let value = parse_at(&mut cursor, arena);
     match value.and_then(|value| cursor.end().map(|()| value)) {

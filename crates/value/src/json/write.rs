@@ -79,7 +79,7 @@ fn begin<'v, 'a>(value: &'v Value<'a>, out: &mut Vec<u8>) -> Option<Level<'v, 'a
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Int(_) | Value::Big(_) => number::write_int(value, out),
-        Value::Float(float) => out.extend_from_slice(zmij::Buffer::new().format_finite(*float).as_bytes()),
+        Value::Float(float) => number::write_float(*float, out),
         Value::Atom(text) => write_string(text.as_bytes(), out),
         Value::Str(bytes) => write_string(bytes, out),
         Value::Array(items) => {
@@ -118,28 +118,38 @@ pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
+    // Most of what must be escaped takes two bytes.
+    out.reserve(text.len() + text.len() / 2);
     let mut rest = text;
-    loop {
-        let (plain, behind) = rest.split_at(plain_end(rest, 0));
-        out.extend_from_slice(plain);
-        let Some((byte, behind)) = behind.split_first() else { return };
+    while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
+        if plain_end(chunk, 0) == 8 {
+            out.extend_from_slice(chunk);
+        } else {
+            chunk.iter().for_each(|byte| write_byte(*byte, out));
+        }
         rest = behind;
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            _ => {
-                // Writing into a vector cannot fail.
-                let _ = write!(out, "\\u{byte:04x}");
-                continue;
-            }
-        };
-        out.extend_from_slice(&[b'\\', short]);
     }
+    rest.iter().for_each(|byte| write_byte(*byte, out));
+}
+
+#[inline]
+fn write_byte(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        0x20.. => return out.push(byte),
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            // Writing into a vector cannot fail.
+            let _ = write!(out, "\\u{byte:04x}");
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
 }
 
 #[cfg(test)]
