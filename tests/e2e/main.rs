@@ -6,6 +6,7 @@ mod bridge_out;
 mod bridge_secure;
 mod broken_rule;
 mod cli;
+mod durable;
 mod reload_under_load;
 mod remote_restart;
 mod rest;

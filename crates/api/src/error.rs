@@ -106,6 +106,10 @@ impl ApiError {
             WriteError::InUse(users) => {
                 Self::bad_request(format!("{subject} is still used by {}", users.join(", ")))
             }
+            WriteError::Buffered(count) => Self::bad_request(format!(
+                "{count} messages wait in the buffer of {subject} and would be discarded with it; \
+                 say so with `?discard_buffered=true`, or wait until they are delivered"
+            )),
             WriteError::Invalid(findings) => Self::invalid(findings),
             WriteError::Storage(cause) => {
                 tracing::error!(%subject, cause, "a change could not be stored");
@@ -164,6 +168,7 @@ mod tests {
             (WriteError::BadName("`a b` is no name".into()), 400, "BAD_REQUEST"),
             (WriteError::UnknownKind("mtqq".into()), 400, "BAD_REQUEST"),
             (WriteError::InUse(vec!["rule `heat`".into()]), 400, "BAD_REQUEST"),
+            (WriteError::Buffered(3), 400, "BAD_REQUEST"),
             (WriteError::Invalid(Vec::new()), 400, "BAD_REQUEST"),
             (WriteError::Storage("/data: no space left".into()), 500, "INTERNAL_ERROR"),
             (WriteError::Closed, 503, "SERVICE_UNAVAILABLE"),

@@ -428,13 +428,9 @@ impl Outflow {
             }
             Class::Retry => {
                 self.paused_until = Some(now + self.pause.delay());
-                self.conclude(index, Verdict::Retry);
+                self.conclude(index, Verdict::Later(&refusal(ack)));
             }
-            Class::Final => {
-                let words = ack.reason_string.map(|words| format!(": {words}")).unwrap_or_default();
-                let reason = format!("the remote refused it: {}{words}", ack.reason);
-                self.conclude(index, Verdict::Final(&reason));
-            }
+            Class::Final => self.conclude(index, Verdict::Final(&refusal(ack))),
         }
     }
 
@@ -462,6 +458,12 @@ impl Outflow {
             reader.settle(lane, seq, verdict);
         }
     }
+}
+
+/// A refusal in words.
+fn refusal(ack: &Ack<'_>) -> String {
+    let words = ack.reason_string.map(|words| format!(": {words}")).unwrap_or_default();
+    format!("the remote refused it: {}{words}", ack.reason)
 }
 
 /// What an answer means for a message.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Fill};
 use crate::metrics::Counters;
 use crate::wake::Wake;
 
@@ -12,6 +12,8 @@ pub(crate) struct Lane {
     pub(crate) buffer: Box<dyn Buffer>,
     pub(crate) counters: Counters,
     pub(crate) reader: Option<Owner>,
+    /// Counts the buffers that the lane has had, since each counts its entries anew.
+    epoch: u64,
 }
 
 /// The reader of a lane.
@@ -20,9 +22,12 @@ pub(crate) struct Owner {
     pub(crate) wake: Arc<Wake>,
 }
 
+/// So many bits of a place in a lane are the buffer's own.
+const SEQ_BITS: u32 = 48;
+
 impl Lane {
     pub(crate) fn new(buffer: Box<dyn Buffer>) -> Self {
-        Self { buffer, counters: Counters::default(), reader: None }
+        Self { buffer, counters: Counters::default(), reader: None, epoch: 0 }
     }
 
     /// Whom to wake once the lock is gone; `None` where nobody sleeps.
@@ -33,5 +38,27 @@ impl Lane {
 
     pub(crate) fn is_read_by(&self, owner: u64) -> bool {
         self.reader.as_ref().is_some_and(|reader| reader.id == owner)
+    }
+
+    /// Puts another buffer in place, and gives the one that was there. Places that were handed out mean nothing any more.
+    pub(crate) fn replace(&mut self, buffer: Box<dyn Buffer>) -> Box<dyn Buffer> {
+        self.epoch += 1;
+        std::mem::replace(&mut self.buffer, buffer)
+    }
+
+    /// A place in the buffer, as the outside knows it.
+    pub(crate) fn outside(&self, seq: u64) -> u64 {
+        self.epoch << SEQ_BITS | seq
+    }
+
+    /// A place as the buffer knows it; `None` for one of an earlier buffer.
+    pub(crate) fn inside(&self, seq: u64) -> Option<u64> {
+        (seq >> SEQ_BITS == self.epoch).then_some(seq & ((1 << SEQ_BITS) - 1))
+    }
+
+    /// What the buffer holds, once what turned out to be damaged is counted.
+    pub(crate) fn settled_fill(&mut self) -> Fill {
+        self.counters.dropped_other += self.buffer.take_lost();
+        self.buffer.fill()
     }
 }

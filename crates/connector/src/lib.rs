@@ -8,25 +8,34 @@
 
 mod backoff;
 mod buffer;
+mod clock;
+mod dead;
+pub mod disk;
 mod kind;
 mod lane;
 mod memory;
 mod metrics;
+mod mode;
 mod notice;
 pub mod options;
+mod overflow;
 pub mod publish;
 mod queue;
 mod reader;
 mod render;
 mod status;
 mod wake;
+mod window;
 
 pub use backoff::Backoff;
-pub use buffer::{Buffer, Fill, Hold, Pending, Removed, StoreError};
+pub use buffer::{Buffer, Content, Fill, Hold, Item, Moved, Pending, Release, Removed, StoreError};
+pub use dead::{Dead, DeadEnd, Stage};
+pub use disk::{DiskLog, DiskOptions, Fsync};
 pub use kind::{BoxFuture, CompileAction, Connector, ConnectorKind, Context, ProbeError, Source};
 pub use memory::MemoryBuffer;
 pub use metrics::{ActionReading, Counters, Dropped, SourceMetrics};
 pub use notice::Notice;
+pub use overflow::{Expiry, Overflow};
 pub use queue::{ActionQueue, QueueOptions};
 pub use reader::{Reader, Taken, Verdict};
 pub use render::{Render, RenderError, Row};

@@ -1,12 +1,14 @@
 //! The buffer that lives in memory.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use event::Part;
 
-use crate::buffer::{Buffer, Fill, Hold, Pending, Removed, StoreError};
+use crate::buffer::{Buffer, Content, Fill, Hold, Item, Moved, Pending, Release, Removed, StoreError};
+use crate::clock;
+use crate::disk::Claim;
 
 /// A lane's requests in chunks of memory that many of them share: no allocation per request, and none at all while the
 /// consumer keeps up. A chunk is free again when its last request is.
@@ -28,11 +30,23 @@ pub struct MemoryBuffer {
 #[derive(Debug)]
 struct Entry {
     seq: u64,
-    at: Instant,
-    request: Bytes,
+    at_ms: i64,
+    content: Content,
     part: Option<Part>,
+    /// What keeps it on disk, where it is there too.
+    claim: Option<Claim>,
     sendings: u32,
+    refusals: u32,
     state: State,
+}
+
+/// An entry for [`MemoryBuffer::put`].
+pub(crate) struct Put {
+    pub(crate) at_ms: i64,
+    pub(crate) content: Content,
+    pub(crate) part: Option<Part>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) sendings: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +58,19 @@ enum State {
 
 impl Entry {
     fn bytes(&self) -> u64 {
-        self.request.len() as u64
+        self.content.bytes()
     }
 
     fn droppable(&self) -> bool {
         self.state == State::Queued && self.part.is_none()
+    }
+
+    /// Makes a tombstone of it.
+    fn remove(&mut self) -> Removed {
+        self.state = State::Gone;
+        let content = std::mem::take(&mut self.content);
+        let release = Release { part: self.part.take(), claim: self.claim.take() };
+        Removed { bytes: content.bytes(), content, sendings: self.sendings, release }
     }
 }
 
@@ -65,14 +87,28 @@ impl MemoryBuffer {
         Self::default()
     }
 
-    fn copy(&mut self, request: &[u8]) -> Bytes {
+    /// Copies a request and its origin into a chunk.
+    pub(crate) fn copy(&mut self, item: Item<'_>) -> Content {
         let spare = self.chunk.capacity() - self.chunk.len();
-        if spare < request.len() && !self.chunk.try_reclaim(request.len()) {
+        let bytes = item.bytes();
+        if spare < bytes && !self.chunk.try_reclaim(bytes) {
             self.chunk_bytes = (self.chunk_bytes * 4).clamp(Self::CHUNK_BYTES_MIN, Self::CHUNK_BYTES_MAX);
-            self.chunk = BytesMut::with_capacity(self.chunk_bytes.max(request.len()));
+            self.chunk = BytesMut::with_capacity(self.chunk_bytes.max(bytes));
         }
-        self.chunk.extend_from_slice(request);
-        self.chunk.split().freeze()
+        self.chunk.extend_from_slice(item.request);
+        self.chunk.extend_from_slice(item.origin);
+        Content::new(self.chunk.split().freeze(), item.request.len())
+    }
+
+    /// Puts an entry at the end.
+    pub(crate) fn put(&mut self, put: Put) {
+        let Put { at_ms, content, part, claim, sendings } = put;
+        self.fill.queuing += 1;
+        self.fill.queuing_bytes += content.bytes();
+        let seq = self.seq_next;
+        self.seq_next += 1;
+        let state = State::Queued;
+        self.entries.push_back(Entry { seq, at_ms, content, part, claim, sendings, refusals: 0, state });
     }
 
     /// The index of the first entry at or after `seq`: usually the distance from the front, since places are missing
@@ -123,17 +159,13 @@ impl MemoryBuffer {
 }
 
 impl Buffer for MemoryBuffer {
-    fn append(&mut self, request: &[u8], hold: Hold, now: Instant) -> Result<(), StoreError> {
+    fn append(&mut self, item: Item<'_>, hold: Hold, now: Instant) -> Result<(), StoreError> {
         let part = match hold {
             Hold::Nothing => None,
             Hold::UntilStored(part) | Hold::UntilDelivered(part) => Some(part),
         };
-        let request = self.copy(request);
-        self.fill.queuing += 1;
-        self.fill.queuing_bytes += request.len() as u64;
-        let seq = self.seq_next;
-        self.seq_next += 1;
-        self.entries.push_back(Entry { seq, at: now, request, part, sendings: 0, state: State::Queued });
+        let content = self.copy(item);
+        self.put(Put { at_ms: clock::millis(now), content, part, claim: None, sendings: 0 });
         Ok(())
     }
 
@@ -151,31 +183,33 @@ impl Buffer for MemoryBuffer {
         self.fill.queuing_bytes -= entry.bytes();
         self.fill.inflight += 1;
         self.fill.inflight_bytes += entry.bytes();
-        let pending = Pending { seq: entry.seq, sendings: entry.sendings, request: entry.request.clone() };
+        let pending = Pending { seq: entry.seq, sendings: entry.sendings, request: entry.content.request() };
         entry.sendings = entry.sendings.saturating_add(1);
         Some(pending)
     }
 
     fn ack(&mut self, seq: u64) -> Option<Removed> {
-        let entry = self.in_flight(seq)?;
-        entry.state = State::Gone;
-        let removed = Removed { bytes: entry.bytes(), part: entry.part.take() };
-        entry.request = Bytes::new();
+        let removed = self.in_flight(seq)?.remove();
         self.fill.inflight -= 1;
         self.fill.inflight_bytes -= removed.bytes;
         self.reclaim();
         Some(removed)
     }
 
-    fn retry(&mut self, seq: u64) -> Option<u64> {
-        let mut fill = self.fill;
+    fn refuse(&mut self, seq: u64) -> Option<u32> {
         let entry = self.in_flight(seq)?;
+        entry.refusals = entry.refusals.saturating_add(1);
+        Some(entry.refusals)
+    }
+
+    fn retry(&mut self, seq: u64) -> bool {
+        let mut fill = self.fill;
+        let Some(entry) = self.in_flight(seq) else { return false };
         Self::queue_again(entry, &mut fill);
-        let bytes = entry.bytes();
         self.fill = fill;
         self.cursor = self.cursor.min(seq);
         self.droppable_from = self.droppable_from.min(seq);
-        Some(bytes)
+        true
     }
 
     fn rewind(&mut self) {
@@ -186,33 +220,65 @@ impl Buffer for MemoryBuffer {
         (self.cursor, self.droppable_from) = (first, first);
     }
 
-    fn oldest(&mut self) -> Option<Instant> {
-        self.first_droppable().map(|index| self.entries[index].at)
+    fn oldest(&mut self, now: Instant) -> Option<Duration> {
+        self.first_droppable().map(|index| clock::age(self.entries[index].at_ms, now))
     }
 
-    fn drop_oldest(&mut self) -> Option<u64> {
+    fn drop_oldest(&mut self) -> Option<Removed> {
         let index = self.first_droppable()?;
-        let entry = &mut self.entries[index];
-        let bytes = entry.bytes();
-        entry.state = State::Gone;
-        entry.request = Bytes::new();
+        let removed = self.entries[index].remove();
         self.fill.queuing -= 1;
-        self.fill.queuing_bytes -= bytes;
+        self.fill.queuing_bytes -= removed.bytes;
         self.reclaim();
-        Some(bytes)
+        Some(removed)
+    }
+
+    fn drain(&mut self) -> Vec<Moved> {
+        self.fill = Fill::default();
+        self.tombstones = 0;
+        let left = self.entries.drain(..).filter(|entry| entry.state != State::Gone);
+        left.map(|entry| Moved {
+            content: entry.content,
+            at_ms: entry.at_ms,
+            sendings: entry.sendings,
+            release: Release { part: entry.part, claim: entry.claim },
+        })
+        .collect()
+    }
+
+    fn adopt(&mut self, moved: Moved) -> Result<(), StoreError> {
+        let Moved { content, at_ms, sendings, release: Release { part, claim } } = moved;
+        self.put(Put { at_ms, content, part, claim, sendings });
+        Ok(())
     }
 
     fn clear(&mut self) -> Vec<Part> {
-        self.fill = Fill::default();
-        self.tombstones = 0;
-        self.entries.drain(..).filter_map(|entry| entry.part).collect()
+        self.drain().into_iter().filter_map(|moved| moved.release.part).collect()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.fill.queuing > 0
     }
 
     fn fill(&self) -> Fill {
         self.fill
     }
 
+    fn take_lost(&mut self) -> u64 {
+        0
+    }
+
     fn durable(&self) -> bool {
         false
+    }
+}
+
+impl Content {
+    /// An entry as it was read from a disk: the length of the request, the request, its origin.
+    pub(crate) fn from_stored(bytes: &Bytes) -> Option<Self> {
+        let (length, _) = bytes.split_first_chunk::<4>()?;
+        let request_bytes = u32::from_le_bytes(*length) as usize;
+        let content = bytes.slice(4..);
+        (request_bytes <= content.len()).then(|| Self::new(content, request_bytes))
     }
 }

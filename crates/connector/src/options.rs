@@ -4,6 +4,10 @@ use config::FieldDefault::{Absent, Bool, Empty, Int, Required, Text};
 use config::{Field, FieldKind, Settings, field};
 use diagnostic::{Code, Diagnostic};
 
+use std::time::Duration;
+
+use crate::disk::{DiskOptions, Fsync};
+use crate::overflow::{Expiry, Overflow};
 use crate::queue::QueueOptions;
 
 /// `enable`.
@@ -69,7 +73,7 @@ pub const ACTION_RESOURCE_OPTS: Field = field(
             "buffer_mode",
             FieldKind::OneOf(&["memory", "memory_only", "hybrid", "volatile_offload", "disk"]),
             Text("memory"),
-            "Where requests wait. `memory_only` is an alias of `memory`, `volatile_offload` of `hybrid`.",
+            "Where requests wait: in `memory`; in memory and, what does not fit there, on disk, until the process ends (`hybrid`); or on `disk`, over restarts and crashes. `memory_only` is an alias of `memory`, `volatile_offload` of `hybrid`.",
         ),
         Field {
             aliases: &["max_queue_bytes"],
@@ -77,18 +81,48 @@ pub const ACTION_RESOURCE_OPTS: Field = field(
                 "max_buffer_bytes",
                 FieldKind::Bytes,
                 Text("256MB"),
-                "What may wait for the whole action; past it the oldest requests are dropped, but none whose acknowledgement waits.",
+                "What may wait for the whole action; past it `overflow` says who gives way.",
             )
         },
+        field(
+            "overflow",
+            FieldKind::OneOf(&["drop_oldest", "block", "drop_newest", "dead_letter"]),
+            Absent,
+            "Who gives way when the buffer is full: the oldest request (`drop_oldest`, the default of memory and hybrid buffers), the sender, who is not acknowledged until there is room (`block`, the default of disk buffers), the newest request (`drop_newest`), or the oldest, which is kept as a dead letter (`dead_letter`). A request whose acknowledgement waits is never dropped.",
+        ),
+        field(
+            "fsync",
+            FieldKind::OneOf(&["always", "interval", "never"]),
+            Text("interval"),
+            "When a disk buffer makes what it wrote survive a power cut: before it counts as stored (`always`), within `fsync_interval`, or when the system pleases (`never`). A crash or kill of the process loses nothing with any of them.",
+        ),
+        field(
+            "fsync_interval",
+            FieldKind::Duration,
+            Text("10ms"),
+            "How much of the last requests a power cut may take with `fsync = \"interval\"`.",
+        ),
+        field(
+            "max_retries",
+            FieldKind::Int { min: 0, max: u32::MAX as i64 - 1 },
+            Absent,
+            "How often a request is sent again that the far side refuses for now; past it, it is a dead letter. Left out, for as long as it takes. A lost connection is no refusal.",
+        ),
         Field {
             aliases: &["request_timeout"],
             ..field(
                 "request_ttl",
                 FieldKind::DurationOrInfinity,
-                Text("45s"),
-                "How long a request may wait before it is dropped; one whose acknowledgement waits never is.",
+                Absent,
+                "How long a request may wait before it expires; one whose acknowledgement waits never does. Left out, 45s in memory and hybrid buffers, and `infinity` in disk buffers.",
             )
         },
+        field(
+            "expiry",
+            FieldKind::OneOf(&["drop", "dead_letter"]),
+            Text("drop"),
+            "What becomes of a request that waited longer than `request_ttl`.",
+        ),
         Field {
             aliases: &["async_inflight_window"],
             ..field(
@@ -124,7 +158,7 @@ pub const ACTION_RESOURCE_OPTS: Field = field(
             "buffer_seg_bytes",
             FieldKind::Bytes,
             Absent,
-            "Kept for the reference's files: segments have a size of their own.",
+            "The size of one file of a buffer on disk; left out, a sixteenth of `max_buffer_bytes`, between 1MB and 16MB.",
         ),
         field(
             "metrics_flush_interval",
@@ -173,32 +207,93 @@ const WITHOUT_EFFECT: &[&str] = &[
     "query_mode",
     "worker_pool_size",
     "dispatch_strategy",
-    "buffer_seg_bytes",
     "metrics_flush_interval",
 ];
 
-/// Reads the `resource_opts` of an action.
+/// Where the requests of an action wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BufferMode {
+    /// In memory.
+    Memory,
+    /// In memory, with an overflow on disk that ends with the process.
+    Hybrid(DiskOptions),
+    /// On disk.
+    Disk(DiskOptions),
+}
+
+/// How long a request may wait where nothing else is said, unless it is on disk for good.
+const REQUEST_TTL: Duration = Duration::from_secs(45);
+
+/// Reads the bounds in the `resource_opts` of an action.
 pub fn queue_options(resource_opts: &Settings) -> QueueOptions {
+    let is_disk = resource_opts.one_of("buffer_mode") == "disk";
+    let small = |name| resource_opts.opt_int(name).and_then(|number| u32::try_from(number).ok());
     QueueOptions {
         buffer_bytes_max: resource_opts.bytes("max_buffer_bytes"),
-        request_ttl: resource_opts.duration_or_infinity("request_ttl"),
-        inflight_window: resource_opts
-            .opt_int("inflight_window")
-            .and_then(|window| u32::try_from(window).ok()),
+        request_ttl: match (resource_opts.is_set("request_ttl"), is_disk) {
+            (true, _) => resource_opts.duration_or_infinity("request_ttl"),
+            (false, true) => None,
+            (false, false) => Some(REQUEST_TTL),
+        },
+        inflight_window: small("inflight_window"),
+        max_retries: small("max_retries"),
+        overflow: match resource_opts.opt_one_of("overflow") {
+            Some("block") => Overflow::Block,
+            Some("drop_newest") => Overflow::DropNewest,
+            Some("dead_letter") => Overflow::DeadLetter,
+            Some(_) => Overflow::DropOldest,
+            None if is_disk => Overflow::Block,
+            None => Overflow::DropOldest,
+        },
+        expiry: if resource_opts.one_of("expiry") == "dead_letter" {
+            Expiry::DeadLetter
+        } else {
+            Expiry::Drop
+        },
     }
 }
 
-/// Says what of any `resource_opts` is not there yet, and what was written though it changes nothing.
-pub fn check_resource_opts(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    let has_queue = resource_opts.fields().iter().any(|field| field.name == "buffer_mode");
-    if has_queue && !matches!(resource_opts.one_of("buffer_mode"), "memory" | "memory_only") {
-        let message = format!("`buffer_mode = \"{}\"` is not there yet", resource_opts.one_of("buffer_mode"));
-        let diagnostic = Diagnostic::new(Code::SettingNotYet, resource_opts.span("buffer_mode"), message);
-        diagnostics.push(
-            diagnostic.help("leave it out, or write `memory`: what waits is then lost with the process"),
-        );
+/// Reads where requests wait from the `resource_opts` of an action.
+pub fn buffer_mode(resource_opts: &Settings) -> BufferMode {
+    let bytes_max = resource_opts.bytes("max_buffer_bytes");
+    let segment_bytes = resource_opts.opt_bytes("buffer_seg_bytes");
+    let options = |is_volatile, memory_bytes| DiskOptions {
+        fsync: match resource_opts.one_of("fsync") {
+            "always" => Fsync::Always,
+            "never" => Fsync::Never,
+            _ => Fsync::Interval(resource_opts.duration("fsync_interval")),
+        },
+        segment_bytes: segment_bytes.map_or_else(
+            || DiskOptions::segment_bytes_for(bytes_max),
+            |bytes| bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+        ),
+        memory_bytes,
+        is_volatile,
+    };
+    match resource_opts.one_of("buffer_mode") {
+        "disk" => BufferMode::Disk(options(false, DiskOptions::MEMORY_BYTES.min(bytes_max))),
+        "hybrid" | "volatile_offload" => {
+            BufferMode::Hybrid(options(true, DiskOptions::HYBRID_MEMORY_BYTES.min(bytes_max)))
+        }
+        _ => BufferMode::Memory,
     }
+}
+
+/// Smaller segments would make more files than is good for a folder; larger ones more memory than is good for a start.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Says what of any `resource_opts` was written though it changes nothing.
+pub fn check_resource_opts(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) {
     without_effect(resource_opts, WITHOUT_EFFECT, diagnostics);
+    let is_queue = resource_opts.fields().iter().any(|field| field.name == "buffer_mode");
+    if is_queue && resource_opts.one_of("buffer_mode") != "disk" {
+        for name in ["fsync", "fsync_interval"].into_iter().filter(|name| resource_opts.is_given(name)) {
+            let message = format!("`{name}` has no effect here");
+            let diagnostic = Diagnostic::new(Code::IneffectiveSetting, resource_opts.key_span(name), message);
+            diagnostics.push(diagnostic.help("it is for `buffer_mode = \"disk\"`"));
+        }
+    }
 }
 
 /// Warns of each of these settings that was written though it changes nothing; its summary says why. One that says what
@@ -268,7 +363,8 @@ mod tests {
         let (options, codes) = read("");
         assert_eq!(options.buffer_bytes_max, 256 << 20);
         assert_eq!(options.request_ttl, Some(Duration::from_secs(45)));
-        assert_eq!(options.inflight_window, None);
+        assert_eq!((options.inflight_window, options.max_retries), (None, None));
+        assert_eq!((options.overflow, options.expiry), (Overflow::DropOldest, Expiry::Drop));
         assert!(codes.is_empty());
         assert!(
             read("query_mode = \"async\", worker_pool_size = 16, buffer_mode = \"memory_only\"").1.is_empty()
@@ -276,10 +372,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_disk_waits_for_ever_and_holds_back_its_sender() {
+        let (options, codes) = read("buffer_mode = \"disk\", fsync = \"always\"");
+        assert_eq!((options.request_ttl, options.overflow), (None, Overflow::Block));
+        assert!(codes.is_empty());
+        let (options, _) = read("buffer_mode = \"disk\", request_ttl = \"5s\", overflow = \"dead_letter\"");
+        assert_eq!(
+            (options.request_ttl, options.overflow),
+            (Some(Duration::from_secs(5)), Overflow::DeadLetter)
+        );
+        assert_eq!(read("buffer_mode = \"hybrid\"").0.request_ttl, Some(REQUEST_TTL));
+    }
+
+    #[test]
     fn old_spellings_work_and_what_is_missing_is_said() {
         let (options, _) = read("request_timeout = \"infinity\", max_queue_bytes = \"1MB\"");
         assert_eq!((options.request_ttl, options.buffer_bytes_max), (None, 1 << 20));
-        assert_eq!(read("buffer_mode = \"disk\"").1, [Code::SettingNotYet]);
+        assert_eq!(read("fsync = \"always\"").1, [Code::IneffectiveSetting]);
         assert_eq!(read("query_mode = \"sync\"").1, [Code::IneffectiveSetting]);
     }
 }

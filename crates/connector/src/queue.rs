@@ -1,19 +1,23 @@
 //! The queue of one action: many lanes, each in order, filled by rules and emptied by connections.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use event::{AckLevel, Completion};
 use parking_lot::Mutex;
 
-use crate::buffer::{Buffer, Fill, Hold};
+use crate::buffer::{Buffer, Fill, Hold, Item, Removed};
+use crate::dead::{Dead, DeadEnd, Stage};
+use crate::disk::{DiskLog, Lanes};
 use crate::lane::{Lane, Owner};
 use crate::memory::MemoryBuffer;
 use crate::metrics::{ActionReading, Counters, Dropped};
 use crate::notice::Notice;
+use crate::overflow::{Blocked, Expiry, Overflow};
 use crate::reader::Reader;
 use crate::wake::Wake;
+use crate::window::Window;
 
 /// The bounds of an action's queue, as `resource_opts` gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,26 @@ pub struct QueueOptions {
     pub request_ttl: Option<Duration>,
     /// How many requests may be in flight at once over all lanes; `None` leaves it to the connections.
     pub inflight_window: Option<u32>,
+    /// How often the far side may refuse a request for now before that is final; `None` for ever.
+    pub max_retries: Option<u32>,
+    /// Who gives way when there is no room.
+    pub overflow: Overflow,
+    /// What becomes of what waited too long.
+    pub expiry: Expiry,
+}
+
+impl QueueOptions {
+    /// Nothing but a bound: the oldest gives way, and nothing ever expires.
+    pub const fn bounded(buffer_bytes_max: u64) -> Self {
+        Self {
+            buffer_bytes_max,
+            request_ttl: None,
+            inflight_window: None,
+            max_retries: None,
+            overflow: Overflow::DropOldest,
+            expiry: Expiry::Drop,
+        }
+    }
 }
 
 /// What an action still has to send, in [`ActionQueue::LANES`] lanes.
@@ -41,10 +65,27 @@ pub struct ActionQueue {
     /// What all lanes hold, as `buffer_bytes_max` counts it.
     held: AtomicU64,
     window: Window,
+    blocked: Blocked,
     /// The last reader that was made: its number names the owner of a lane.
     readers: AtomicU64,
     closed: AtomicBool,
     notice: Notice,
+    dead_end: OnceLock<Arc<dyn DeadEnd>>,
+    /// Looked at by whoever changes or shows the queue, never by push or take.
+    logs: Mutex<Logs>,
+    /// Whether it is not kept on disk although it should be.
+    is_unstored: AtomicBool,
+}
+
+/// What an action has on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    /// Where its lanes are.
+    pub(crate) current: Option<Arc<DiskLog>>,
+    /// Where its lanes were, as long as entries that are in memory now would be lost without it.
+    pub(crate) former: Option<Arc<DiskLog>>,
+    /// Why there is none although there should be one.
+    pub(crate) unstored: Option<String>,
 }
 
 /// [`QueueOptions`] as every push and take reads them.
@@ -53,16 +94,31 @@ struct Bounds {
     buffer_bytes_max: AtomicU64,
     /// In milliseconds; 0 for ever.
     request_ttl: AtomicU64,
+    /// `u32::MAX` for ever.
+    max_retries: AtomicU32,
+    overflow: AtomicU8,
+    expiry: AtomicU8,
 }
 
-/// The requests in flight over all lanes.
-#[derive(Debug, Default)]
-struct Window {
-    /// 0 for no bound.
-    size: AtomicU32,
-    used: AtomicU32,
-    /// Whether a reader got less than it asked for and must hear of free places.
-    starved: AtomicBool,
+impl Bounds {
+    fn set(&self, options: &QueueOptions) {
+        let ttl = options.request_ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(0).max(1));
+        self.request_ttl.store(ttl, Ordering::Relaxed);
+        self.buffer_bytes_max.store(options.buffer_bytes_max, Ordering::Relaxed);
+        self.max_retries.store(options.max_retries.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.overflow.store(options.overflow as u8, Ordering::Relaxed);
+        self.expiry.store(options.expiry as u8, Ordering::Relaxed);
+    }
+
+    fn overflow(&self) -> Overflow {
+        const ALL: [Overflow; 4] =
+            [Overflow::DropOldest, Overflow::Block, Overflow::DropNewest, Overflow::DeadLetter];
+        ALL[usize::from(self.overflow.load(Ordering::Relaxed))]
+    }
+
+    fn buries_expired(&self) -> bool {
+        self.expiry.load(Ordering::Relaxed) == Expiry::DeadLetter as u8
+    }
 }
 
 impl ActionQueue {
@@ -73,16 +129,32 @@ impl ActionQueue {
 
     /// A queue in memory for the action of this id (`mqtt:uplink`, as messages show it).
     pub fn in_memory(id: &str, options: QueueOptions) -> Arc<Self> {
-        Self::with_buffers(id, options, |_| Box::new(MemoryBuffer::new()))
+        Self::new(id, options, None, None)
     }
 
-    /// A queue on buffers of the caller's choice, one for each lane.
-    pub fn with_buffers(
+    /// A queue on a log on disk, with everything that was in it.
+    pub fn on_disk(id: &str, options: QueueOptions, log: Arc<DiskLog>) -> Arc<Self> {
+        Self::new(id, options, Some(log), None)
+    }
+
+    /// A queue that should be on disk and cannot, for this reason: in memory, and nothing is acknowledged before it is
+    /// delivered.
+    pub fn unstored(id: &str, options: QueueOptions, reason: String) -> Arc<Self> {
+        Self::new(id, options, None, Some(reason))
+    }
+
+    fn new(
         id: &str,
         options: QueueOptions,
-        mut buffer: impl FnMut(usize) -> Box<dyn Buffer>,
+        log: Option<Arc<DiskLog>>,
+        unstored: Option<String>,
     ) -> Arc<Self> {
-        let lanes: Box<[_]> = (0..Self::LANES).map(|lane| Mutex::new(Lane::new(buffer(lane)))).collect();
+        let buffer = |number| match &log {
+            Some(log) => log.lane(number),
+            None => Box::new(MemoryBuffer::new()) as Box<dyn Buffer>,
+        };
+        let lanes: Box<[_]> =
+            (0..Self::LANES as u8).map(|number| Mutex::new(Lane::new(buffer(number)))).collect();
         let (mut ready, mut held) = (0, 0);
         for (number, lane) in lanes.iter().enumerate() {
             // What a durable buffer still has from the last run was matched then, and is accounted for now.
@@ -90,21 +162,39 @@ impl ActionQueue {
             let fill = lane.buffer.fill();
             lane.counters.matched = fill.queuing + fill.inflight;
             held += charge(fill);
-            ready |= u64::from(fill.queuing > 0) << number;
+            ready |= u64::from(lane.buffer.is_ready()) << number;
         }
-        let queue = Self {
+        if let (Some(log), Some(first)) = (&log, lanes.first()) {
+            let mut first = first.lock();
+            first.counters.matched += log.lost();
+            first.counters.dropped_other += log.lost();
+        }
+        let queue = Arc::new(Self {
             id: id.into(),
             bounds: Bounds::default(),
             lanes,
             ready: AtomicU64::new(ready),
             held: AtomicU64::new(held),
             window: Window::default(),
+            blocked: Blocked::default(),
             readers: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             notice: Notice::default(),
-        };
+            dead_end: OnceLock::new(),
+            is_unstored: AtomicBool::new(unstored.is_some()),
+            logs: Mutex::new(Logs { current: log.clone(), former: None, unstored }),
+        });
         queue.set_options(options);
-        Arc::new(queue)
+        if let Some(log) = log {
+            log.attach(Arc::downgrade(&queue) as Weak<dyn Lanes>);
+        }
+        queue
+    }
+
+    /// Says where requests end that nobody will take; without, they are only counted.
+    pub fn set_dead_end(&self, dead_end: Arc<dyn DeadEnd>) {
+        // A queue has one for as long as it lives.
+        let _ = self.dead_end.set(dead_end);
     }
 
     /// The id of the action.
@@ -114,23 +204,30 @@ impl ActionQueue {
 
     /// Replaces the bounds; what is queued stays.
     pub fn set_options(&self, options: QueueOptions) {
-        let ttl = options.request_ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(0).max(1));
-        self.bounds.request_ttl.store(ttl, Ordering::Relaxed);
-        self.bounds.buffer_bytes_max.store(options.buffer_bytes_max, Ordering::Relaxed);
-        self.window.size.store(options.inflight_window.unwrap_or(0), Ordering::SeqCst);
+        self.bounds.set(&options);
+        self.window.set_size(options.inflight_window);
         self.wake_all();
+        self.unblock();
     }
 
     /// Queues a rendered request. Never blocks.
     ///
     /// `key` is a hash of what must stay in order among itself (publisher and topic). The acknowledgement of
     /// `completion` waits as long as its level asks for: not at all for `received`, until it is stored where the buffer
-    /// is durable, otherwise until it is delivered. What overflows is dropped from the old end and counted; what holds
-    /// an acknowledgement is not.
-    pub fn push(&self, key: u64, request: &[u8], completion: Option<&Completion>, now: Instant) {
+    /// is durable, otherwise until it is delivered. What does not fit is dealt with as [`Overflow`] says; what holds an
+    /// acknowledgement is never dropped.
+    pub fn push<'a>(
+        &self,
+        key: u64,
+        item: impl Into<Item<'a>>,
+        completion: Option<&Completion>,
+        now: Instant,
+    ) {
+        let item = item.into();
         let number = lane_of(key);
         let bytes_max = self.bounds.buffer_bytes_max.load(Ordering::Relaxed);
-        let size = request.len() as u64 + Self::ENTRY_BYTES;
+        let size = item.bytes() as u64 + Self::ENTRY_BYTES;
+        let overflow = self.bounds.overflow();
         let mut lane = self.lanes[number].lock();
         lane.counters.matched += 1;
         if self.closed.load(Ordering::Acquire) {
@@ -138,27 +235,57 @@ impl ActionQueue {
             drop(lane);
             return self.notice.dropped(&self.id, Dropped::ResourceStopped, 1);
         }
-        let hold = hold(completion, lane.buffer.durable());
-        if matches!(hold, Hold::Nothing) && size > bytes_max {
+        let hold = self.hold(completion, lane.buffer.durable());
+        let is_full = self.held.load(Ordering::Acquire) + size > bytes_max;
+        let is_refused = is_full
+            && match overflow {
+                Overflow::DropOldest | Overflow::DeadLetter => size > bytes_max,
+                Overflow::DropNewest => true,
+                Overflow::Block => size > bytes_max || completion.is_none(),
+            }
+            && !matches!(hold, Hold::UntilDelivered(_));
+        if is_refused {
             lane.counters.dropped_queue_full += 1;
             drop(lane);
+            if let Hold::UntilStored(part) = hold {
+                part.settle();
+            }
+            if overflow == Overflow::DeadLetter {
+                self.bury_item(Stage::Overflow, "it is larger than the whole buffer", item);
+            }
             return self.notice.dropped(&self.id, Dropped::QueueFull, 1);
         }
-        if let Err(error) = lane.buffer.append(request, hold, now) {
+        if let Err(error) = lane.buffer.append(item, hold, now) {
             lane.counters.dropped_other += 1;
             drop(lane);
             return self.notice.failed(&self.id, &error.to_string());
         }
         // Added before the lock goes, so that nobody can subtract an entry that is not added yet.
         let held = self.held.fetch_add(size, Ordering::AcqRel) + size;
-        self.ready.fetch_or(1 << number, Ordering::SeqCst);
+        if lane.buffer.is_ready() {
+            self.ready.fetch_or(1 << number, Ordering::SeqCst);
+        }
         let wake = lane.wake();
         drop(lane);
         if held > bytes_max {
-            self.make_room(now);
+            self.overflowed(overflow, size, completion, now);
         }
         if let Some(wake) = wake {
             wake.wake();
+        }
+    }
+
+    /// The queue holds more than it may.
+    #[cold]
+    fn overflowed(&self, overflow: Overflow, size: u64, completion: Option<&Completion>, now: Instant) {
+        match (overflow, completion) {
+            (Overflow::DropOldest | Overflow::DeadLetter, _) => self.make_room(overflow, now),
+            (Overflow::Block, Some(completion)) => {
+                self.blocked.add(size, completion.part());
+                // Room may have been made just before.
+                self.unblock();
+            }
+            (Overflow::Block | Overflow::DropNewest, _) => {}
         }
     }
 
@@ -184,23 +311,23 @@ impl ActionQueue {
     /// down while nothing comes.
     pub fn expire(&self, now: Instant) {
         let Some(ttl) = self.request_ttl() else { return };
-        let mut expired = 0;
+        let mut expired = Vec::new();
         for (number, lane) in self.lanes.iter().enumerate() {
             let mut lane = lane.lock();
-            expired += self.expire_lane(&mut lane, ttl, now);
+            self.expire_lane(&mut lane, ttl, now, &mut expired);
             self.refresh(number, &lane);
         }
-        self.notice.dropped(&self.id, Dropped::Expired, expired);
+        self.end_expired(expired);
     }
 
     /// Reads all counters at one moment.
     pub fn reading(&self, now: Instant) -> ActionReading {
         self.expire(now);
-        let lanes: Vec<_> = self.lanes.iter().map(|lane| lane.lock()).collect();
+        let mut lanes: Vec<_> = self.lanes.iter().map(|lane| lane.lock()).collect();
         let mut reading = ActionReading::default();
-        for lane in &lanes {
+        for lane in &mut lanes {
+            reading.fill += lane.settled_fill();
             reading.counters += lane.counters;
-            reading.fill += lane.buffer.fill();
         }
         reading
     }
@@ -209,7 +336,7 @@ impl ActionQueue {
     pub fn reset_metrics(&self) {
         let mut lanes: Vec<_> = self.lanes.iter().map(|lane| lane.lock()).collect();
         for lane in &mut lanes {
-            let fill = lane.buffer.fill();
+            let fill = lane.settled_fill();
             lane.counters = Counters { matched: fill.queuing + fill.inflight, ..Counters::default() };
         }
     }
@@ -220,7 +347,7 @@ impl ActionQueue {
         self.closed.store(true, Ordering::Release);
         for (number, lane) in self.lanes.iter().enumerate() {
             let mut lane = lane.lock();
-            let fill = lane.buffer.fill();
+            let fill = lane.settled_fill();
             let parts = lane.buffer.clear();
             lane.counters.dropped_resource_stopped += fill.queuing + fill.inflight;
             self.ready.fetch_and(!(1 << number), Ordering::SeqCst);
@@ -229,6 +356,7 @@ impl ActionQueue {
             self.release(fill.inflight);
             parts.into_iter().for_each(event::Part::settle);
         }
+        self.blocked.release_all();
     }
 
     /// Makes the one consumer of the lanes whose number is `share` modulo `shares`, which `wake` wakes.
@@ -251,21 +379,86 @@ impl ActionQueue {
     /// Frees room until the bound is kept, oldest first over all lanes, or nothing is left that may be dropped.
     ///
     /// Looks at every lane for each victim. That is a microsecond, and only while the action overflows.
-    #[cold]
-    fn make_room(&self, now: Instant) {
+    fn make_room(&self, overflow: Overflow, now: Instant) {
         self.expire(now);
-        let mut dropped = 0;
+        let mut dropped = Vec::new();
         while self.held.load(Ordering::Acquire) > self.bounds.buffer_bytes_max.load(Ordering::Relaxed) {
-            let oldest = |number: usize| Some((self.lanes[number].lock().buffer.oldest()?, number));
-            let Some((_, number)) = (0..self.lanes.len()).filter_map(oldest).min() else { break };
+            let oldest = |number: usize| Some((self.lanes[number].lock().buffer.oldest(now)?, number));
+            let Some((_, number)) = (0..self.lanes.len()).filter_map(oldest).max() else { break };
             let mut lane = self.lanes[number].lock();
-            let Some(bytes) = lane.buffer.drop_oldest() else { continue };
+            let Some(removed) = lane.buffer.drop_oldest() else { continue };
             lane.counters.dropped_queue_full += 1;
-            dropped += 1;
-            self.freed(bytes);
+            self.freed(removed.bytes);
             self.refresh(number, &lane);
+            dropped.push(removed);
         }
-        self.notice.dropped(&self.id, Dropped::QueueFull, dropped);
+        self.notice.dropped(&self.id, Dropped::QueueFull, dropped.len() as u64);
+        for removed in dropped {
+            if overflow == Overflow::DeadLetter {
+                self.bury(Stage::Overflow, "the queue was full", removed);
+            } else {
+                removed.release.settle();
+            }
+        }
+    }
+
+    /// Ends what waited too long. Not to be called under a lock.
+    pub(crate) fn end_expired(&self, expired: Vec<Removed>) {
+        if expired.is_empty() {
+            return;
+        }
+        self.notice.dropped(&self.id, Dropped::Expired, expired.len() as u64);
+        for removed in expired {
+            if self.bounds.buries_expired() {
+                self.bury(Stage::Expired, "it waited longer than `request_ttl`", removed);
+            } else {
+                removed.release.settle();
+            }
+        }
+        self.unblock();
+    }
+
+    /// Hands on what will never be sent, and lets go of it.
+    pub(crate) fn bury(&self, stage: Stage, reason: &str, removed: Removed) {
+        let Some(dead_end) = self.dead_end.get() else { return removed.release.settle() };
+        let Item { request, origin } = removed.content.item();
+        let sendings = removed.sendings;
+        let dead = Dead { action: &self.id, stage, reason, sendings, request, origin };
+        dead_end.bury(&dead, removed.release);
+    }
+
+    fn bury_item(&self, stage: Stage, reason: &str, item: Item<'_>) {
+        if let Some(dead_end) = self.dead_end.get() {
+            let Item { request, origin } = item;
+            let dead = Dead { action: &self.id, stage, reason, sendings: 0, request, origin };
+            dead_end.bury(&dead, Default::default());
+        }
+    }
+
+    /// Acknowledges what waited for room, as far as there is some. Not to be called under a lock.
+    pub(crate) fn unblock(&self) {
+        if self.blocked.any() {
+            let max = self.bounds.buffer_bytes_max.load(Ordering::Relaxed);
+            self.blocked.release(self.held.load(Ordering::Acquire), max);
+        }
+    }
+
+    /// How long the acknowledgement waits for an entry of a buffer that is, or is not, durable.
+    fn hold(&self, completion: Option<&Completion>, is_durable: bool) -> Hold {
+        let Some(completion) = completion else { return Hold::Nothing };
+        match (completion.level(), is_durable) {
+            (AckLevel::Received, _) => Hold::Nothing,
+            (AckLevel::Durable, false) if !self.is_unstored.load(Ordering::Relaxed) => Hold::Nothing,
+            (AckLevel::Durable | AckLevel::Stored, true) => Hold::UntilStored(completion.part()),
+            (AckLevel::Durable | AckLevel::Stored, false) | (AckLevel::Delivered, _) => {
+                Hold::UntilDelivered(completion.part())
+            }
+        }
+    }
+
+    /// How often the far side may refuse a request for now.
+    pub(crate) fn max_retries(&self) -> u32 {
+        self.bounds.max_retries.load(Ordering::Relaxed)
     }
 
     pub(crate) fn lane(&self, number: usize) -> &Mutex<Lane> {
@@ -285,22 +478,26 @@ impl ActionQueue {
         (millis > 0).then(|| Duration::from_millis(millis))
     }
 
-    /// Drops what is too old from one lane, and says how many; the caller writes the notice once the lock is gone.
-    pub(crate) fn expire_lane(&self, lane: &mut Lane, ttl: Duration, now: Instant) -> u64 {
-        let mut expired = 0;
-        while lane.buffer.oldest().is_some_and(|at| now.saturating_duration_since(at) >= ttl)
-            && let Some(bytes) = lane.buffer.drop_oldest()
+    /// Takes what is too old out of one lane; the caller ends it once the lock is gone.
+    pub(crate) fn expire_lane(
+        &self,
+        lane: &mut Lane,
+        ttl: Duration,
+        now: Instant,
+        expired: &mut Vec<Removed>,
+    ) {
+        while lane.buffer.oldest(now).is_some_and(|age| age >= ttl)
+            && let Some(removed) = lane.buffer.drop_oldest()
         {
-            expired += 1;
-            self.freed(bytes);
+            lane.counters.dropped_expired += 1;
+            self.freed(removed.bytes);
+            expired.push(removed);
         }
-        lane.counters.dropped_expired += expired;
-        expired
     }
 
     /// Makes the lane's bit say whether it has something to send.
     pub(crate) fn refresh(&self, number: usize, lane: &Lane) {
-        if lane.buffer.fill().queuing > 0 {
+        if lane.buffer.is_ready() {
             self.ready.fetch_or(1 << number, Ordering::SeqCst);
         } else {
             self.ready.fetch_and(!(1 << number), Ordering::SeqCst);
@@ -322,34 +519,51 @@ impl ActionQueue {
         self.held.fetch_sub(bytes + Self::ENTRY_BYTES, Ordering::AcqRel);
     }
 
-    /// Whether the window has a free place.
-    pub(crate) fn window_open(&self) -> bool {
-        let size = self.window.size.load(Ordering::SeqCst);
-        size == 0 || self.window.used.load(Ordering::SeqCst) < size
+    pub(crate) fn logs(&self) -> &Mutex<Logs> {
+        &self.logs
     }
 
-    /// Reserves up to `wanted` places of the window.
-    pub(crate) fn reserve(&self, wanted: u32) -> u32 {
-        let size = self.window.size.load(Ordering::SeqCst);
-        let mut granted = wanted;
-        let taken = self.window.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
-            granted = if size == 0 { wanted } else { wanted.min(size.saturating_sub(used)) };
-            Some(used.saturating_add(granted))
-        });
-        debug_assert!(taken.is_ok(), "the update always has a value");
-        if granted < wanted {
-            self.window.starved.store(true, Ordering::SeqCst);
+    /// Says whether the queue is to be as careful as one on disk although it is not.
+    pub(crate) fn set_unstored(&self, is_unstored: bool) {
+        self.is_unstored.store(is_unstored, Ordering::Relaxed);
+    }
+
+    /// Puts another buffer into every lane, and everything that was in the old one into it. What was in flight is queued
+    /// again.
+    pub(crate) fn replace_buffers(&self, make: impl Fn(u8) -> Box<dyn Buffer>) {
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let mut lane = lane.lock();
+            let before = lane.settled_fill();
+            let mut old = lane.replace(make(number as u8));
+            let mut moved = 0;
+            for entry in old.drain() {
+                match lane.buffer.adopt(entry) {
+                    Ok(()) => moved += 1,
+                    // Its part is dropped with it, so whoever waits is not told that it is safe.
+                    Err(error) => tracing::error!(action = &*self.id, %error, "a message was lost"),
+                }
+            }
+            let left = (before.queuing + before.inflight).saturating_sub(moved);
+            lane.counters.dropped_other += left;
+            let after = lane.buffer.fill();
+            self.held.fetch_sub(charge(before).saturating_sub(charge(after)), Ordering::AcqRel);
+            self.refresh(number, &lane);
+            let wake = lane.wake();
+            drop(lane);
+            self.release(before.inflight);
+            if let Some(wake) = wake {
+                wake.wake();
+            }
         }
-        granted
+    }
+
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
     }
 
     /// Gives places of the window back. Takes locks: not to be called under one.
     pub(crate) fn release(&self, places: u64) {
-        if places == 0 {
-            return;
-        }
-        self.window.used.fetch_sub(places as u32, Ordering::SeqCst);
-        if self.window.starved.swap(false, Ordering::SeqCst) {
+        if places > 0 && self.window.release(places as u32) {
             self.wake_all();
         }
     }
@@ -373,13 +587,17 @@ fn charge(fill: Fill) -> u64 {
     fill.queuing_bytes + fill.inflight_bytes + (fill.queuing + fill.inflight) * ActionQueue::ENTRY_BYTES
 }
 
-/// How long the acknowledgement waits for an entry of a buffer that is, or is not, durable.
-fn hold(completion: Option<&Completion>, durable: bool) -> Hold {
-    let Some(completion) = completion else { return Hold::Nothing };
-    match (completion.level(), durable) {
-        (AckLevel::Received, _) | (AckLevel::Durable, false) => Hold::Nothing,
-        (AckLevel::Durable | AckLevel::Stored, true) => Hold::UntilStored(completion.part()),
-        (AckLevel::Stored, false) | (AckLevel::Delivered, _) => Hold::UntilDelivered(completion.part()),
+impl Lanes for ActionQueue {
+    fn refilled(&self, lanes: u64) {
+        for number in (0..Self::LANES).filter(|number| lanes >> number & 1 == 1) {
+            let lane = self.lanes[number].lock();
+            self.refresh(number, &lane);
+            let wake = lane.wake();
+            drop(lane);
+            if let Some(wake) = wake {
+                wake.wake();
+            }
+        }
     }
 }
 

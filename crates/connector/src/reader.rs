@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 
-use crate::metrics::Dropped;
+use crate::dead::Stage;
+use crate::lane::Lane;
 use crate::queue::ActionQueue;
 
 /// Takes requests from some lanes of an action and says what became of them. One connection has one of each action.
@@ -44,8 +46,11 @@ pub enum Verdict<'a> {
     Final(&'a str),
     /// It has outlived itself: the message says how long it is worth anything.
     Expired,
-    /// It is to be sent again, in its old place.
+    /// It is to be sent again, in its old place: it never arrived, or nobody knows whether it did.
     Retry,
+    /// The far side does not take it now, for this reason: it is to be sent again, in its old place, unless that has
+    /// happened too often (`max_retries`).
+    Later(&'a str),
 }
 
 impl Reader {
@@ -60,7 +65,7 @@ impl Reader {
 
     /// Whether [`Reader::take`] would find something.
     pub fn is_ready(&self) -> bool {
-        self.queue.ready().load(Ordering::SeqCst) & self.mask != 0 && self.queue.window_open()
+        self.queue.ready().load(Ordering::SeqCst) & self.mask != 0 && self.queue.window().is_open()
     }
 
     /// Takes up to `max` requests, in order within each lane, and appends them to `out`. Returns how many.
@@ -69,9 +74,9 @@ impl Reader {
         if waiting == 0 || max == 0 {
             return 0;
         }
-        let granted = self.queue.reserve(u32::try_from(max).unwrap_or(u32::MAX)) as usize;
+        let granted = self.queue.window().reserve(u32::try_from(max).unwrap_or(u32::MAX)) as usize;
         let ttl = self.queue.request_ttl();
-        let (mut taken, mut expired) = (0, 0);
+        let (mut taken, mut expired) = (0, Vec::new());
         while waiting != 0 && taken < granted {
             let number = self.next_lane(waiting);
             waiting &= !(1 << number);
@@ -82,7 +87,7 @@ impl Reader {
                 continue;
             }
             if let Some(ttl) = ttl {
-                expired += self.queue.expire_lane(&mut lane, ttl, now);
+                self.queue.expire_lane(&mut lane, ttl, now, &mut expired);
             }
             while taken < granted
                 && let Some(pending) = lane.buffer.next()
@@ -91,7 +96,7 @@ impl Reader {
                 lane.counters.retried += u64::from(pending.sendings > 0);
                 out.push(Taken {
                     lane: number as u8,
-                    seq: pending.seq,
+                    seq: lane.outside(pending.seq),
                     sendings: pending.sendings,
                     request: pending.request,
                 });
@@ -99,7 +104,7 @@ impl Reader {
             self.queue.refresh(number, &lane);
         }
         self.queue.release((granted - taken) as u64);
-        self.queue.notice().dropped(self.queue.id(), Dropped::Expired, expired);
+        self.queue.end_expired(expired);
         taken
     }
 
@@ -110,29 +115,46 @@ impl Reader {
         if !lane.is_read_by(self.owner) {
             return;
         }
-        if verdict == Verdict::Retry {
-            let found = lane.buffer.retry(seq).is_some();
-            self.queue.refresh(number, &lane);
-            drop(lane);
-            return self.queue.release(u64::from(found));
-        }
+        let Some(seq) = lane.inside(seq) else { return };
+        let gave_up;
+        let verdict = match verdict {
+            Verdict::Success | Verdict::Final(_) | Verdict::Expired => verdict,
+            Verdict::Retry => return self.retry(number, lane, seq),
+            Verdict::Later(reason) => {
+                let max = self.queue.max_retries();
+                let refusals = lane.buffer.refuse(seq);
+                if refusals.is_none_or(|refusals| refusals <= max) {
+                    return self.retry(number, lane, seq);
+                }
+                gave_up = format!("given up after {max} retries: {reason}");
+                Verdict::Final(&gave_up)
+            }
+        };
         let Some(removed) = lane.buffer.ack(seq) else { return };
         match verdict {
             Verdict::Success => lane.counters.success += 1,
             Verdict::Expired => lane.counters.dropped_expired += 1,
-            Verdict::Final(_) | Verdict::Retry => lane.counters.failed += 1,
+            Verdict::Final(_) | Verdict::Later(_) | Verdict::Retry => lane.counters.failed += 1,
         }
         drop(lane);
         self.queue.freed(removed.bytes);
         self.queue.release(1);
         match verdict {
-            Verdict::Final(reason) => self.queue.notice().failed(self.queue.id(), reason),
-            Verdict::Expired => self.queue.notice().dropped(self.queue.id(), Dropped::Expired, 1),
-            Verdict::Success | Verdict::Retry => {}
+            Verdict::Expired => self.queue.end_expired(vec![removed]),
+            Verdict::Final(reason) => {
+                self.queue.notice().failed(self.queue.id(), reason);
+                self.queue.bury(Stage::Send, reason, removed);
+            }
+            Verdict::Success | Verdict::Later(_) | Verdict::Retry => removed.release.settle(),
         }
-        if let Some(part) = removed.part {
-            part.settle();
-        }
+        self.queue.unblock();
+    }
+
+    fn retry(&self, number: usize, mut lane: MutexGuard<'_, Lane>, seq: u64) {
+        let found = lane.buffer.retry(seq);
+        self.queue.refresh(number, &lane);
+        drop(lane);
+        self.queue.release(u64::from(found));
     }
 
     /// Counts a request that is sent again while it stays in flight.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use connector::{Buffer, Fill, Hold, MemoryBuffer};
+use connector::{Buffer, Fill, Hold, Item, MemoryBuffer};
 use event::{AckLevel, Acker, Completion, Outcome};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ proptest! {
                 Step::Append { bytes, held } => {
                     let request: Vec<u8> = (0..bytes).map(|at| (at as u64 + model.seq_next) as u8).collect();
                     let hold = if held { Hold::UntilDelivered(completion.part()) } else { Hold::Nothing };
-                    buffer.append(&request, hold, now).unwrap();
+                    buffer.append(Item::from(&request), hold, now).unwrap();
                     let seq = model.seq_next;
                     model.seq_next += 1;
                     model.entries.push(Entry { seq, request, at: now, held, inflight: false, sendings: 0 });
@@ -114,17 +114,16 @@ proptest! {
                         let at = model.entries.iter().position(|entry| entry.seq == seq).unwrap();
                         let entry = model.entries.remove(at);
                         let removed = buffer.ack(seq).unwrap();
-                        assert_eq!((removed.bytes, removed.part.is_some()), (entry.request.len() as u64, entry.held));
+                        assert_eq!(removed.content.item().request, entry.request);
+                        assert_eq!(removed.bytes, entry.request.len() as u64);
                         assert!(buffer.ack(seq).is_none());
-                        if let Some(part) = removed.part {
-                            part.settle();
-                        }
+                        removed.release.settle();
                     }
                     None => assert!(buffer.ack(pick as u64).is_none()),
                 },
                 Step::Retry(pick) => if let Some(seq) = model.in_flight(pick) {
-                    assert!(buffer.retry(seq).is_some());
-                    assert!(buffer.retry(seq).is_none());
+                    assert!(buffer.retry(seq));
+                    assert!(!buffer.retry(seq));
                     model.entries.iter_mut().find(|entry| entry.seq == seq).unwrap().inflight = false;
                 },
                 Step::Rewind => {
@@ -133,12 +132,12 @@ proptest! {
                 }
                 Step::DropOldest => {
                     let bytes = model.droppable().map(|at| model.entries.remove(at).request.len() as u64);
-                    assert_eq!(buffer.drop_oldest(), bytes);
+                    assert_eq!(buffer.drop_oldest().map(|removed| removed.bytes), bytes);
                 }
                 Step::Wait(seconds) => now += Duration::from_secs(u64::from(seconds)),
                 Step::Expire(seconds) => {
                     let ttl = Duration::from_secs(u64::from(seconds));
-                    while buffer.oldest().is_some_and(|at| now - at >= ttl) {
+                    while buffer.oldest(now).is_some_and(|age| age >= ttl) {
                         assert!(buffer.drop_oldest().is_some());
                     }
                     model.entries.retain(|entry| entry.inflight || entry.held || now - entry.at < ttl);
@@ -151,7 +150,7 @@ proptest! {
                 }
             }
             assert_eq!(buffer.fill(), model.fill());
-            assert_eq!(buffer.oldest(), model.droppable().map(|at| model.entries[at].at));
+            assert_eq!(buffer.oldest(now), model.droppable().map(|at| now - model.entries[at].at));
         }
         // What is left comes out once more, whole and in order.
         buffer.rewind();
@@ -166,10 +165,10 @@ proptest! {
 #[test]
 fn one_late_acknowledgement_pins_little() {
     let (mut buffer, now) = (MemoryBuffer::new(), Instant::now());
-    buffer.append(b"late", Hold::Nothing, now).unwrap();
+    buffer.append(Item::from(b"late"), Hold::Nothing, now).unwrap();
     let late = buffer.next().unwrap();
     for _ in 0..100_000 {
-        buffer.append(&[7; 100], Hold::Nothing, now).unwrap();
+        buffer.append(Item::from(&[7; 100]), Hold::Nothing, now).unwrap();
         let seq = buffer.next().unwrap().seq;
         buffer.ack(seq).unwrap();
     }

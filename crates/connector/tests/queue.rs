@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use connector::{ActionQueue, Dropped, QueueOptions, Reader, Taken, Verdict, Wake};
 use event::{AckLevel, Acker, Completion, Outcome};
 
-const ROOMY: QueueOptions =
-    QueueOptions { buffer_bytes_max: 1 << 20, request_ttl: None, inflight_window: None };
+const ROOMY: QueueOptions = QueueOptions::bounded(1 << 20);
 
 fn reader(queue: &Arc<ActionQueue>, share: usize, shares: usize) -> Reader {
     queue.reader(share, shares, &Arc::new(Wake::default()))
@@ -136,11 +135,7 @@ fn overflow_drops_the_oldest_of_all_lanes() {
 #[test]
 fn what_is_in_flight_or_holds_an_acknowledgement_is_neither_dropped_nor_expired() {
     let (log, start) = (Arc::new(Log::default()), Instant::now());
-    let options = QueueOptions {
-        buffer_bytes_max: 100,
-        request_ttl: Some(Duration::from_secs(5)),
-        inflight_window: None,
-    };
+    let options = QueueOptions { request_ttl: Some(Duration::from_secs(5)), ..QueueOptions::bounded(100) };
     let queue = ActionQueue::in_memory("mqtt:a", options);
     queue.push(1, b"in flight", None, start);
     let mut reader = reader(&queue, 0, 1);

@@ -13,6 +13,7 @@ use event::{Dispatch, LocalPublish};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::buffers::Buffers;
 use crate::dispatch::Dispatcher;
 use crate::files::{Known, Origins};
 use crate::generation::Generation;
@@ -21,8 +22,8 @@ use crate::parse::{Kinds, find_kind, parse_resource};
 use crate::reload::{Command, Reloader};
 use crate::unit::Declared;
 use crate::view::{
-    Finding, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView, RuleMetricsView, RuleView,
-    WriteError,
+    Finding, OrphanView, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView,
+    RuleMetricsView, RuleView, WriteError,
 };
 use crate::write::{Change, WriteMode};
 
@@ -38,6 +39,8 @@ pub struct EngineConfig {
     pub strict: bool,
     /// What the API creates.
     pub store: Store,
+    /// The data folder, where buffers are.
+    pub data_dir: PathBuf,
     /// The kinds of connectors.
     pub kinds: Kinds,
     /// The local broker, for republishing.
@@ -59,6 +62,7 @@ struct Shared {
     kinds: Kinds,
     surroundings: Arc<eval::Surroundings>,
     current: Arc<ArcSwap<Generation>>,
+    buffers: Arc<Buffers>,
     commands: mpsc::Sender<Command>,
     /// Ends when told to stop; taken by whoever waits for that.
     reloader: Mutex<Option<JoinHandle<()>>>,
@@ -85,6 +89,7 @@ impl Engine {
             dispatch: Arc::new(dispatch),
             runtime: config.runtime,
         });
+        let buffers = Arc::new(Buffers::new(&config.data_dir));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };
         let watching = watch.clone();
@@ -102,6 +107,9 @@ impl Engine {
             newest: Known::new(),
             live: Live::default(),
             metrics: Default::default(),
+            buffers: Arc::clone(&buffers),
+            discarded: Default::default(),
+            orphans_told: Default::default(),
             sources_open: false,
         };
         let outcome = reloader.reload();
@@ -113,6 +121,7 @@ impl Engine {
             kinds: config.kinds,
             surroundings,
             current,
+            buffers,
             commands,
             reloader: Mutex::new(Some(thread)),
             watch: Mutex::new(watch),
@@ -139,10 +148,11 @@ impl Engine {
         let _ = self.0.commands.send(Command::Stop(reply)).await;
         let connectors = answered.await.unwrap_or_default();
         stop_all(connectors, deadline).await;
-        self.tell_what_is_lost();
         let reloader = self.0.reloader.lock().take();
-        // Both join a thread that has been told to end.
+        let engine = self.clone();
+        // All of it waits for threads that have been told to end.
         let joined = tokio::task::spawn_blocking(move || {
+            engine.close_queues();
             drop(watch);
             reloader.is_none_or(|thread| thread.join().is_ok())
         });
@@ -151,17 +161,21 @@ impl Engine {
         }
     }
 
-    /// Queues in memory end with the process: nobody should have to guess what was in them.
-    fn tell_what_is_lost(&self) {
+    /// Says what waits, and where: queues in memory end with the process, and nobody should have to guess what was in
+    /// them. Then ends the logs of the others, which write what they have.
+    fn close_queues(&self) {
         for (id, queue) in &self.0.current.load().live.actions {
             let fill = queue.reading(Instant::now()).fill;
             let count = fill.queuing + fill.inflight;
-            if count > 0 {
+            if count > 0 && queue.is_durable() {
+                tracing::info!(count, "requests of `{id}` wait on disk for the next start");
+            } else if count > 0 {
                 tracing::warn!(
                     count,
                     "requests of `{id}` were not delivered and are lost with its memory queue"
                 );
             }
+            queue.close_logs();
         }
     }
 
@@ -309,9 +323,28 @@ impl Engine {
         self.change(Change::EnableResource { category, id: id.clone(), enable }).await
     }
 
-    /// Deletes a connector, source or action that nobody uses.
-    pub async fn delete_resource(&self, category: Category, id: &ResourceId) -> Result<(), WriteError> {
-        self.change(Change::DeleteResource { category, id: id.clone() }).await
+    /// Deletes a connector, source or action that nobody uses. An action whose buffer holds something is only deleted if
+    /// that may be discarded.
+    pub async fn delete_resource(
+        &self,
+        category: Category,
+        id: &ResourceId,
+        discard: bool,
+    ) -> Result<(), WriteError> {
+        self.change(Change::DeleteResource { category, id: id.clone(), discard }).await
+    }
+
+    /// What is on disk for actions that are declared nowhere. Reads all of it: not to be called where others wait.
+    pub fn orphans(&self) -> Vec<OrphanView> {
+        self.0.buffers.orphans(&self.0.current.load().live.actions)
+    }
+
+    /// Removes from the disk what waits there for an action that is declared nowhere.
+    pub async fn discard_orphan(&self, id: &ResourceId) -> Result<(), WriteError> {
+        let (reply, answered) = oneshot::channel();
+        let command = Command::DiscardOrphan(id.clone(), reply);
+        self.0.commands.send(command).await.map_err(|_| WriteError::Closed)?;
+        answered.await.map_err(|_| WriteError::Closed)?
     }
 
     /// Tries out a connector, or the connector of a source or action, without keeping anything.

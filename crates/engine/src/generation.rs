@@ -143,7 +143,12 @@ impl Generation {
         let connector = |id: &ResourceId| self.live.connectors.get(id);
         Some(match (category, &item.connector) {
             (Category::Connector, _) => connector(id)?.status(),
-            (Category::Action, Some((connector_id, _))) => connector(connector_id)?.status(),
+            (Category::Action, Some((connector_id, _))) => {
+                let queue = self.live.actions.get(id).and_then(|queue| queue.trouble());
+                let queue = queue.map_or_else(Status::connected, Status::disconnected);
+                // Of two equals the buffer speaks: it is nearer to losing something.
+                Status::worst([queue, connector(connector_id)?.status()])
+            }
             (Category::Source, Some((connector_id, _))) => connector(connector_id)?.source_status(&id.name),
             (Category::Action | Category::Source, None) => Status::stopped(),
         })
@@ -159,6 +164,13 @@ impl Generation {
                 Some(ResourceReading::Source { received: self.live.sources.get(id)?.metrics.received() })
             }
         }
+    }
+
+    /// How many messages wait in the buffer of an action.
+    pub(crate) fn buffered(&self, category: Category, id: &ResourceId) -> u64 {
+        let queue = self.live.actions.get(id).filter(|_| category == Category::Action);
+        let fill = queue.map(|queue| queue.reading(Instant::now()).fill).unwrap_or_default();
+        fill.queuing + fill.inflight
     }
 
     /// Who uses a resource: sources and actions a connector, rules an action.

@@ -8,6 +8,7 @@
 //! `connector`.
 
 mod assemble;
+mod buffers;
 mod dispatch;
 mod engine;
 mod files;
@@ -32,7 +33,7 @@ pub use metrics::{Counter, RuleMetrics, RuleReading};
 pub use parse::Kinds;
 pub use republish::REPUBLISH_FIELDS;
 pub use view::{
-    Category, Finding, ManagedBy, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView,
-    RuleMetricsView, RuleView, WriteError,
+    Category, Finding, ManagedBy, OrphanView, ProbeError, ReloadOutcome, ResourceId, ResourceReading,
+    ResourceView, RuleMetricsView, RuleView, WriteError,
 };
 pub use write::WriteMode;

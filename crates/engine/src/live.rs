@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::buffers::Buffers;
 use crate::unit::ResourceItem;
 use crate::view::ResourceId;
 
@@ -233,14 +234,9 @@ pub(crate) struct Live {
 
 impl Live {
     /// Gives an action its queue, or the queue it has new bounds.
-    pub(crate) fn keep_action(&mut self, item: &ResourceItem) {
-        let options = connector::options::queue_options(item.settings.table("resource_opts"));
-        match self.actions.get(&item.id) {
-            Some(queue) => queue.set_options(options),
-            None => {
-                self.actions.insert(item.id.clone(), ActionQueue::in_memory(&item.id.to_string(), options));
-            }
-        }
+    pub(crate) fn keep_action(&mut self, item: &ResourceItem, buffers: &Buffers) {
+        let queue = buffers.keep(item, self.actions.get(&item.id));
+        self.actions.insert(item.id.clone(), queue);
     }
 
     /// Takes a source as it is declared; its counters survive its edits.
@@ -272,9 +268,13 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
-    /// Ends it. What the queues still hold is dropped and counted; nobody waits for the connectors.
-    pub(crate) fn end(self, runtime: &tokio::runtime::Handle) {
-        self.queues.iter().for_each(|queue| queue.close());
+    /// Ends it. What queues in memory still hold is dropped and counted; what is on disk stays there for an action of the
+    /// same id, unless it is to be discarded. Nobody waits for the connectors.
+    pub(crate) fn end(self, runtime: &tokio::runtime::Handle, is_discarded: impl Fn(&str) -> bool) {
+        for queue in &self.queues {
+            queue.close();
+            if is_discarded(queue.id()) { queue.discard_logs() } else { queue.close_logs() }
+        }
         for connector in self.connectors {
             runtime.spawn(async move { connector.remove().await });
         }

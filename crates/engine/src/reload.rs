@@ -1,6 +1,6 @@
 //! The one thread that changes what runs: from files and from the API, one change after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use diagnostic::Style;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assemble::{Slot, assemble};
+use crate::buffers::Buffers;
 use crate::files::{Known, Origins};
 use crate::generation::Generation;
 use crate::live::{Desired, House, Live, LiveConnector};
@@ -16,7 +17,7 @@ use crate::metrics::RuleMetrics;
 use crate::parse::{Kinds, find_kind};
 use crate::rule::{Binding, Rule};
 use crate::rule_set::RuleSet;
-use crate::unit::{ActionItem, ResourceItem, RuleItem, Unit};
+use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
 use crate::view::{ReloadOutcome, ResourceId, WriteError};
 use crate::write::{Change, Write};
 
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Reload(Option<oneshot::Sender<ReloadOutcome>>),
     /// Change one object of the store.
     Change(Change, oneshot::Sender<Result<(), WriteError>>),
+    /// Remove what is on disk for an action that is declared nowhere.
+    DiscardOrphan(ResourceId, oneshot::Sender<Result<(), WriteError>>),
     /// Rules and listeners are ready: sources may subscribe.
     OpenSources,
     /// Change nothing any more; answers with the connectors, for the caller to stop.
@@ -45,6 +48,11 @@ pub(crate) struct Reloader {
     pub(crate) newest: Known,
     pub(crate) live: Live,
     pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+    pub(crate) buffers: Arc<Buffers>,
+    /// The actions that are being deleted together with what waits for them.
+    pub(crate) discarded: HashSet<String>,
+    /// The logs without an action that the log has told of.
+    pub(crate) orphans_told: HashSet<ResourceId>,
     pub(crate) sources_open: bool,
 }
 
@@ -62,6 +70,9 @@ impl Reloader {
                 }
                 Command::Change(change, reply) => {
                     let _ = reply.send(self.change(change));
+                }
+                Command::DiscardOrphan(id, reply) => {
+                    let _ = reply.send(self.discard_orphan(&id));
                 }
                 Command::OpenSources => self.open_sources(),
                 Command::Stop(reply) => {
@@ -120,7 +131,9 @@ impl Reloader {
         let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
         self.current.store(Arc::new(generation));
         self.set_connectors(&declared, self.sources_open);
-        gone.end(&self.house.runtime);
+        gone.end(&self.house.runtime, |id| self.discarded.contains(id));
+        self.discarded.clear();
+        self.buffers.tell_of_orphans(&self.live.actions, &mut self.orphans_told);
     }
 
     /// Shows new diagnostics of what runs unchanged.
@@ -142,11 +155,25 @@ impl Reloader {
                     let name = Arc::clone(&item.id.name);
                     entry.or_insert_with(|| Arc::new(LiveConnector::start(kind, name, &self.house)));
                 }
-                Category::Action => self.live.keep_action(item),
+                Category::Action => self.live.keep_action(item, &self.buffers),
                 Category::Source => self.live.keep_source(item),
             }
         }
         self.set_connectors(declared, false);
+    }
+
+    /// Here, where no action can appear meanwhile.
+    fn discard_orphan(&self, id: &ResourceId) -> Result<(), WriteError> {
+        if self.live.actions.contains_key(id) {
+            return Err(WriteError::InUse(vec![
+                Declared::Resource(Category::Action, id.clone()).to_string(),
+            ]));
+        }
+        match self.buffers.discard_orphan(id) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(WriteError::NotFound),
+            Err(error) => Err(WriteError::Storage(error.to_string())),
+        }
     }
 
     /// Lets the sources subscribe that have waited for everything else to be ready.
@@ -241,8 +268,14 @@ impl Reloader {
     /// Makes a change of the store that was asked for over the API, unless something speaks against it.
     fn change(&mut self, change: Change) -> Result<(), WriteError> {
         let current = self.current.load_full();
+        let discarded = match &change {
+            Change::DeleteResource { category: Category::Action, id, .. } => Some(id.to_string()),
+            _ => None,
+        };
         Write { origins: &self.origins, kinds: self.kinds, current: &current, newest: &self.newest }
             .make(change)?;
+        // Whoever deletes an action over the API was told what is discarded with it.
+        self.discarded.extend(discarded);
         self.reload();
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Rule {
         buffer.clear();
         match render.render(row, around.arena, buffer) {
             Ok(()) => {
-                queue.push(around.key, buffer, around.completion, around.now);
+                queue.push(around.key, &*buffer, around.completion, around.now);
                 self.metrics.actions_success.add_one();
             }
             Err(error) => {

@@ -137,6 +137,19 @@ pub struct RuleMetricsView {
     pub reading: RuleReading,
 }
 
+/// Messages on disk whose action is declared nowhere. They are sent when it is declared again.
+#[derive(Debug, Clone)]
+pub struct OrphanView {
+    /// The id of the action.
+    pub id: ResourceId,
+    /// How many there are; `None` where the files cannot be read.
+    pub messages: Option<u64>,
+    /// What the files take (bytes).
+    pub bytes: u64,
+    /// Why they cannot be read.
+    pub error: Option<String>,
+}
+
 /// What a reload did.
 #[derive(Debug, Clone)]
 pub struct ReloadOutcome {
@@ -167,6 +180,8 @@ pub enum WriteError {
     UnknownKind(String),
     /// Others still use it: their ids.
     InUse(Vec<String>),
+    /// So many messages wait in its buffer, and would be discarded with it.
+    Buffered(u64),
     /// The settings or the SQL are wrong.
     Invalid(Vec<Finding>),
     /// The data folder could not be written.

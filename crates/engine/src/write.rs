@@ -30,11 +30,30 @@ pub enum WriteMode {
 
 /// A change of one object of the store.
 pub(crate) enum Change {
-    PutRule { id: Arc<str>, settings: Section, sql: String, mode: WriteMode },
-    DeleteRule { id: Arc<str> },
-    PutResource { declaration: Declaration, mode: WriteMode },
-    EnableResource { category: Category, id: ResourceId, enable: bool },
-    DeleteResource { category: Category, id: ResourceId },
+    PutRule {
+        id: Arc<str>,
+        settings: Section,
+        sql: String,
+        mode: WriteMode,
+    },
+    DeleteRule {
+        id: Arc<str>,
+    },
+    PutResource {
+        declaration: Declaration,
+        mode: WriteMode,
+    },
+    EnableResource {
+        category: Category,
+        id: ResourceId,
+        enable: bool,
+    },
+    /// `discard`: also what waits in the buffer of an action.
+    DeleteResource {
+        category: Category,
+        id: ResourceId,
+        discard: bool,
+    },
 }
 
 /// Makes changes of the store, which the next reload makes live.
@@ -70,11 +89,15 @@ impl Write<'_> {
                 declaration.section.set("enable", Node::new(NodeValue::Bool(enable)));
                 self.put_resource(store, declaration, WriteMode::Replace)
             }
-            Change::DeleteResource { category, id } => {
+            Change::DeleteResource { category, id, discard } => {
                 self.may_change(&Declared::Resource(category, id.clone()))?;
                 let users = self.current.users(category, &id);
                 if !users.is_empty() {
                     return Err(WriteError::InUse(users));
+                }
+                let buffered = self.current.buffered(category, &id);
+                if buffered > 0 && !discard {
+                    return Err(WriteError::Buffered(buffered));
                 }
                 store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
             }

@@ -235,6 +235,7 @@ fn engine_config(
         watch: config.rules.watch,
         strict: config.rules.strict,
         store,
+        data_dir: config.data_dir.clone(),
         kinds: KINDS,
         local,
         surroundings: surroundings(),

@@ -9,6 +9,7 @@ use crate::metadata::Package;
 const MAP: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("topic", &[]),
+    ("journal", &[]),
     ("value", &[]),
     ("event", &["value", "topic"]),
     ("template", &["value", "diagnostic"]),
@@ -17,7 +18,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("eval", &["sql", "functions", "event"]),
     ("config", &["diagnostic"]),
     ("mqtt", &["event"]),
-    ("connector", &["config", "template", "event"]),
+    ("connector", &["config", "template", "event", "journal"]),
     ("connector-mqtt", &["connector", "mqtt"]),
     ("broker", &["mqtt", "event", "topic"]),
     ("engine", &["eval", "connector", "config", "topic"]),

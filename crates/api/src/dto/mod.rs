@@ -1,5 +1,6 @@
 //! The JSON of answers, and the keys of requests.
 
+pub(crate) mod buffer;
 pub(crate) mod diagnostic;
 pub(crate) mod event;
 pub(crate) mod metrics;

@@ -1,5 +1,6 @@
 //! Paths and methods.
 
+mod buffers;
 mod health;
 mod reload;
 mod resources;
@@ -10,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use engine::Category;
 
@@ -24,6 +25,8 @@ pub fn router(context: Context) -> Router {
         .route("/rule_test", post(test::rule_test))
         .route("/rule_events", get(rule_events))
         .route("/reload", post(reload::reload))
+        .route("/buffers", get(buffers::list))
+        .route("/buffers/{id}", delete(buffers::discard))
         .route("/rules", get(rules::list).post(rules::create))
         .route("/rules/{id}", get(rules::read).put(rules::replace).delete(rules::delete))
         .route("/rules/{id}/metrics", get(rules::metrics))

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::to_the_end;
 use crate::Context;
 use crate::auth::Caller;
-use crate::body::{Id, IdAndFlag, Object};
+use crate::body::{Id, IdAndFlag, Object, Params};
 use crate::dto::metrics::{MetricsInfo, ResourceMetrics};
 use crate::dto::resource::{READ_ONLY, ResourceInfo};
 use crate::error::{ApiError, Subject};
@@ -104,16 +104,20 @@ async fn enable(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /…/:id`.
+/// `DELETE /…/:id`. What waits in the buffer of an action goes with it only if `discard_buffered` says so.
 async fn delete(
     State(context): State<Context>,
     Extension(category): Extension<Category>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
+    params: Params,
 ) -> Result<StatusCode, ApiError> {
     let id = parse(&id)?;
+    let discard = params.get("discard_buffered").map(|flag| boolean("discard_buffered", flag)).transpose()?;
     let (engine, deleted) = (context.engine.clone(), id.clone());
-    let outcome = to_the_end(async move { engine.delete_resource(category, &deleted).await }).await?;
+    let discard = discard.unwrap_or(false);
+    let outcome =
+        to_the_end(async move { engine.delete_resource(category, &deleted, discard).await }).await?;
     outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
     tracing::info!(%caller, category = category.singular(), %id, "deleted over HTTP");
     Ok(StatusCode::NO_CONTENT)

@@ -101,6 +101,7 @@ async fn start_engine(folder: &TempDir) -> Engine {
         watch: false,
         strict: false,
         store: Store::open(&folder.path().join("data")).unwrap(),
+        data_dir: folder.path().join("data"),
         kinds: KINDS,
         local: Arc::new(Nobody),
         surroundings: eval::Surroundings::default(),

@@ -59,7 +59,7 @@ pub(crate) struct Action {
 impl Action {
     /// One that publishes to the topic and with the payload that [`Action::send`] gives it.
     pub(crate) fn new(qos: u8) -> Self {
-        Self::with(qos, QueueOptions { buffer_bytes_max: 64 << 20, request_ttl: None, inflight_window: None })
+        Self::with(qos, QueueOptions::bounded(64 << 20))
     }
 
     pub(crate) fn with(qos: u8, options: QueueOptions) -> Self {

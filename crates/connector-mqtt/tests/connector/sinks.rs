@@ -298,8 +298,7 @@ async fn what_waits_too_long_is_dropped_and_what_overflows_too() {
     let toml = format!("server = \"127.0.0.1:{port}\"\npool_size = 1");
     let connector = open(&toml, &House::new());
     let ttl = Some(Duration::from_millis(50));
-    let action =
-        Action::with(1, QueueOptions { buffer_bytes_max: 1000, request_ttl: ttl, inflight_window: None });
+    let action = Action::with(1, QueueOptions { request_ttl: ttl, ..QueueOptions::bounded(1000) });
     connector.attach(&action.queue);
     action.send_numbers(0..100);
     let counters = action.drained().await.counters;

@@ -92,12 +92,12 @@ async fn what_others_use_cannot_be_deleted() {
     let made = house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await.unwrap();
     assert_eq!(made.settings["qos"], json!(1), "defaults are filled in");
     let far = ResourceId::new("fake", "far");
-    match house.engine.delete_resource(connectors, &far).await {
+    match house.engine.delete_resource(connectors, &far, false).await {
         Err(WriteError::InUse(users)) => assert_eq!(users, ["action `fake:up`"]),
         other => panic!("{other:?}"),
     }
-    house.engine.delete_resource(actions, &ResourceId::new("fake", "up")).await.unwrap();
-    house.engine.delete_resource(connectors, &far).await.unwrap();
+    house.engine.delete_resource(actions, &ResourceId::new("fake", "up"), false).await.unwrap();
+    house.engine.delete_resource(connectors, &far, false).await.unwrap();
     assert!(house.engine.resources(connectors).is_empty());
 }
 

@@ -49,6 +49,7 @@ impl House {
             watch: false,
             strict: false,
             store: Store::open(&dir.path().join("data")).unwrap(),
+            data_dir: dir.path().join("data"),
             kinds: KINDS,
             local: Arc::clone(&local) as Arc<dyn LocalPublish>,
             surroundings: eval::Surroundings::default(),

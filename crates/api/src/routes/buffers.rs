@@ -1,0 +1,35 @@
+//! `/api/v5/buffers`: what waits on disk, also for actions that are declared nowhere.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use engine::{Category, ResourceId};
+
+use super::to_the_end;
+use crate::Context;
+use crate::auth::Caller;
+use crate::body::Id;
+use crate::dto::buffer::OrphanInfo;
+use crate::error::{ApiError, Subject};
+
+/// `GET /buffers`: those that belong to no action. The others are shown by the metrics of their actions.
+pub(super) async fn list(State(context): State<Context>) -> Result<Json<Vec<OrphanInfo>>, ApiError> {
+    let engine = context.engine.clone();
+    let orphans = tokio::task::spawn_blocking(move || engine.orphans()).await.unwrap_or_default();
+    Ok(Json(orphans.iter().map(OrphanInfo::new).collect()))
+}
+
+/// `DELETE /buffers/:id`: discards what waits for an action that is declared nowhere.
+pub(super) async fn discard(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<StatusCode, ApiError> {
+    let id = ResourceId::parse(&id)
+        .ok_or_else(|| ApiError::bad_request(format!("an id is written `type:name`, found `{id}`")))?;
+    let (engine, orphan) = (context.engine.clone(), id.clone());
+    let outcome = to_the_end(async move { engine.discard_orphan(&orphan).await }).await?;
+    outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(Category::Action, id.clone())))?;
+    tracing::info!(%caller, action = %id, "the buffer of an action that is declared nowhere was discarded over HTTP");
+    Ok(StatusCode::NO_CONTENT)
+}
