@@ -2,6 +2,7 @@
 //!
 //! Nobody writes in them: they are printed from the declarations, and the test fails while they are stale.
 
+mod events;
 mod fields;
 mod functions;
 
@@ -18,6 +19,7 @@ fn generated_pages_are_current() {
     let pages = [
         ("functions.md", functions::page()),
         ("codes.md", codes()),
+        ("events.md", events::page()),
         ("connectors.md", fields::connectors()),
         ("config.md", fields::config()),
     ];

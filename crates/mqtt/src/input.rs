@@ -74,6 +74,11 @@ impl Input {
         }
     }
 
+    /// An input to which these bytes have come, and nothing more will: to look at what was recorded.
+    pub fn holding(version: Option<Version>, packet_bytes_max: u32, bytes: &[u8]) -> Self {
+        Self { buffer: bytes.to_vec(), end: bytes.len(), ..Self::new(version, packet_bytes_max) }
+    }
+
     /// The version in which packets are read; `None` before CONNECT has come.
     pub fn version(&self) -> Option<Version> {
         self.version

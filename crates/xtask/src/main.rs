@@ -4,6 +4,7 @@
 //! mosquitto from; never asks a question.
 
 mod cargo;
+mod fuzz;
 mod licences;
 mod map;
 mod metadata;
@@ -19,6 +20,8 @@ cargo xtask TASK
   test            everything that CI runs: style, lints, the map of crates, licences, all tests, docs
   golden          run the tests and let them rewrite their expectations; review the difference like code
   docs            print the pages of docs/generated anew
+  fuzz [TARGET] [--minutes N]
+                  each fuzz target, or one, for N minutes (1); needs a nightly toolchain
   bench [ARG]…    the benchmarks of the evaluator; arguments go to the benchmark, such as a filter
 ";
 
@@ -39,6 +42,13 @@ fn main() -> ExitCode {
         ])
         .env("UPDATE_GOLDEN", "1")
         .run(),
+        ["fuzz", rest @ ..] => match fuzz::run(rest) {
+            Ok(green) => green,
+            Err(message) => {
+                eprintln!("{message}");
+                return ExitCode::from(2);
+            }
+        },
         ["bench", rest @ ..] => {
             cargo::Cargo::new(&["bench", "--package", "eval", "--benches", "--"]).args(rest).run()
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::TestCatalog;
 
-fn cases() -> Vec<(String, Value)> {
+pub(crate) fn cases() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
     let mut files = Vec::new();
     for folder in [folder.clone(), folder.join("grammar"), folder.join("functions")] {

@@ -3,6 +3,7 @@
 mod bounds;
 mod catalog;
 mod conformance;
+mod fuzz;
 mod golden;
 mod outline;
 mod properties;

@@ -1,0 +1,20 @@
+//! The fuzz target `mqtt`, for a moment.
+
+#[path = "../../../fuzz/src/mqtt_packets.rs"]
+#[allow(unreachable_pub)] // the fuzz targets are another crate
+mod mqtt_packets;
+#[path = "../../../fuzz/src/twin.rs"]
+mod twin;
+
+#[test]
+fn any_bytes_are_packets_or_an_error() {
+    let seeds = [
+        &b"\x00\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"[..],
+        b"\x00\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a\xe0\x00",
+        b"\x00\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a\xc0\x00",
+        b"\x02\x32\x09\x00\x03a/b\x00\x01hi\x40\x02\x00\x01",
+        b"\x03\x32\x10\x00\x03a/b\x00\x01\x07\x26\x00\x01k\x00\x01vhi\x82\x08\x00\x01\x00\x00\x02a/\x00",
+        b"\x03\x10\x00\xd0\x00\xe0\x02\x81\x00\x62\x02\x00\x01",
+    ];
+    twin::run(&seeds.map(Vec::from), 2000, mqtt_packets::run);
+}
