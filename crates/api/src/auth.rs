@@ -92,13 +92,38 @@ impl ApiKeys {
 
 /// Lets a request through, or says why not.
 pub(crate) async fn guard(State(context): State<Context>, mut request: Request, next: Next) -> Response {
-    match admit(&context.api_keys, request.method(), request.uri().path(), request.headers()) {
+    let admitted = rebound(&context, request.headers())
+        .and_then(|()| admit(&context.api_keys, request.method(), request.uri().path(), request.headers()));
+    match admitted {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(refused) => refused.into_response(),
     }
+}
+
+/// Refuses a page that got here under a name of its own. Any web site can let its name lead to 127.0.0.1, and the browser
+/// then takes our answers for that site's; but it still says the name in `Host`. A server that asks for keys, or that
+/// others reach under whatever name they gave it, is no victim of that.
+fn rebound(context: &Context, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(host) = headers.get(HOST) else { return Ok(()) };
+    if !context.is_keyless_loopback() || host.to_str().is_ok_and(is_local_name) {
+        return Ok(());
+    }
+    let message = "without API keys this server answers only when it is called `localhost` or by its address; \
+                   `[http] api_keys` lifts that";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN", message))
+}
+
+/// Whether a `Host`, with or without a port, is an address or `localhost`: names that nobody can point elsewhere.
+fn is_local_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn admit(keys: &ApiKeys, method: &Method, path: &str, headers: &HeaderMap) -> Result<Caller, ApiError> {
@@ -216,6 +241,23 @@ mod tests {
         ] {
             headers.insert(ORIGIN, origin.parse().unwrap());
             assert_eq!(verdict(&headers), allowed, "{origin}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_nobody_can_point_elsewhere_are_local() {
+        for (host, local) in [
+            ("127.0.0.1:18083", true),
+            ("[::1]:18083", true),
+            ("LOCALHOST", true),
+            ("gate.localhost:1", true),
+            ("192.168.0.7", true),
+            ("evil.example:18083", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_local_name(host), local, "{host}");
         }
     }
 

@@ -112,14 +112,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 /// What the path has in place of `{id}` and of a second part, decoded.
-pub(crate) struct IdAndFlag(pub(crate) String, pub(crate) String);
+pub(crate) struct IdAndWord(pub(crate) String, pub(crate) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for IdAndFlag {
+impl<S: Send + Sync> FromRequestParts<S> for IdAndWord {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<(String, String)>::from_request_parts(parts, state).await {
-            Ok(Path((id, flag))) => Ok(Self(id, flag)),
+            Ok(Path((id, word))) => Ok(Self(id, word)),
+            Err(_) => Err(ApiError::bad_request("the path is not UTF-8")),
+        }
+    }
+}
+
+/// What the path has in place of `{node}`, `{id}` and of a third part, decoded.
+pub(crate) struct NodeIdAndWord(pub(crate) String, pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for NodeIdAndWord {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<(String, String, String)>::from_request_parts(parts, state).await {
+            Ok(Path((node, id, word))) => Ok(Self(node, id, word)),
             Err(_) => Err(ApiError::bad_request("the path is not UTF-8")),
         }
     }

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use engine::{Category, Finding, ProbeError, ResourceId, WriteError};
+use engine::{Category, Finding, ProbeError, ResourceId, StartError, WriteError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dto::diagnostic::{DiagnosticBody, Place, bodies, headline};
@@ -17,10 +18,14 @@ pub(crate) struct ApiError {
 }
 
 /// `{code, message}`, and where a text is at fault, where in it.
-#[derive(Debug, Serialize)]
-struct ErrorBody {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorBody {
+    /// A word for programs.
     code: &'static str,
+    /// A sentence for people.
     message: String,
+    /// What is wrong with SQL or settings, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<DiagnosticBody>,
 }
@@ -118,6 +123,16 @@ impl ApiError {
             }
             WriteError::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "the server is stopping")
+            }
+        }
+    }
+
+    /// Something was not started.
+    pub(crate) fn start(error: &StartError, subject: &Subject) -> Self {
+        match error {
+            StartError::NotFound => Self::not_found(subject),
+            StartError::Disabled(id) => {
+                Self::bad_request(format!("`{id}` is disabled, so there is nothing to start"))
             }
         }
     }

@@ -14,6 +14,7 @@ mod dto;
 mod error;
 mod evaluate;
 mod listing;
+mod openapi;
 mod prometheus;
 mod routes;
 mod serve;

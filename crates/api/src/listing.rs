@@ -1,13 +1,15 @@
 //! Lists in pages, and which rules a list is about.
 
 use engine::RuleView;
+use schemars::JsonSchema;
 use serde::Serialize;
+use topic::TopicFilter;
 
 use crate::body::Params;
 use crate::error::ApiError;
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 10_000;
+pub(crate) const LIMIT_DEFAULT: usize = 100;
+pub(crate) const LIMIT_MAX: usize = 10_000;
 
 /// A part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct Page {
 }
 
 /// What a page says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Meta {
     page: usize,
     limit: usize,
@@ -66,27 +68,33 @@ pub(crate) struct RuleFilter {
     from: Option<String>,
     /// A FROM that has this in it.
     like_from: Option<String>,
+    /// A FROM that, taken for a topic, falls under this filter.
+    match_from: Option<TopicFilter>,
     /// Any of these actions.
     actions: Vec<String>,
     /// Any of these sources.
     sources: Vec<String>,
+    /// A namespace: no rule is in one.
+    namespaced: bool,
 }
 
 impl RuleFilter {
     pub(crate) fn of(params: &Params) -> Result<Self, ApiError> {
         let text = |name| params.get(name).map(str::to_owned);
-        let enable = match params.get("enable") {
-            None => None,
-            Some(text) => Some(boolean("enable", text)?),
-        };
+        let flag = |name| params.get(name).map(|text| boolean(name, text)).transpose();
+        // Every rule is global, so that this narrows nothing; it may be asked for all the same.
+        flag("only_global")?;
+        let enable = flag("enable")?;
         Ok(Self {
             enable,
             like_id: text("like_id"),
             like_description: text("like_description"),
             from: text("from"),
             like_from: text("like_from"),
+            match_from: params.get("match_from").map(filter).transpose()?,
             actions: params.all("action").map(str::to_owned).collect(),
             sources: params.all("source").map(str::to_owned).collect(),
+            namespaced: params.get("ns").is_some_and(|ns| !ns.is_empty()),
         })
     }
 
@@ -94,7 +102,8 @@ impl RuleFilter {
         let like = |part: &Option<String>, whole: &str| {
             part.as_ref().is_none_or(|part| whole.contains(part.as_str()))
         };
-        self.enable.is_none_or(|enable| enable == rule.enable)
+        !self.namespaced
+            && self.enable.is_none_or(|enable| enable == rule.enable)
             && like(&self.like_id, &rule.id)
             && like(&self.like_description, &rule.description)
             && self.from.as_ref().is_none_or(|from| rule.from.contains(from))
@@ -102,6 +111,10 @@ impl RuleFilter {
                 .like_from
                 .as_ref()
                 .is_none_or(|part| rule.from.iter().any(|from| from.contains(part.as_str())))
+            && self
+                .match_from
+                .as_ref()
+                .is_none_or(|filter| rule.from.iter().any(|from| topic::matches(filter.as_str(), from)))
             && self.uses_action(rule)
             && self.reads_source(rule)
     }
@@ -121,6 +134,11 @@ impl RuleFilter {
         };
         self.sources.is_empty() || rule.from.iter().any(named)
     }
+}
+
+fn filter(text: &str) -> Result<TopicFilter, ApiError> {
+    TopicFilter::parse(text)
+        .map_err(|error| ApiError::bad_request(format!("`match_from` must be a topic filter: {error}")))
 }
 
 /// `true` or `false`, as the reference spells them.
@@ -188,14 +206,20 @@ mod tests {
             (&[("from", "plant/+/temp")], true),
             (&[("from", "plant")], false),
             (&[("like_from", "plant")], true),
+            (&[("match_from", "plant/#")], true),
+            (&[("match_from", "plant/+")], false),
             (&[("action", "mqtt:other"), ("action", "mqtt:uplink")], true),
             (&[("action", "mqtt:other")], false),
             (&[("source", "mqtt:cloud-in")], true),
             (&[("source", "mqtt:cloud")], false),
+            (&[("ns", ""), ("only_global", "true")], true),
+            (&[("ns", "tenant")], false),
         ] {
             let filter = RuleFilter::of(&Params::of(pairs)).unwrap();
             assert_eq!(filter.matches(&rule()), expected, "{pairs:?}");
         }
-        assert!(RuleFilter::of(&Params::of(&[("enable", "yes")])).is_err());
+        for pair in [("enable", "yes"), ("match_from", "a/#/b")] {
+            assert!(RuleFilter::of(&Params::of(&[pair])).is_err(), "{pair:?}");
+        }
     }
 }

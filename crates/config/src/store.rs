@@ -12,6 +12,7 @@ use crate::resource_file::{Category, Declaration};
 use crate::rule_file::rule_text;
 use crate::section::Section;
 use crate::text_file::is_name;
+use crate::toml_text::section_text;
 
 /// Why something could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,21 @@ impl Store {
     /// Takes a connector, source or action away. Whether it was there.
     pub fn delete_resource(&self, category: Category, kind: &str, name: &str) -> Result<bool, StoreError> {
         delete(&self.resource_path(category, kind, name)?)
+    }
+
+    /// The settings that hold for all rules, as they were stored: TOML.
+    pub fn rule_engine(&self) -> Option<String> {
+        fs::read_to_string(self.rule_engine_path()).ok()
+    }
+
+    /// Stores the settings that hold for all rules. They are on the disk when this returns.
+    pub fn put_rule_engine(&self, settings: &Section) -> Result<(), StoreError> {
+        write_atomically(&self.rule_engine_path(), section_text(settings).as_bytes())
+    }
+
+    /// Beside the folder of the files: they are no file of a rules folder.
+    fn rule_engine_path(&self) -> PathBuf {
+        self.root.with_file_name("rule_engine.toml")
     }
 
     /// The file of a rule.

@@ -248,7 +248,7 @@ fn warn_of_unset_placeholders(slots: &mut [Slot]) {
 }
 
 /// The source that a FROM filter names.
-fn source_of(filter: &str) -> Option<ResourceId> {
+pub(crate) fn source_of(filter: &str) -> Option<ResourceId> {
     let name = filter.strip_prefix("$bridges/").or_else(|| filter.strip_prefix("$sources/"))?;
     ResourceId::parse(name).filter(|id| !id.name.contains(['+', '#', '*']))
 }

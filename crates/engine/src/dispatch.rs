@@ -12,12 +12,14 @@ use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
 use crate::generation::Generation;
 use crate::rule::{Rule, Surroundings, order_key};
 use crate::rule_set::Matches;
+use crate::settings::RuleEngineSettings;
 
 /// Judges events by the generation that is live when they arrive.
 pub(crate) struct Dispatcher {
     live: Arc<ArcSwap<Generation>>,
     local: Arc<dyn LocalPublish>,
     surroundings: Arc<eval::Surroundings>,
+    settings: Arc<RuleEngineSettings>,
     /// Makes every thread's random numbers its own.
     seeds: AtomicU64,
 }
@@ -40,9 +42,10 @@ impl Dispatcher {
         live: Arc<ArcSwap<Generation>>,
         local: Arc<dyn LocalPublish>,
         surroundings: Arc<eval::Surroundings>,
+        settings: Arc<RuleEngineSettings>,
         seed: u64,
     ) -> Self {
-        Self { live, local, surroundings, seeds: AtomicU64::new(seed) }
+        Self { live, local, surroundings, settings, seeds: AtomicU64::new(seed) }
     }
 
     fn bench(&self) -> Bench {
@@ -58,7 +61,9 @@ impl Dispatcher {
 impl Dispatch for Dispatcher {
     fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
         let generation = self.live.load();
-        if !generation.rules.wants(event.kind) {
+        if !generation.rules.wants(event.kind)
+            || event.kind == EventKind::MessagePublish && self.settings.ignores(event.from[0])
+        {
             return;
         }
         let mut bench = self.bench();
@@ -101,8 +106,12 @@ fn judge<'m>(
     buffer: &mut Vec<u8>,
 ) {
     // Counted before evaluation, so that a reading never shows more outcomes than matches.
-    rule.metrics.matched.add_one();
-    match message.run(place, &rule.program) {
+    let begun = rule.metrics.match_one().then(Instant::now);
+    let verdict = message.run(place, &rule.program);
+    if let Some(begun) = begun {
+        rule.metrics.evaluation.observe(begun.elapsed());
+    }
+    match verdict {
         Ok(Verdict::Filtered | Verdict::Rows([])) => rule.metrics.failed_no_result.add_one(),
         Ok(Verdict::Rows(rows)) => {
             rule.metrics.passed.add_one();

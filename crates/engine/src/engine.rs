@@ -18,14 +18,16 @@ use crate::dispatch::Dispatcher;
 use crate::files::{Known, Origins};
 use crate::generation::Generation;
 use crate::live::{House, Live, LiveConnector};
+use crate::metrics::{ReloadMetrics, ReloadReading, ResourceRates};
 use crate::parse::{Kinds, find_kind, parse_resource};
 use crate::reload::{Command, Reloader};
+use crate::settings::RuleEngineSettings;
 use crate::unit::Declared;
 use crate::view::{
     Finding, OrphanView, ProbeError, ReloadOutcome, ResourceId, ResourceReading, ResourceView,
-    RuleMetricsView, RuleView, WriteError,
+    RuleMetricsView, RuleView, StartError, WriteError,
 };
-use crate::write::{Change, WriteMode};
+use crate::write::{Change, Deletion, WriteMode};
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -61,6 +63,9 @@ struct Shared {
     house: Arc<House>,
     kinds: Kinds,
     surroundings: Arc<eval::Surroundings>,
+    settings: Arc<RuleEngineSettings>,
+    rates: Arc<ResourceRates>,
+    reloads: Arc<ReloadMetrics>,
     current: Arc<ArcSwap<Generation>>,
     buffers: Arc<Buffers>,
     commands: mpsc::Sender<Command>,
@@ -82,8 +87,14 @@ impl Engine {
     pub fn start(config: EngineConfig) -> std::io::Result<(Engine, ReloadOutcome)> {
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty()));
         let surroundings = Arc::new(config.surroundings);
-        let dispatch =
-            Dispatcher::new(Arc::clone(&current), config.local, Arc::clone(&surroundings), config.seed);
+        let settings = Arc::new(RuleEngineSettings::open(config.store.clone()));
+        let dispatch = Dispatcher::new(
+            Arc::clone(&current),
+            config.local,
+            Arc::clone(&surroundings),
+            Arc::clone(&settings),
+            config.seed,
+        );
         let house = Arc::new(House {
             node: config.node.into(),
             dispatch: Arc::new(dispatch),
@@ -93,6 +104,7 @@ impl Engine {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };
         let watching = watch.clone();
+        let reloads = Arc::new(ReloadMetrics::default());
         let mut reloader = Reloader {
             origins: Origins { dirs: config.dirs, store: Some(config.store) },
             kinds: config.kinds,
@@ -110,16 +122,21 @@ impl Engine {
             buffers: Arc::clone(&buffers),
             discarded: Default::default(),
             orphans_told: Default::default(),
+            reloads: Arc::clone(&reloads),
             sources_open: false,
         };
         let outcome = reloader.reload();
         let thread =
             std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(received))?;
-        let sampler = house.runtime.spawn(sample(Arc::clone(&current))).abort_handle();
+        let rates = Arc::new(ResourceRates::default());
+        let sampler = house.runtime.spawn(sample(Arc::clone(&current), Arc::clone(&rates))).abort_handle();
         let shared = Shared {
             house,
             kinds: config.kinds,
             surroundings,
+            settings,
+            rates,
+            reloads,
             current,
             buffers,
             commands,
@@ -215,6 +232,31 @@ impl Engine {
         self.0.kinds.iter().filter(has).map(|kind| kind.name).collect()
     }
 
+    /// What came of reading the files so far.
+    pub fn reloads(&self) -> ReloadReading {
+        self.0.reloads.read()
+    }
+
+    /// The settings that hold for all rules, with defaults filled in: a JSON object.
+    pub fn rule_engine_settings(&self) -> serde_json::Value {
+        self.0.settings.to_json()
+    }
+
+    /// Replaces the settings that hold for all rules; what is left out goes back to its default.
+    pub async fn set_rule_engine_settings(
+        &self,
+        body: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), WriteError> {
+        let (settings, section) = (Arc::clone(&self.0.settings), Section::from_json(body));
+        let stored = tokio::task::spawn_blocking(move || settings.replace(section)).await;
+        stored.map_err(|error| WriteError::Storage(error.to_string()))?
+    }
+
+    /// The kinds of connectors of this build, with the settings that each declares.
+    pub fn connector_kinds(&self) -> Kinds {
+        self.0.kinds
+    }
+
     /// Every declared rule, by id.
     pub fn rules(&self) -> Vec<RuleView> {
         let current = self.0.current.load();
@@ -230,8 +272,10 @@ impl Engine {
     pub fn rule_metrics(&self, id: &str) -> Option<RuleMetricsView> {
         let current = self.0.current.load();
         current.owner(&Declared::Rule(id.into()))?;
-        let reading = current.metrics.get(id).map(|metrics| metrics.read()).unwrap_or_default();
-        Some(RuleMetricsView { id: id.into(), reading })
+        let metrics = current.metrics.get(id);
+        let reading = metrics.map(|metrics| metrics.read()).unwrap_or_default();
+        let evaluation = metrics.map(|metrics| metrics.evaluations()).unwrap_or_default();
+        Some(RuleMetricsView { id: id.into(), reading, evaluation })
     }
 
     /// Sets the counters of a rule to zero. Whether there is such a rule.
@@ -277,9 +321,9 @@ impl Engine {
         self.0.current.load().resource(category, id)
     }
 
-    /// The counters of a source or action.
+    /// The counters of a source or action, or of everything that is on a connector.
     pub fn resource_reading(&self, category: Category, id: &ResourceId) -> Option<ResourceReading> {
-        self.0.current.load().resource_reading(category, id)
+        self.0.current.load().resource_reading(category, id, &self.0.rates)
     }
 
     /// Sets the counters of a source or action to zero. Whether there is one.
@@ -295,6 +339,7 @@ impl Engine {
         {
             source.metrics.reset();
         }
+        self.0.rates.reset(category, id);
         current.owner(&Declared::Resource(category, id.clone())).is_some()
     }
 
@@ -323,15 +368,15 @@ impl Engine {
         self.change(Change::EnableResource { category, id: id.clone(), enable }).await
     }
 
-    /// Deletes a connector, source or action that nobody uses. An action whose buffer holds something is only deleted if
-    /// that may be discarded.
+    /// Deletes a connector, source or action, together with no more than `deletion` allows: the hold of its rules on it, and
+    /// what is in its buffer. A connector's sources and actions never let go of it.
     pub async fn delete_resource(
         &self,
         category: Category,
         id: &ResourceId,
-        discard: bool,
+        deletion: Deletion,
     ) -> Result<(), WriteError> {
-        self.change(Change::DeleteResource { category, id: id.clone(), discard }).await
+        self.change(Change::DeleteResource { category, id: id.clone(), deletion }).await
     }
 
     /// What is on disk for actions that are declared nowhere. Reads all of it: not to be called where others wait.
@@ -345,6 +390,31 @@ impl Engine {
         let command = Command::DiscardOrphan(id.clone(), reply);
         self.0.commands.send(command).await.map_err(|_| WriteError::Closed)?;
         answered.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// The rules that hand rows to an action, or read a source, by id.
+    pub fn rules_using(&self, category: Category, id: &ResourceId) -> Vec<Arc<str>> {
+        self.0.current.load().rules_using(category, id)
+    }
+
+    /// Lets a connector that has lost its far side try at once rather than at its next turn; of a source or action, the
+    /// connector it is on. One that is connected stays as it is. Returns at once.
+    ///
+    /// # Errors
+    /// Where there is no such thing, or it is disabled.
+    pub fn start_resource(&self, category: Category, id: &ResourceId) -> Result<(), StartError> {
+        let current = self.0.current.load();
+        let item = current.resource_item(category, id).ok_or(StartError::NotFound)?;
+        let connector = item.connector.as_ref().map_or(id, |(connector, _)| connector);
+        let enabled =
+            |category, id: &ResourceId| current.resource_item(category, id).is_some_and(|item| item.enable);
+        for (category, id) in [(category, id), (Category::Connector, connector)] {
+            if !enabled(category, id) {
+                return Err(StartError::Disabled(id.clone()));
+            }
+        }
+        current.live.connectors.get(connector).ok_or(StartError::NotFound)?.retry();
+        Ok(())
     }
 
     /// Tries out a connector, or the connector of a source or action, without keeping anything.
@@ -401,15 +471,17 @@ fn watch(dirs: Vec<PathBuf>, commands: mpsc::Sender<Command>) -> std::io::Result
     config::watch::Watch::start(dirs, on_change).map(Arc::new)
 }
 
-/// Samples the rates of every rule for ever.
-async fn sample(current: Arc<ArcSwap<Generation>>) {
+/// Samples the rates of everything for ever.
+async fn sample(current: Arc<ArcSwap<Generation>>, rates: Arc<ResourceRates>) {
     let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
     let mut last = ticks.tick().await;
     loop {
         let now = ticks.tick().await;
-        for metrics in current.load().metrics.values() {
+        let current = current.load_full();
+        for metrics in current.metrics.values() {
             metrics.sample(now - last);
         }
+        rates.sample(current.counts(), now - last);
         last = now;
     }
 }

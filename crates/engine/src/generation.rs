@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use config::Category;
-use connector::Status;
+use connector::{ActionReading, Status};
 use diagnostic::Diagnostic;
 
-use crate::assemble::Slot;
+use crate::assemble::{Slot, source_of};
 use crate::live::Live;
-use crate::metrics::RuleMetrics;
+use crate::metrics::{ResourceRates, RuleMetrics};
 use crate::rule_set::RuleSet;
-use crate::unit::{ActionItem, Declared, ResourceItem, Unit};
+use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
 use crate::view::{Finding, ManagedBy, ResourceId, ResourceReading, ResourceView, RuleView};
 
 /// Everything that one swap makes live. Immutable; what lives longer is behind pointers.
@@ -121,7 +121,9 @@ impl Generation {
         Some(ResourceView {
             category,
             id: id.clone(),
+            enable: item.enable,
             settings: item.settings.to_json(),
+            last_modified_at: unit.modified_at,
             status: self.status(category, id).unwrap_or_else(Status::stopped),
             managed_by: unit.managed_by.clone(),
             errors: slot.errors(),
@@ -154,14 +156,25 @@ impl Generation {
         })
     }
 
-    pub(crate) fn resource_reading(&self, category: Category, id: &ResourceId) -> Option<ResourceReading> {
+    pub(crate) fn resource_reading(
+        &self,
+        category: Category,
+        id: &ResourceId,
+        rates: &ResourceRates,
+    ) -> Option<ResourceReading> {
+        let rate = || rates.of(category, id);
         match category {
-            Category::Connector => None,
+            Category::Connector => {
+                self.resource_item(category, id)?;
+                Some(self.connector_reading(id))
+            }
             Category::Action => {
-                Some(ResourceReading::Action(self.live.actions.get(id)?.reading(Instant::now())))
+                let reading = self.live.actions.get(id)?.reading(Instant::now());
+                Some(ResourceReading::Action { reading, rate: rate() })
             }
             Category::Source => {
-                Some(ResourceReading::Source { received: self.live.sources.get(id)?.metrics.received() })
+                let received = self.live.sources.get(id)?.metrics.received();
+                Some(ResourceReading::Source { received, rate: rate() })
             }
         }
     }
@@ -173,25 +186,73 @@ impl Generation {
         fill.queuing + fill.inflight
     }
 
-    /// Who uses a resource: sources and actions a connector, rules an action.
-    pub(crate) fn users(&self, category: Category, id: &ResourceId) -> Vec<String> {
-        let mut users: Vec<String> = Vec::new();
-        for unit in self.slots.iter().filter_map(|slot| slot.in_force.as_ref()) {
-            let names = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
-            if category == Category::Connector {
-                let items = unit.resources().iter().filter(names);
-                users
-                    .extend(items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()));
-            }
-            let Some(rule) = unit.rule() else { continue };
-            let acts =
-                |action: &ActionItem| matches!(action, ActionItem::Resource { id: named, .. } if named == id);
-            if category == Category::Action && rule.actions.iter().any(acts) {
-                users.push(Declared::Rule(Arc::clone(&rule.id)).to_string());
+    fn connector_reading(&self, id: &ResourceId) -> ResourceReading {
+        let (mut actions, mut received, now) = (ActionReading::default(), 0, Instant::now());
+        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let on_it = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
+        for item in units.flat_map(|unit| unit.resources().iter().filter(on_it)) {
+            match item.category {
+                Category::Action => {
+                    let Some(queue) = self.live.actions.get(&item.id) else { continue };
+                    let ActionReading { counters, fill } = queue.reading(now);
+                    actions.counters += counters;
+                    actions.fill += fill;
+                }
+                Category::Source => {
+                    received += self.live.sources.get(&item.id).map_or(0, |source| source.metrics.received());
+                }
+                Category::Connector => {}
             }
         }
+        ResourceReading::Connector { actions, received }
+    }
+
+    /// What the rates of actions and sources are taken of: `matched` and `received`.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = ((Category, ResourceId), u64)> + '_ {
+        let now = Instant::now();
+        let actions = self.live.actions.iter();
+        let actions = actions
+            .map(move |(id, queue)| ((Category::Action, id.clone()), queue.reading(now).counters.matched));
+        let sources = self.live.sources.iter();
+        actions.chain(sources.map(|(id, source)| ((Category::Source, id.clone()), source.metrics.received())))
+    }
+
+    /// Who uses a resource: sources and actions a connector, rules an action or a source.
+    pub(crate) fn users(&self, category: Category, id: &ResourceId) -> Vec<String> {
+        let names = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
+        let mut users: Vec<String> = match category {
+            Category::Connector => {
+                let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+                let items = units.flat_map(|unit| unit.resources().iter().filter(names));
+                items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()).collect()
+            }
+            Category::Action | Category::Source => {
+                let rules = self.rules_using(category, id).into_iter();
+                rules.map(|rule| Declared::Rule(rule).to_string()).collect()
+            }
+        };
         users.sort();
         users
+    }
+
+    /// The rules that hand rows to an action, or read a source; none use a connector by themselves.
+    pub(crate) fn rules_using(&self, category: Category, id: &ResourceId) -> Vec<Arc<str>> {
+        let uses = |rule: &&RuleItem| match category {
+            Category::Connector => false,
+            Category::Action => rule
+                .actions
+                .iter()
+                .any(|action| matches!(action, ActionItem::Resource { id: named, .. } if named == id)),
+            Category::Source => {
+                let from = rule.program.as_ref().map(|program| program.from()).unwrap_or_default();
+                from.iter().any(|from| source_of(from.filter.as_str()).as_ref() == Some(id))
+            }
+        };
+        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let mut rules: Vec<Arc<str>> =
+            units.filter_map(|unit| unit.rule()).filter(uses).map(|rule| Arc::clone(&rule.id)).collect();
+        rules.sort();
+        rules
     }
 
     /// The versions in force, by file.

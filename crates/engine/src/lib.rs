@@ -21,19 +21,21 @@ mod reload;
 mod republish;
 mod rule;
 mod rule_set;
+mod settings;
 pub mod trial;
 mod unit;
 mod view;
 mod write;
 
-pub use connector::{ActionReading, State, Status};
+pub use connector::{ActionReading, HistogramReading, State, Status};
 
 pub use engine::{Engine, EngineConfig};
-pub use metrics::{Counter, RuleMetrics, RuleReading};
+pub use metrics::{Counter, RateReading, ReloadReading, RuleMetrics, RuleReading};
 pub use parse::Kinds;
 pub use republish::REPUBLISH_FIELDS;
+pub use settings::RULE_ENGINE_FIELDS;
 pub use view::{
     Category, Finding, ManagedBy, OrphanView, ProbeError, ReloadOutcome, ResourceId, ResourceReading,
-    ResourceView, RuleMetricsView, RuleView, WriteError,
+    ResourceView, RuleMetricsView, RuleView, StartError, WriteError,
 };
-pub use write::WriteMode;
+pub use write::{Deletion, Dependants, WriteMode};

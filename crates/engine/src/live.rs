@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use config::{Category, Settings};
-use connector::{ActionQueue, Connector, ConnectorKind, Context, Source, SourceMetrics, Status};
+use connector::{ActionQueue, Connector, ConnectorKind, Context, Source, SourceMetrics, State, Status};
 use event::Dispatch;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -63,6 +63,8 @@ pub(crate) struct Desired {
     pub(crate) leave_by: Option<Instant>,
     /// It ends because nobody declares it any more.
     pub(crate) for_good: bool,
+    /// How often somebody asked for an attempt at once.
+    retries: u64,
 }
 
 /// A declared source.
@@ -90,7 +92,12 @@ impl LiveConnector {
 
     /// Says how it is to be from now on. Returns at once.
     pub(crate) fn set(&self, desired: Desired) {
-        self.desired.send_replace(desired);
+        self.desired.send_modify(|current| *current = Desired { retries: current.retries, ..desired });
+    }
+
+    /// Asks for an attempt at once, if the far side is lost. Returns at once.
+    pub(crate) fn retry(&self) {
+        self.desired.send_modify(|current| current.retries += 1);
     }
 
     /// Whether it has been told to receive this source.
@@ -159,7 +166,9 @@ impl Keeper {
     }
 
     async fn follow(&mut self, desired: Desired) {
-        if self.current.settings != desired.settings && !self.update(&desired).await {
+        let asked = self.current.retries != desired.retries;
+        let differs = self.current.settings != desired.settings;
+        if differs && !self.update(&desired).await || !differs && asked && self.is_lost() {
             self.reopen(&desired).await;
         }
         if let Some(open) = self.open.load_full() {
@@ -174,6 +183,11 @@ impl Keeper {
             (Some(open), Some(settings)) => open.0.update(settings).await,
             _ => false,
         }
+    }
+
+    /// Whether nobody is at the far side.
+    fn is_lost(&self) -> bool {
+        self.open.load().as_ref().is_some_and(|open| open.0.status().state == State::Disconnected)
     }
 
     /// Replaces the connection, or ends it. Queues keep what is in them.

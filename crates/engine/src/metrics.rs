@@ -1,10 +1,13 @@
-//! What is counted per rule.
+//! What is counted per rule, how fast things rise, and what came of reloads.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use connector::Notice;
+use connector::{Histogram, HistogramReading, Notice};
 use parking_lot::Mutex;
+
+use crate::view::{Category, ReloadOutcome, ResourceId};
 
 /// A count that only rises, until it is reset.
 ///
@@ -37,7 +40,7 @@ impl Counter {
 /// The counters of one rule, under the reference's names. They outlive reloads and edits of the rule.
 ///
 /// `matched` = `passed` + `failed`, and `failed` = `failed.exception` + `failed.no_result`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleMetrics {
     /// Events whose topic a FROM clause matched.
     pub matched: Counter,
@@ -55,6 +58,8 @@ pub struct RuleMetrics {
     pub actions_failed_unknown: Counter,
     /// Rows that an action left out on purpose: a rule that would have fed itself.
     pub actions_discarded: Counter,
+    /// How long the evaluation of a sample of the events took.
+    pub evaluation: Histogram,
     rate: Mutex<Rate>,
     /// Keeps log lines about single messages few.
     pub(crate) notice: Notice,
@@ -79,12 +84,19 @@ pub struct RuleReading {
     pub actions_failed_unknown: u64,
     /// See [`RuleMetrics::actions_discarded`].
     pub actions_discarded: u64,
-    /// Matches per second over the last sampling interval.
-    pub rate: f64,
+    /// How fast `matched` rises.
+    pub rate: RateReading,
+}
+
+/// How fast a counter rises.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RateReading {
+    /// Per second over the last sampling interval.
+    pub now: f64,
     /// The highest such rate.
-    pub rate_max: f64,
-    /// Matches per second over the last five minutes, older ones weighing less.
-    pub rate_last5m: f64,
+    pub max: f64,
+    /// Per second over the last five minutes, older ones weighing less.
+    pub last5m: f64,
 }
 
 impl RuleReading {
@@ -104,20 +116,47 @@ impl RuleReading {
     }
 }
 
-/// How fast `matched` rises.
+/// How fast a counter rises.
 #[derive(Debug, Default)]
 struct Rate {
     sampled: u64,
     seconds: f64,
-    now: f64,
-    max: f64,
-    last5m: f64,
+    reading: RateReading,
+}
+
+/// The first events of a rule whose evaluation is timed, each of them.
+const TIMED_AT_FIRST: u64 = 256;
+/// From then on one of so many is.
+const TIMED_EVERY: u64 = 64;
+
+impl Default for RuleMetrics {
+    fn default() -> Self {
+        Self {
+            matched: Counter::default(),
+            passed: Counter::default(),
+            failed_exception: Counter::default(),
+            failed_no_result: Counter::default(),
+            actions_success: Counter::default(),
+            actions_failed_out_of_service: Counter::default(),
+            actions_failed_unknown: Counter::default(),
+            actions_discarded: Counter::default(),
+            evaluation: Histogram::new(Duration::from_nanos(250)),
+            rate: Mutex::default(),
+            notice: Notice::default(),
+        }
+    }
 }
 
 impl RuleMetrics {
+    /// Counts an event that a FROM clause matched. Whether it is one of those whose evaluation is to be timed: reading the
+    /// clock twice costs as much as a simple rule, so it is not done for all.
+    pub fn match_one(&self) -> bool {
+        let before = self.matched.0.fetch_add(1, Ordering::Relaxed);
+        before < TIMED_AT_FIRST || before.is_multiple_of(TIMED_EVERY)
+    }
+
     /// Reads every counter.
     pub fn read(&self) -> RuleReading {
-        let rate = self.rate.lock();
         RuleReading {
             matched: self.matched.get(),
             passed: self.passed.get(),
@@ -127,9 +166,7 @@ impl RuleMetrics {
             actions_failed_out_of_service: self.actions_failed_out_of_service.get(),
             actions_failed_unknown: self.actions_failed_unknown.get(),
             actions_discarded: self.actions_discarded.get(),
-            rate: rate.now,
-            rate_max: rate.max,
-            rate_last5m: rate.last5m,
+            rate: self.rate.lock().reading,
         }
     }
 
@@ -146,7 +183,13 @@ impl RuleMetrics {
             &self.actions_discarded,
         ];
         counters.into_iter().for_each(Counter::reset);
+        self.evaluation.reset();
         *self.rate.lock() = Rate::default();
+    }
+
+    /// How long evaluations took.
+    pub fn evaluations(&self) -> HistogramReading {
+        self.evaluation.read()
     }
 
     /// Takes a sample for the rates, `elapsed` after the last one.
@@ -164,12 +207,81 @@ impl Rate {
         if seconds <= 0.0 {
             return;
         }
-        self.now = matched.saturating_sub(self.sampled) as f64 / seconds;
+        let RateReading { now, max, last5m } = &mut self.reading;
+        *now = matched.saturating_sub(self.sampled) as f64 / seconds;
         self.sampled = matched;
-        self.max = self.max.max(self.now);
+        *max = max.max(*now);
         // A true mean until five minutes have passed, from then on an exponential one: the state stays four numbers.
         self.seconds = (self.seconds + seconds).min(Self::WINDOW_SECONDS);
-        self.last5m += (self.now - self.last5m) * (seconds / self.seconds).min(1.0);
+        *last5m += (*now - *last5m) * (seconds / self.seconds).min(1.0);
+    }
+}
+
+/// How fast the counters of actions and sources rise. Those are kept with their queues; here is what follows from looking
+/// at them now and then.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceRates(Mutex<HashMap<(Category, ResourceId), Rate>>);
+
+impl ResourceRates {
+    /// Takes a sample of every counter, `elapsed` after the last one, and forgets what is not among them any more.
+    pub(crate) fn sample(
+        &self,
+        counts: impl Iterator<Item = ((Category, ResourceId), u64)>,
+        elapsed: Duration,
+    ) {
+        let mut rates = self.0.lock();
+        let mut kept = HashMap::with_capacity(rates.len());
+        for (id, count) in counts {
+            let mut rate = rates.remove(&id).unwrap_or_default();
+            rate.sample(count, elapsed);
+            kept.insert(id, rate);
+        }
+        *rates = kept;
+    }
+
+    pub(crate) fn of(&self, category: Category, id: &ResourceId) -> RateReading {
+        self.0.lock().get(&(category, id.clone())).map(|rate| rate.reading).unwrap_or_default()
+    }
+
+    pub(crate) fn reset(&self, category: Category, id: &ResourceId) {
+        self.0.lock().remove(&(category, id.clone()));
+    }
+}
+
+/// What came of reading the files, at the start and since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReloadReading {
+    /// Reloads without an error.
+    pub good: u64,
+    /// Reloads that left out a file, or kept its last good version, because of an error.
+    pub partial: u64,
+    /// Reloads that changed nothing because `strict` forbids errors.
+    pub refused: u64,
+    /// When the last one ended that was not refused.
+    pub last: Option<SystemTime>,
+}
+
+/// The one that counts; a lock, since its numbers belong together and are touched once a reload.
+#[derive(Debug, Default)]
+pub(crate) struct ReloadMetrics(Mutex<ReloadReading>);
+
+impl ReloadMetrics {
+    pub(crate) fn count(&self, outcome: &ReloadOutcome) {
+        let mut reading = self.0.lock();
+        if outcome.refused {
+            reading.refused += 1;
+            return;
+        }
+        if outcome.findings.iter().any(|finding| finding.diagnostic.is_error()) {
+            reading.partial += 1;
+        } else {
+            reading.good += 1;
+        }
+        reading.last = Some(SystemTime::now());
+    }
+
+    pub(crate) fn read(&self) -> ReloadReading {
+        *self.0.lock()
     }
 }
 
@@ -184,7 +296,31 @@ mod tests {
         metrics.sample(Duration::from_secs(5));
         metrics.sample(Duration::from_secs(5));
         let reading = metrics.read();
-        assert_eq!((reading.rate, reading.rate_max, reading.rate_last5m), (0.0, 10.0, 5.0));
+        assert_eq!(reading.rate, RateReading { now: 0.0, max: 10.0, last5m: 5.0 });
+    }
+
+    #[test]
+    fn rates_of_resources_go_with_them() {
+        let rates = ResourceRates::default();
+        let (one, two) = (ResourceId::new("mqtt", "one"), ResourceId::new("mqtt", "two"));
+        let second = Duration::from_secs(1);
+        rates.sample(
+            [((Category::Action, one.clone()), 7), ((Category::Source, two.clone()), 3)].into_iter(),
+            second,
+        );
+        assert_eq!((rates.of(Category::Action, &one).now, rates.of(Category::Source, &two).now), (7.0, 3.0));
+        assert_eq!(rates.of(Category::Source, &one), RateReading::default());
+        rates.sample([((Category::Action, one.clone()), 9)].into_iter(), second);
+        assert_eq!(rates.of(Category::Source, &two), RateReading::default());
+        rates.reset(Category::Action, &one);
+        assert_eq!(rates.of(Category::Action, &one), RateReading::default());
+    }
+
+    #[test]
+    fn evaluations_are_timed_now_and_then() {
+        let metrics = RuleMetrics::default();
+        let timed = (0..TIMED_AT_FIRST + 10 * TIMED_EVERY).filter(|_| metrics.match_one()).count() as u64;
+        assert_eq!(timed, TIMED_AT_FIRST + 10);
     }
 
     #[test]

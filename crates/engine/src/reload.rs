@@ -13,7 +13,7 @@ use crate::buffers::Buffers;
 use crate::files::{Known, Origins};
 use crate::generation::Generation;
 use crate::live::{Desired, House, Live, LiveConnector};
-use crate::metrics::RuleMetrics;
+use crate::metrics::{ReloadMetrics, RuleMetrics};
 use crate::parse::{Kinds, find_kind};
 use crate::rule::{Binding, Rule};
 use crate::rule_set::RuleSet;
@@ -53,6 +53,7 @@ pub(crate) struct Reloader {
     pub(crate) discarded: HashSet<String>,
     /// The logs without an action that the log has told of.
     pub(crate) orphans_told: HashSet<ResourceId>,
+    pub(crate) reloads: Arc<ReloadMetrics>,
     pub(crate) sources_open: bool,
 }
 
@@ -105,13 +106,15 @@ impl Reloader {
             self.make_known(slots);
         }
         let current = self.current.load();
-        ReloadOutcome {
+        let outcome = ReloadOutcome {
             generation: current.number,
             rules: current.rules.rules().len(),
             changed,
             refused,
             findings,
-        }
+        };
+        self.reloads.count(&outcome);
+        outcome
     }
 
     /// Brings resources and rules to what the slots say, with one swap for the rules.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use config::Category;
-use connector::{ActionReading, Status};
+use connector::{ActionReading, HistogramReading, Status};
 use diagnostic::{Code, Diagnostic, Source, Span};
 
-use crate::metrics::RuleReading;
+use crate::metrics::{RateReading, RuleReading};
 
 /// The id of a resource within its category: `mqtt:cloud`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,8 +106,12 @@ pub struct ResourceView {
     pub category: Category,
     /// Its id.
     pub id: ResourceId,
+    /// Whether it is to run.
+    pub enable: bool,
     /// Its settings with defaults filled in and secrets hidden: a JSON object.
     pub settings: serde_json::Value,
+    /// When the file that declares it was last changed.
+    pub last_modified_at: SystemTime,
     /// How it is.
     pub status: Status,
     /// Who may change it.
@@ -119,12 +123,26 @@ pub struct ResourceView {
 /// The metrics of a resource.
 #[derive(Debug, Clone)]
 pub enum ResourceReading {
+    /// Of a connector: what those that are on it count together.
+    Connector {
+        /// Its actions.
+        actions: ActionReading,
+        /// Messages that its sources received.
+        received: u64,
+    },
     /// Of an action.
-    Action(ActionReading),
+    Action {
+        /// What was counted, and what it holds.
+        reading: ActionReading,
+        /// How fast `matched` rises.
+        rate: RateReading,
+    },
     /// Of a source: messages received.
     Source {
         /// Messages received from the remote.
         received: u64,
+        /// How fast that rises.
+        rate: RateReading,
     },
 }
 
@@ -135,6 +153,8 @@ pub struct RuleMetricsView {
     pub id: Arc<str>,
     /// The reading.
     pub reading: RuleReading,
+    /// How long evaluating took, of a sample of the events.
+    pub evaluation: HistogramReading,
 }
 
 /// Messages on disk whose action is declared nowhere. They are sent when it is declared again.
@@ -196,6 +216,15 @@ impl WriteError {
         let diagnostic = Diagnostic::new(Code::MissingKey, Span::at(0), format!("`{name}` is missing"));
         WriteError::Invalid(Finding::of_body(vec![diagnostic]))
     }
+}
+
+/// Why a resource was not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartError {
+    /// Nothing of this id exists.
+    NotFound,
+    /// It is disabled, or its connector is: the id of what is.
+    Disabled(ResourceId),
 }
 
 /// Why a probe did not succeed.

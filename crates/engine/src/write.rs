@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use config::folder::File;
 use config::redact::keep_secrets;
 use config::resource_file::parse_resource_file;
-use config::rule_file::rule_text;
+use config::rule_file::{RuleFile, rule_text};
 use config::store::{Store, StoreError};
 use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section};
 use diagnostic::{Source, Span};
@@ -28,32 +28,36 @@ pub enum WriteMode {
     Replace,
 }
 
+/// What becomes of the rules that use an action or a source which is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependants {
+    /// As long as there are any, it stays.
+    Refuse,
+    /// They go on without it.
+    LetGo,
+}
+
+/// What may go with a connector, source or action that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion {
+    /// The rules that use it.
+    pub dependants: Dependants,
+    /// Whether what waits in the buffer of an action may be discarded; otherwise an action that holds something stays.
+    pub discard: bool,
+}
+
+impl Deletion {
+    /// Nothing goes with it.
+    pub const ALONE: Self = Self { dependants: Dependants::Refuse, discard: false };
+}
+
 /// A change of one object of the store.
 pub(crate) enum Change {
-    PutRule {
-        id: Arc<str>,
-        settings: Section,
-        sql: String,
-        mode: WriteMode,
-    },
-    DeleteRule {
-        id: Arc<str>,
-    },
-    PutResource {
-        declaration: Declaration,
-        mode: WriteMode,
-    },
-    EnableResource {
-        category: Category,
-        id: ResourceId,
-        enable: bool,
-    },
-    /// `discard`: also what waits in the buffer of an action.
-    DeleteResource {
-        category: Category,
-        id: ResourceId,
-        discard: bool,
-    },
+    PutRule { id: Arc<str>, settings: Section, sql: String, mode: WriteMode },
+    DeleteRule { id: Arc<str> },
+    PutResource { declaration: Declaration, mode: WriteMode },
+    EnableResource { category: Category, id: ResourceId, enable: bool },
+    DeleteResource { category: Category, id: ResourceId, deletion: Deletion },
 }
 
 /// Makes changes of the store, which the next reload makes live.
@@ -89,19 +93,47 @@ impl Write<'_> {
                 declaration.section.set("enable", Node::new(NodeValue::Bool(enable)));
                 self.put_resource(store, declaration, WriteMode::Replace)
             }
-            Change::DeleteResource { category, id, discard } => {
+            Change::DeleteResource { category, id, deletion } => {
                 self.may_change(&Declared::Resource(category, id.clone()))?;
-                let users = self.current.users(category, &id);
-                if !users.is_empty() {
-                    return Err(WriteError::InUse(users));
-                }
                 let buffered = self.current.buffered(category, &id);
-                if buffered > 0 && !discard {
+                if buffered > 0 && !deletion.discard {
                     return Err(WriteError::Buffered(buffered));
+                }
+                match (category, deletion.dependants) {
+                    (Category::Action, Dependants::LetGo) => self.unlink(store, &id)?,
+                    // Its rules go on and hear nothing from it, which is said where they are shown.
+                    (Category::Source, Dependants::LetGo) => {}
+                    (Category::Connector, _) | (_, Dependants::Refuse) => {
+                        let users = self.current.users(category, &id);
+                        if !users.is_empty() {
+                            return Err(WriteError::InUse(users));
+                        }
+                    }
                 }
                 store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
             }
         }
+    }
+
+    /// Takes an action out of every rule that uses it. Either all of them may be changed, or none is.
+    fn unlink(&self, store: &Store, action: &ResourceId) -> Result<(), WriteError> {
+        let rules = self.current.rules_using(Category::Action, action);
+        for rule in &rules {
+            self.may_change(&Declared::Rule(Arc::clone(rule)))?;
+        }
+        let named = NodeValue::Str(action.to_string());
+        for rule in rules {
+            let path = store.rule_path(&rule).map_err(refused)?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|cause| refused(StoreError::Io { path: path.clone(), cause }))?;
+            let mut rule_file = RuleFile::parse(&text, &mut Vec::new());
+            if let Some(NodeValue::List(actions)) = rule_file.section.get("actions").map(|node| &node.value) {
+                let kept = actions.iter().filter(|node| node.value != named).cloned().collect();
+                rule_file.section.set("actions", Node::new(NodeValue::List(kept)));
+            }
+            store.put_rule(&rule, &rule_file.section, &rule_file.sql).map_err(refused)?;
+        }
+        Ok(())
     }
 
     fn put_resource(

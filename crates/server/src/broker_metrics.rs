@@ -5,9 +5,8 @@ use broker::Metrics;
 
 /// One sample for each of the broker's numbers.
 pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
-    let gauge =
-        |name, help, value: usize| Sample { name, help, kind: MetricKind::Gauge, value: value as u64 };
-    let counter = |name, help, value| Sample { name, help, kind: MetricKind::Counter, value };
+    let gauge = |name, help, value: usize| sample(name, help, MetricKind::Gauge, value as u64);
+    let counter = |name, help, value| sample(name, help, MetricKind::Counter, value);
     vec![
         gauge("mqtt_connections", "Clients that are connected.", metrics.connections),
         gauge("mqtt_sessions", "Sessions, connected or kept.", metrics.sessions),
@@ -55,4 +54,8 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
             metrics.dropped_retained_full,
         ),
     ]
+}
+
+fn sample(name: &'static str, help: &'static str, kind: MetricKind, value: u64) -> Sample {
+    Sample { name, help, kind, labels: Vec::new(), value: value as f64 }
 }

@@ -7,9 +7,11 @@ mod broker_metrics;
 mod connectors;
 mod data_dir;
 mod logging;
+mod process_metrics;
 mod run;
 mod screen;
 mod signals;
+mod supervisor;
 
 pub use connectors::KINDS;
 pub use logging::{LogFormat, install as install_log};

@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use crate::broker_metrics::samples;
 use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
+use crate::process_metrics;
 use crate::screen::Screen;
 use crate::signals::{Asked, Signals};
+use crate::supervisor::Supervisor;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +70,9 @@ pub fn run(config: &ServerConfig) -> Result<(), ServerError> {
 }
 
 async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result<(), ServerError> {
+    let started_at = Instant::now();
     let mut signals = Signals::listen()?;
+    let supervisor = Supervisor::from_env();
     let data = |cause| ServerError::Data { dir: config.data_dir.clone(), cause };
     let _data_dir = DataDir::open(&config.data_dir).map_err(|error| data(error.into()))?;
     let store = Store::open(&config.data_dir).map_err(|error| data(error.into()))?;
@@ -91,15 +95,18 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     };
     engine.open_sources().await;
     let (stop_http, stopped) = watch::channel(());
-    let context = api_context(config, &engine, &broker, addresses);
+    let context = api_context(config, &engine, &broker, addresses, started_at);
     let http = tokio::spawn(api::serve(http, context, async move {
         let mut stopped = stopped;
         // Ends when it is told to, and also when nobody is left to tell it.
         let _ = stopped.changed().await;
     }));
     first_screen(config, &engine, addresses);
+    supervisor.ready(&status_line(&engine));
+    let watchdog = supervisor.watch();
 
-    until_stopped(&mut signals, &engine).await;
+    until_stopped(&mut signals, &engine, &supervisor).await;
+    supervisor.stopping();
     tracing::info!("stopping, within {:?}", config.shutdown_timeout);
     let deadline = Instant::now() + config.shutdown_timeout;
     tokio::select! {
@@ -109,6 +116,9 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     drop(stop_http);
     if tokio::time::timeout_at(deadline.into(), http).await.is_err() {
         tracing::warn!("HTTP requests were still under way");
+    }
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
     }
     tracing::info!("stopped");
     Ok(())
@@ -135,8 +145,9 @@ async fn stop(config: &ServerConfig, broker: &Arc<Broker>, engine: &Engine, dead
     engine.stop(deadline).await;
 }
 
-async fn until_stopped(signals: &mut Signals, engine: &Engine) {
+async fn until_stopped(signals: &mut Signals, engine: &Engine, supervisor: &Supervisor) {
     while signals.next().await == Asked::Reload {
+        supervisor.reloading();
         tracing::info!("SIGHUP: reading the files anew");
         if let Ok(outcome) = engine.reload().await {
             let errors = outcome.findings.iter().filter(|finding| finding.diagnostic.is_error()).count();
@@ -148,7 +159,13 @@ async fn until_stopped(signals: &mut Signals, engine: &Engine) {
                 "reloaded"
             );
         }
+        supervisor.ready(&status_line(engine));
     }
+}
+
+/// What `systemctl status` shows.
+fn status_line(engine: &Engine) -> String {
+    format!("generation {}, {} rules", engine.generation(), engine.rules().len())
 }
 
 /// Starting reads every file, which is no work for a thread that others wait on.
@@ -265,6 +282,7 @@ fn api_context(
     engine: &Engine,
     broker: &Arc<Broker>,
     addresses: Addresses,
+    started_at: Instant,
 ) -> api::Context {
     let keys = config.http.api_keys.iter().map(|key| api::ApiKey {
         key: key.key.clone(),
@@ -284,6 +302,8 @@ fn api_context(
         engine: engine.clone(),
         listeners: Arc::new(OnceLock::from(listeners)),
         broker: Arc::new(move || samples(&broker.metrics())),
+        process: Arc::new(process_metrics::samples),
+        started_at,
         api_keys: Arc::new(api::ApiKeys::new(keys)),
     }
 }

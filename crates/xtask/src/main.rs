@@ -1,8 +1,9 @@
 //! The project's own tasks: `cargo xtask TASK`.
 //!
 //! *Invariant:* works from a clean clone with nothing but Rust and, for the end-to-end tests, a Debian to take
-//! mosquitto from; never asks a question.
+//! mosquitto and Python from; never asks a question.
 
+mod api;
 mod cargo;
 mod fuzz;
 mod licences;
@@ -18,6 +19,7 @@ const USAGE: &str = "\
 cargo xtask TASK
 
   test            everything that CI runs: style, lints, the map of crates, licences, all tests, docs
+  api             the OpenAPI document against the answers of the real server, by schemathesis
   golden          run the tests and let them rewrite their expectations; review the difference like code
   docs            print the pages of docs/generated anew
   fuzz [TARGET] [--minutes N]
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let green = match args.as_slice() {
         ["test"] => test::run(),
+        ["api"] => api::check() != report::Outcome::Failed,
         ["golden"] => test::tests().env("UPDATE_GOLDEN", "1").run(),
         ["docs"] => cargo::Cargo::new(&[
             "test",

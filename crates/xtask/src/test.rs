@@ -6,7 +6,7 @@
 
 use crate::cargo::{Cargo, root};
 use crate::report::{Outcome, Report};
-use crate::{licences, map, metadata, tools};
+use crate::{api, licences, map, metadata, tools};
 
 /// Runs every step. Whether all are green.
 pub(crate) fn run() -> bool {
@@ -34,6 +34,7 @@ pub(crate) fn run() -> bool {
     });
     report.step("tests", || Outcome::from(tests().run()));
     report.step("examples in docs", || passes(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
+    report.step("api", api::check);
     report.step("docs", || {
         let docs = Cargo::new(&[
             "doc",

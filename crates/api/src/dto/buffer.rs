@@ -1,10 +1,12 @@
 //! What waits on disk for an action that is declared nowhere, as JSON.
 
 use engine::OrphanView;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One buffer without an action.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OrphanedBuffer")]
 pub(crate) struct OrphanInfo {
     id: String,
     orphan: bool,

@@ -2,12 +2,14 @@
 
 use diagnostic::{Diagnostic, Severity, Source};
 use engine::Finding;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One diagnostic as the API answers it and as `check --format json` prints it.
 ///
 /// Lines and columns count from 1, columns in characters, the end exclusive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Diagnostic")]
 pub struct DiagnosticBody {
     /// The file; only where the text is not the request's own.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use event::{EVENTS, EventKind, EventSpec, Example};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -10,7 +11,8 @@ use serde_json::{Map, Value};
 const EXAMPLE_ID: &str = "0006638D4EE86CF2B26B0000084C0000";
 
 /// One entry of `GET /api/v5/rule_events`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub(crate) struct EventInfo {
     /// What FROM says, or for publishes and sources, where it says something else, how the reference lists them.
     event: &'static str,

@@ -1,10 +1,11 @@
 //! Metrics as JSON, under the reference's flat names.
 
-use engine::{ActionReading, ResourceReading, RuleReading};
+use engine::{ActionReading, RateReading, ResourceReading, RuleReading};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// `{metrics, node_metrics: [{node, metrics}]}`; with one node both say the same.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MetricsInfo<'v, M> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'v str>,
@@ -12,7 +13,7 @@ pub(crate) struct MetricsInfo<'v, M> {
     node_metrics: [NodeMetrics<'v, M>; 1],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeMetrics<'v, M> {
     node: &'v str,
     metrics: M,
@@ -30,7 +31,7 @@ impl<'v, M: Copy> MetricsInfo<'v, M> {
 }
 
 /// What is counted per rule.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct RuleMetrics {
     matched: u64,
     passed: u64,
@@ -76,9 +77,9 @@ impl RuleMetrics {
             actions_failed_out_of_service: reading.actions_failed_out_of_service,
             actions_failed_unknown: reading.actions_failed_unknown,
             actions_discarded: reading.actions_discarded,
-            rate: rounded(reading.rate),
-            rate_max: rounded(reading.rate_max),
-            rate_last5m: rounded(reading.rate_last5m),
+            rate: rounded(reading.rate.now),
+            rate_max: rounded(reading.rate.max),
+            rate_last5m: rounded(reading.rate.last5m),
         }
     }
 }
@@ -87,18 +88,36 @@ impl RuleMetrics {
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub(crate) enum ResourceMetrics {
+    Connector(ConnectorMetrics),
     Action(ActionMetrics),
     Source(SourceMetrics),
 }
 
+/// What the actions and sources of a connector have counted together.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub(crate) struct ConnectorMetrics {
+    received: u64,
+    matched: u64,
+    success: u64,
+    failed: u64,
+    dropped: u64,
+    retried: u64,
+    inflight: u64,
+    queuing: u64,
+    queuing_bytes: u64,
+}
+
 /// What is counted per source.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct SourceMetrics {
     received: u64,
+    rate: f64,
+    rate_max: f64,
+    rate_last5m: f64,
 }
 
 /// What is counted per action.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct ActionMetrics {
     matched: u64,
     success: u64,
@@ -119,19 +138,40 @@ pub(crate) struct ActionMetrics {
     inflight: u64,
     queuing: u64,
     queuing_bytes: u64,
+    rate: f64,
+    rate_max: f64,
+    rate_last5m: f64,
 }
 
 impl ResourceMetrics {
     pub(crate) fn new(reading: &ResourceReading) -> Self {
         match reading {
-            ResourceReading::Action(reading) => Self::Action(ActionMetrics::new(reading)),
-            ResourceReading::Source { received } => Self::Source(SourceMetrics { received: *received }),
+            ResourceReading::Connector { actions: ActionReading { counters, fill }, received } => {
+                Self::Connector(ConnectorMetrics {
+                    received: *received,
+                    matched: counters.matched,
+                    success: counters.success,
+                    failed: counters.failed,
+                    dropped: counters.dropped(),
+                    retried: counters.retried,
+                    inflight: fill.inflight,
+                    queuing: fill.queuing,
+                    queuing_bytes: fill.queuing_bytes,
+                })
+            }
+            ResourceReading::Action { reading, rate } => Self::Action(ActionMetrics::new(reading, rate)),
+            ResourceReading::Source { received, rate } => Self::Source(SourceMetrics {
+                received: *received,
+                rate: rounded(rate.now),
+                rate_max: rounded(rate.max),
+                rate_last5m: rounded(rate.last5m),
+            }),
         }
     }
 }
 
 impl ActionMetrics {
-    fn new(ActionReading { counters, fill }: &ActionReading) -> Self {
+    fn new(ActionReading { counters, fill }: &ActionReading, rate: &RateReading) -> Self {
         Self {
             matched: counters.matched,
             success: counters.success,
@@ -147,6 +187,9 @@ impl ActionMetrics {
             inflight: fill.inflight,
             queuing: fill.queuing,
             queuing_bytes: fill.queuing_bytes,
+            rate: rounded(rate.now),
+            rate_max: rounded(rate.max),
+            rate_last5m: rounded(rate.last5m),
         }
     }
 }
@@ -171,8 +214,7 @@ mod tests {
             actions_failed_out_of_service: 2,
             actions_failed_unknown: 4,
             actions_discarded: 1,
-            rate: 1.0 / 3.0,
-            ..RuleReading::default()
+            rate: RateReading { now: 1.0 / 3.0, ..RateReading::default() },
         };
         let info = MetricsInfo::of_rule("heat", "n1", RuleMetrics::new(&reading));
         let json = serde_json::to_value(&info).unwrap();
@@ -190,7 +232,8 @@ mod tests {
         reading.counters.dropped_expired = 2;
         reading.counters.dropped_queue_full = 3;
         reading.fill.queuing = 4;
-        let metrics = ResourceMetrics::new(&ResourceReading::Action(reading));
+        let metrics =
+            ResourceMetrics::new(&ResourceReading::Action { reading, rate: RateReading::default() });
         let json = serde_json::to_value(MetricsInfo::new("n1", metrics)).unwrap();
         assert_eq!(json["id"], serde_json::Value::Null);
         assert_eq!((&json["metrics"]["dropped"], &json["metrics"]["queuing"]), (&5.into(), &4.into()));

@@ -1,12 +1,13 @@
 //! A rule as JSON.
 
 use engine::RuleView;
-use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Management;
 use super::diagnostic::{DiagnosticBody, Place, bodies, first_error};
+use super::{Management, rfc3339};
+use crate::listing::Meta;
 
 /// What an answer has and a request may repeat without effect, so that a rule can be read, changed and sent back.
 pub(crate) const READ_ONLY: &[&str] = &[
@@ -20,8 +21,16 @@ pub(crate) const READ_ONLY: &[&str] = &[
     "diagnostics",
 ];
 
+/// One page of `GET /api/v5/rules`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RuleList<'v> {
+    pub(crate) data: Vec<RuleInfo<'v>>,
+    pub(crate) meta: Meta,
+}
+
 /// The reference's `rule_info`, with `tags`, `managed_by` and what is wrong added.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rule")]
 pub(crate) struct RuleInfo<'v> {
     id: &'v str,
     name: &'v str,
@@ -43,7 +52,7 @@ pub(crate) struct RuleInfo<'v> {
     diagnostics: Vec<DiagnosticBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ActionDetail<'v> {
     #[serde(rename = "type")]
     kind: &'v str,
@@ -75,31 +84,5 @@ impl<'v> RuleInfo<'v> {
             error: first_error(&diagnostics),
             diagnostics,
         }
-    }
-}
-
-/// A time as RFC 3339 in UTC with milliseconds; times that the format cannot hold are taken to its ends.
-fn rfc3339(time: std::time::SystemTime) -> String {
-    let timestamp = Timestamp::try_from(time).unwrap_or(if time < std::time::UNIX_EPOCH {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    });
-    format!("{timestamp:.3}")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-
-    #[test]
-    fn times_have_milliseconds() {
-        assert_eq!(
-            rfc3339(UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456)),
-            "2023-11-14T22:13:20.123Z"
-        );
-        assert_eq!(rfc3339(UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
     }
 }

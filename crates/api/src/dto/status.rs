@@ -1,6 +1,7 @@
 //! The server as a whole as JSON, and what a reload did.
 
 use engine::ReloadOutcome;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::diagnostic::{DiagnosticBody, Place, bodies};
@@ -10,7 +11,8 @@ use crate::Listener;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `GET /api/v5/status?format=json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
 pub(crate) struct StatusInfo<'v> {
     pub(crate) node_name: &'v str,
     pub(crate) broker_status: &'static str,
@@ -23,7 +25,8 @@ pub(crate) struct StatusInfo<'v> {
 }
 
 /// One address.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Listener")]
 pub(crate) struct ListenerInfo<'v> {
     name: &'v str,
     address: &'v str,
@@ -35,8 +38,25 @@ impl<'v> ListenerInfo<'v> {
     }
 }
 
+/// One entry of `GET /api/v5/nodes`: this process, for scripts that look at every node.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Node")]
+pub(crate) struct NodeInfo<'v> {
+    pub(crate) node: &'v str,
+    /// `running`, or `starting` until ready.
+    pub(crate) node_status: &'static str,
+    /// `core`: there are no others.
+    pub(crate) role: &'static str,
+    pub(crate) version: &'static str,
+    /// Since the process started (milliseconds).
+    pub(crate) uptime: u64,
+    /// MQTT clients that are connected.
+    pub(crate) connections: u64,
+}
+
 /// `POST /api/v5/reload`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Reload")]
 pub(crate) struct ReloadInfo {
     generation: u64,
     changed: bool,

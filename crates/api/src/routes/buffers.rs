@@ -1,7 +1,7 @@
 //! `/api/v5/buffers`: what waits on disk, also for actions that are declared nowhere.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use engine::{Category, ResourceId};
 
@@ -11,16 +11,34 @@ use crate::auth::Caller;
 use crate::body::Id;
 use crate::dto::buffer::OrphanInfo;
 use crate::error::{ApiError, Subject};
+use crate::openapi::Api;
+
+pub(super) fn routes(api: &mut Api) {
+    api.route(&Method::GET, "/api/v5/buffers", list, |operation| {
+        operation
+            .tag("Actions")
+            .about("What waits on disk for actions that are declared nowhere")
+            .answers::<Vec<OrphanInfo>>(200, "Those buffers.");
+    });
+    api.route(&Method::DELETE, "/api/v5/buffers/{id}", discard, |operation| {
+        operation
+            .tag("Actions")
+            .about("Discard what waits for an action that is declared nowhere")
+            .answers_nothing("It is gone.")
+            .refuses(&[404])
+            .changes();
+    });
+}
 
 /// `GET /buffers`: those that belong to no action. The others are shown by the metrics of their actions.
-pub(super) async fn list(State(context): State<Context>) -> Result<Json<Vec<OrphanInfo>>, ApiError> {
+async fn list(State(context): State<Context>) -> Result<Json<Vec<OrphanInfo>>, ApiError> {
     let engine = context.engine.clone();
     let orphans = tokio::task::spawn_blocking(move || engine.orphans()).await.unwrap_or_default();
     Ok(Json(orphans.iter().map(OrphanInfo::new).collect()))
 }
 
 /// `DELETE /buffers/:id`: discards what waits for an action that is declared nowhere.
-pub(super) async fn discard(
+async fn discard(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,

@@ -2,22 +2,70 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 use crate::body::Params;
 use crate::dto::status::{ListenerInfo, StatusInfo, VERSION};
 use crate::error::ApiError;
+use crate::openapi::Api;
 use crate::{Context, prometheus};
 
+pub(super) fn routes(api: &mut Api) {
+    api.route(&Method::GET, "/livez", livez, |operation| {
+        operation.tag("Health").about("Whether the process lives").open().answers_text(200, "It does.");
+    });
+    api.route(&Method::GET, "/readyz", readyz, |operation| {
+        operation
+            .tag("Health")
+            .about("Whether rules are loaded and every address is bound")
+            .open()
+            .query("verbose", json!({ "type": "string" }), "Lists what was looked at.")
+            .answers_text(200, "It is ready.")
+            .answers_text(503, "Not yet: a sentence says what is missing.");
+    });
+    api.route(&Method::GET, "/api/v5/status", status, |operation| {
+        operation
+            .tag("Health")
+            .about("What runs where")
+            .query("format", json!({ "type": "string", "enum": ["text", "json"] }), "`text` unless given.")
+            .answers_text(200, "It is ready.")
+            .answers::<StatusInfo<'_>>(200, "It is ready.")
+            .answers_text(503, "Not yet.")
+            .answers::<StatusInfo<'_>>(503, "Not yet.");
+    });
+    api.route(&Method::GET, "/metrics", metrics, |operation| {
+        operation
+            .tag("Metrics")
+            .about("Everything that is counted, for Prometheus")
+            .answers_text(200, "The page.");
+    });
+    let mode = || json!({ "type": "string" });
+    api.route(&Method::GET, "/api/v5/prometheus/data_integration", data_integration, |operation| {
+        operation
+            .tag("Metrics")
+            .about("Rules, actions and connectors in the reference's names, for Prometheus")
+            .query("mode", mode(), "Ignored: there is one node.")
+            .answers_text(200, "The page.");
+    });
+    api.route(&Method::GET, "/api/v5/prometheus/stats", stats, |operation| {
+        operation
+            .tag("Metrics")
+            .about("The broker's numbers in the reference's names, for Prometheus")
+            .query("mode", mode(), "Ignored: there is one node.")
+            .answers_text(200, "The page.");
+    });
+}
+
 /// `GET /livez`: answering is all it takes.
-pub(super) async fn livez() -> &'static str {
+async fn livez() -> &'static str {
     "ok\n"
 }
 
 /// `GET /readyz`: 200 once rules are loaded and every listener is bound. `?verbose` lists what was looked at.
-pub(super) async fn readyz(State(context): State<Context>, params: Params) -> Response {
+async fn readyz(State(context): State<Context>, params: Params) -> Response {
     let checks = checks(&context);
     let ready = checks.iter().all(|check| check.met);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -37,6 +85,11 @@ pub(super) async fn readyz(State(context): State<Context>, params: Params) -> Re
 struct Check {
     met: bool,
     words: String,
+}
+
+/// Whether rules are loaded and every address is bound.
+pub(super) fn is_ready(context: &Context) -> bool {
+    checks(context).iter().all(|check| check.met)
 }
 
 fn checks(context: &Context) -> [Check; 2] {
@@ -63,13 +116,23 @@ fn checks(context: &Context) -> [Check; 2] {
 }
 
 /// `GET /metrics`.
-pub(super) async fn metrics(State(context): State<Context>) -> Response {
+async fn metrics(State(context): State<Context>) -> Response {
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::page(&context)).into_response()
 }
 
+/// `GET /api/v5/prometheus/data_integration`.
+async fn data_integration(State(context): State<Context>) -> Response {
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::data_integration(&context)).into_response()
+}
+
+/// `GET /api/v5/prometheus/stats`.
+async fn stats(State(context): State<Context>) -> Response {
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::stats(&context)).into_response()
+}
+
 /// `GET /api/v5/status`: two lines, or with `?format=json` the addresses too; 503 until ready.
-pub(super) async fn status(State(context): State<Context>, params: Params) -> Result<Response, ApiError> {
-    let ready = checks(&context).iter().all(|check| check.met);
+async fn status(State(context): State<Context>, params: Params) -> Result<Response, ApiError> {
+    let ready = is_ready(&context);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (broker_status, app_status) =
         if ready { ("started", "running") } else { ("starting", "not_running") };

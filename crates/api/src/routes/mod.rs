@@ -1,66 +1,48 @@
 //! Paths and methods.
 
 mod buffers;
+mod front;
 mod health;
+mod node;
+mod operate;
 mod reload;
 mod resources;
+mod rule_engine;
 mod rules;
 mod test;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use engine::Category;
 
 use crate::error::ApiError;
-use crate::{Context, auth, dto};
+use crate::openapi::Api;
+use crate::{Context, auth};
 
 /// Every path of the API.
 pub fn router(context: Context) -> Router {
-    let api = Router::new()
-        .route("/status", get(health::status))
-        .route("/rule_test", post(test::rule_test))
-        .route("/rule_events", get(rule_events))
-        .route("/reload", post(reload::reload))
-        .route("/buffers", get(buffers::list))
-        .route("/buffers/{id}", delete(buffers::discard))
-        .route("/rules", get(rules::list).post(rules::create))
-        .route("/rules/{id}", get(rules::read).put(rules::replace).delete(rules::delete))
-        .route("/rules/{id}/metrics", get(rules::metrics))
-        .route("/rules/{id}/metrics/reset", put(rules::reset_metrics))
-        .route("/rules/{id}/test", post(test::test_rule));
-    let api = Category::ALL.into_iter().fold(api, |api, category| api.merge(resources::routes(category)));
-    Router::new()
-        .route("/", get(front_page))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .nest("/api/v5", api)
+    let mut api = Api::new(context.engine.connector_kinds());
+    front::routes(&mut api);
+    health::routes(&mut api);
+    node::routes(&mut api);
+    reload::routes(&mut api);
+    test::routes(&mut api);
+    rules::routes(&mut api);
+    rule_engine::routes(&mut api);
+    buffers::routes(&mut api);
+    for category in Category::ALL {
+        resources::routes(&mut api, category);
+        operate::routes(&mut api, category);
+    }
+    api.finish(!context.api_keys.is_empty())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(context.clone(), auth::guard))
         .layer(middleware::from_fn(log))
         .with_state(context)
-}
-
-/// `GET /`: what this is, for whoever follows the address in the log.
-async fn front_page() -> String {
-    format!(
-        "sluicegate {}: a rule engine for MQTT\n\n\
-         API      /api/v5/rules, connectors, actions, sources, rule_test, rule_events, reload, status\n\
-         metrics  /metrics\n\
-         health   /livez, /readyz?verbose\n",
-        dto::status::VERSION
-    )
-}
-
-async fn rule_events(
-    axum::extract::State(context): axum::extract::State<Context>,
-) -> Json<Vec<dto::event::EventInfo>> {
-    Json(dto::event::events(context.engine.node()))
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -1,6 +1,7 @@
 //! `POST /api/v5/reload`.
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::{Extension, Json};
 
 use super::to_the_end;
@@ -8,9 +9,20 @@ use crate::Context;
 use crate::auth::Caller;
 use crate::dto::status::ReloadInfo;
 use crate::error::{ApiError, Subject};
+use crate::openapi::Api;
+
+pub(super) fn routes(api: &mut Api) {
+    api.route(&Method::POST, "/api/v5/reload", reload, |operation| {
+        operation
+            .tag("Server")
+            .about("Read every file again, now")
+            .answers::<ReloadInfo>(200, "What was found is live.")
+            .refuses(&[503]);
+    });
+}
 
 /// Reads every file again and answers when what was found is live, with every problem of every file.
-pub(super) async fn reload(
+async fn reload(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<ReloadInfo>, ApiError> {

@@ -1,44 +1,174 @@
 //! `/api/v5/connectors`, `/actions` and `/sources`: one set of handlers for the three categories.
 
-use std::time::Duration;
-
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Extension, Json, Router};
-use engine::{Category, ProbeError, ResourceId, ResourceView, WriteMode};
-use serde_json::{Map, Value};
+use axum::{Extension, Json};
+use config::Field;
+use connector::ConnectorKind;
+use engine::{Category, Deletion, Dependants, Kinds, ResourceId, ResourceView, WriteMode};
+use serde_json::{Map, Value, json};
 
 use super::to_the_end;
 use crate::Context;
 use crate::auth::Caller;
-use crate::body::{Id, IdAndFlag, Object, Params};
-use crate::dto::metrics::{MetricsInfo, ResourceMetrics};
-use crate::dto::resource::{READ_ONLY, ResourceInfo};
+use crate::body::{Id, IdAndWord, Object, Params};
+use crate::dto::metrics::{ActionMetrics, ConnectorMetrics, MetricsInfo, ResourceMetrics, SourceMetrics};
+use crate::dto::resource::{READ_ONLY, ResourceExtra, ResourceInfo};
 use crate::error::{ApiError, Subject};
 use crate::listing::boolean;
-
-/// How long a probe may look for the far side before it counts as failed.
-const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
+use crate::openapi::{Api, Operation, Shape, settings_schema};
 
 /// The paths of one category.
-pub(super) fn routes(category: Category) -> Router<Context> {
+pub(super) fn routes(api: &mut Api, category: Category) {
     let (plural, singular) = (category.plural(), category.singular());
-    let routes = Router::new()
-        .route(&format!("/{plural}"), get(list).post(create))
-        .route(&format!("/{plural}/{{id}}"), get(read).put(replace).delete(delete))
-        .route(&format!("/{plural}/{{id}}/enable/{{enable}}"), put(enable))
-        .route(&format!("/{plural}_probe"), post(probe));
-    let routes = match category {
-        // A connector moves no messages by itself; what it carries is counted by its sources and actions.
-        Category::Connector => routes,
-        Category::Source | Category::Action => routes
-            .route(&format!("/{plural}/{{id}}/metrics"), get(metrics))
-            .route(&format!("/{plural}/{{id}}/metrics/reset"), put(reset_metrics))
-            .route(&format!("/{singular}_types"), get(types)),
+    let kinds = api.kinds();
+    let tag = tag(category);
+    let (all, one) = (format!("/api/v5/{plural}"), format!("/api/v5/{plural}/{{id}}"));
+    api.set_category(Some(category));
+    api.route(&Method::GET, &all, list, |operation| {
+        let item = answer_schema(kinds, category, operation);
+        operation.tag(tag).about(format!("The {plural}, ordered by id")).answers_schema(
+            200,
+            "All of them.",
+            json!({ "type": "array", "items": item }),
+        );
+    });
+    api.route(&Method::POST, &all, create, |operation| {
+        let item = answer_schema(kinds, category, operation);
+        operation
+            .tag(tag)
+            .about(format!("Create a {singular}"))
+            .takes(request_schema(kinds, category, Named::Surely))
+            .answers_schema(201, "It is live.", item)
+            .changes();
+    });
+    api.route(&Method::GET, &one, read, |operation| {
+        let item = answer_schema(kinds, category, operation);
+        operation.tag(tag).about(format!("One {singular}")).answers_schema(200, "It.", item).refuses(&[404]);
+    });
+    api.route(&Method::PUT, &one, replace, |operation| {
+        let item = answer_schema(kinds, category, operation);
+        operation
+            .tag(tag)
+            .about(format!("Replace the settings of a {singular}; its counters and its queue go on"))
+            .takes(request_schema(kinds, category, Named::InThePath))
+            .answers_schema(200, "The new settings are live.", item)
+            .refuses(&[404, 409])
+            .changes();
+    });
+    api.route(&Method::DELETE, &one, delete, |operation| {
+        operation.tag(tag).about(format!("Delete a {singular} that nobody uses"));
+        if category != Category::Connector {
+            let flag = json!({ "type": "string", "enum": ["true", "false"], "default": "false" });
+            operation.query("also_delete_dep_actions", flag.clone(), "Rules that use it let go of it.");
+            if category == Category::Action {
+                operation.query("discard_buffered", flag, "What waits in its buffer is discarded.");
+            }
+        }
+        operation.answers_nothing("It is gone.").refuses(&[404, 409]).changes();
+    });
+    api.route(&Method::PUT, &format!("{one}/enable/{{enable}}"), enable, |operation| {
+        operation
+            .tag(tag)
+            .about(format!("Let a {singular} run, or stop it"))
+            .answers_nothing("It is as it was asked to be.")
+            .refuses(&[404, 409])
+            .changes();
+    });
+    api.route(&Method::GET, &format!("{one}/metrics"), metrics, |operation| {
+        operation.tag(tag).refuses(&[404]);
+        match category {
+            Category::Connector => operation
+                .about("What the actions and sources of a connector have counted together")
+                .answers::<MetricsInfo<'_, ConnectorMetrics>>(200, "A reading."),
+            Category::Source => operation
+                .about("What a source has counted")
+                .answers::<MetricsInfo<'_, SourceMetrics>>(200, "A reading."),
+            Category::Action => operation
+                .about("What an action has counted")
+                .answers::<MetricsInfo<'_, ActionMetrics>>(200, "A reading."),
+        };
+    });
+    // What a connector shows is counted by those that are on it, and reset there.
+    if category != Category::Connector {
+        api.route(&Method::PUT, &format!("{one}/metrics/reset"), reset_metrics, |operation| {
+            operation
+                .tag(tag)
+                .about(format!("Set the counters of a {singular} to zero"))
+                .answers_nothing("They are.")
+                .refuses(&[404]);
+        });
+    }
+    api.set_category(None);
+}
+
+/// The group in which the document shows a category.
+pub(super) fn tag(category: Category) -> &'static str {
+    match category {
+        Category::Connector => "Connectors",
+        Category::Source => "Sources",
+        Category::Action => "Actions",
+    }
+}
+
+/// Where a request says what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// In its body: `type` and `name`.
+    Surely,
+    /// In its body, where a name is not needed.
+    Perhaps,
+    /// In the path; the body may repeat it, and what an answer has.
+    InThePath,
+}
+
+/// What a request may be, of one of the kinds.
+pub(super) fn request_schema(kinds: Kinds, category: Category, named: Named) -> Value {
+    one_of(kinds, category, |kind, fields| {
+        let (kind, name) =
+            (json!({ "type": "string", "const": kind }), json!({ "type": "string", "minLength": 1 }));
+        let more = match named {
+            Named::Surely => vec![("type", kind, true), ("name", name, true)],
+            Named::Perhaps => vec![("type", kind, true), ("name", name, false)],
+            Named::InThePath => {
+                let mut more =
+                    vec![("id", name.clone(), false), ("type", kind, false), ("name", name, false)];
+                more.extend(READ_ONLY.iter().map(|key| (*key, json!({}), false)));
+                more
+            }
+        };
+        settings_schema(fields, Shape::Request, &more)
+    })
+}
+
+/// What an answer is, of one of the kinds.
+fn answer_schema(kinds: Kinds, category: Category, operation: &mut Operation<'_>) -> Value {
+    let extra = operation.schema_of::<ResourceExtra<'_>>();
+    one_of(kinds, category, |kind, fields| {
+        let text = || json!({ "type": "string" });
+        let more = [
+            ("id", text(), true),
+            ("type", json!({ "type": "string", "const": kind }), true),
+            ("name", text(), true),
+        ];
+        json!({ "allOf": [settings_schema(fields, Shape::Answer, &more), extra.clone()] })
+    })
+}
+
+fn one_of(
+    kinds: Kinds,
+    category: Category,
+    mut schema: impl FnMut(&'static str, &'static [Field]) -> Value,
+) -> Value {
+    let fields = |kind: &ConnectorKind| match category {
+        Category::Connector => kind.fields,
+        Category::Source => kind.source_fields,
+        Category::Action => kind.action_fields,
     };
-    routes.layer(Extension(category))
+    let of_category = kinds.iter().filter(|kind| !fields(kind).is_empty());
+    let mut schemas: Vec<Value> = of_category.map(|kind| schema(kind.name, fields(kind))).collect();
+    if schemas.len() == 1 { schemas.remove(0) } else { json!({ "oneOf": schemas }) }
 }
 
 /// `GET /…`: all of them, by id.
@@ -94,7 +224,7 @@ async fn enable(
     State(context): State<Context>,
     Extension(category): Extension<Category>,
     Extension(caller): Extension<Caller>,
-    IdAndFlag(id, enable): IdAndFlag,
+    IdAndWord(id, enable): IdAndWord,
 ) -> Result<StatusCode, ApiError> {
     let (id, enable) = (parse(&id)?, boolean("enable", &enable)?);
     let (engine, changed) = (context.engine.clone(), id.clone());
@@ -113,11 +243,15 @@ async fn delete(
     params: Params,
 ) -> Result<StatusCode, ApiError> {
     let id = parse(&id)?;
-    let discard = params.get("discard_buffered").map(|flag| boolean("discard_buffered", flag)).transpose()?;
+    let flag = |name: &str| params.get(name).map(|flag| boolean(name, flag)).transpose();
+    let let_go = flag("also_delete_dep_actions")?.unwrap_or(false);
+    let deletion = Deletion {
+        dependants: if let_go { Dependants::LetGo } else { Dependants::Refuse },
+        discard: flag("discard_buffered")?.unwrap_or(false),
+    };
     let (engine, deleted) = (context.engine.clone(), id.clone());
-    let discard = discard.unwrap_or(false);
     let outcome =
-        to_the_end(async move { engine.delete_resource(category, &deleted, discard).await }).await?;
+        to_the_end(async move { engine.delete_resource(category, &deleted, deletion).await }).await?;
     outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
     tracing::info!(%caller, category = category.singular(), %id, "deleted over HTTP");
     Ok(StatusCode::NO_CONTENT)
@@ -148,34 +282,7 @@ async fn reset_metrics(
     }
 }
 
-/// `POST /…_probe`: 204 when the far side answers to these settings.
-async fn probe(
-    State(context): State<Context>,
-    Extension(category): Extension<Category>,
-    mut body: Object,
-) -> Result<StatusCode, ApiError> {
-    let kind = body.take_string("type")?;
-    // A name is no part of the settings; what is not there yet need not have one.
-    body.take_optional_string("name")?;
-    let probe = context.engine.probe(category, &kind, &body.0);
-    let outcome = tokio::time::timeout(PROBE_TIME_MAX, probe).await.unwrap_or_else(|_| {
-        Err(ProbeError::Failed(format!(
-            "the far side has not answered within {} s",
-            PROBE_TIME_MAX.as_secs()
-        )))
-    });
-    outcome.map(|()| StatusCode::NO_CONTENT).map_err(|error| ApiError::probe(&error))
-}
-
-/// `GET /action_types`, `/source_types`.
-async fn types(
-    State(context): State<Context>,
-    Extension(category): Extension<Category>,
-) -> Json<Vec<&'static str>> {
-    Json(context.engine.kinds(category))
-}
-
-fn parse(id: &str) -> Result<ResourceId, ApiError> {
+pub(super) fn parse(id: &str) -> Result<ResourceId, ApiError> {
     ResourceId::parse(id)
         .ok_or_else(|| ApiError::bad_request(format!("an id is written `type:name`, found `{id}`")))
 }

@@ -1,10 +1,11 @@
 //! `/api/v5/rules`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use engine::{RuleView, WriteMode};
+use config::rule_file::RULE_FIELDS;
+use engine::{REPUBLISH_FIELDS, RuleView, WriteMode};
 use serde_json::{Map, Value, json};
 
 use super::to_the_end;
@@ -12,23 +13,134 @@ use crate::Context;
 use crate::auth::Caller;
 use crate::body::{Id, Object, Params};
 use crate::dto::metrics::{MetricsInfo, RuleMetrics};
-use crate::dto::rule::{READ_ONLY, RuleInfo};
+use crate::dto::rule::{READ_ONLY, RuleInfo, RuleList};
 use crate::error::{ApiError, Subject};
-use crate::listing::{Page, RuleFilter};
+use crate::listing::{LIMIT_DEFAULT, LIMIT_MAX, Page, RuleFilter};
+use crate::openapi::{Api, Operation, Shape, settings_schema};
+
+pub(super) fn routes(api: &mut Api) {
+    api.route(&Method::GET, "/api/v5/rules", list, describe_list);
+    api.route(&Method::POST, "/api/v5/rules", create, |operation| {
+        operation
+            .tag("Rules")
+            .about("Create a rule")
+            .takes(rule_schema(WriteMode::Create))
+            .answers::<RuleInfo<'_>>(201, "It is live.")
+            .changes();
+    });
+    api.route(&Method::GET, "/api/v5/rules/{id}", read, |operation| {
+        operation.tag("Rules").about("One rule").answers::<RuleInfo<'_>>(200, "The rule.").refuses(&[404]);
+    });
+    api.route(&Method::PUT, "/api/v5/rules/{id}", replace, |operation| {
+        operation
+            .tag("Rules")
+            .about("Replace a rule; its counters go on")
+            .takes(rule_schema(WriteMode::Replace))
+            .answers::<RuleInfo<'_>>(200, "The new version is live.")
+            .refuses(&[404, 409])
+            .changes();
+    });
+    api.route(&Method::DELETE, "/api/v5/rules/{id}", delete, |operation| {
+        operation
+            .tag("Rules")
+            .about("Delete a rule")
+            .answers_nothing("It is gone.")
+            .refuses(&[404, 409])
+            .changes();
+    });
+    api.route(&Method::GET, "/api/v5/rules/{id}/metrics", metrics, |operation| {
+        operation
+            .tag("Rules")
+            .about("What a rule has counted")
+            .answers::<MetricsInfo<'_, RuleMetrics>>(200, "A reading.")
+            .refuses(&[404]);
+    });
+    api.route(&Method::PUT, "/api/v5/rules/{id}/metrics/reset", reset_metrics, |operation| {
+        operation
+            .tag("Rules")
+            .about("Set a rule's counters to zero")
+            .answers_nothing("They are.")
+            .refuses(&[404]);
+    });
+}
+
+fn describe_list(operation: &mut Operation<'_>) {
+    let text = || json!({ "type": "string" });
+    let boolean = || json!({ "type": "string", "enum": ["true", "false"] });
+    let list = || json!({ "type": "array", "items": { "type": "string" } });
+    operation
+        .tag("Rules")
+        .about("The rules, ordered by id, in pages")
+        .query("page", json!({ "type": "integer", "minimum": 1, "default": 1 }), "Counts from 1.")
+        .query(
+            "limit",
+            json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT }),
+            "How many a page has.",
+        )
+        .query("enable", boolean(), "Only those that are enabled, or that are not.")
+        .query("like_id", text(), "Only those whose id has this in it.")
+        .query("like_description", text(), "Only those whose description has this in it.")
+        .query("from", text(), "Only those with exactly this in FROM.")
+        .query("like_from", text(), "Only those with this in a filter of FROM.")
+        .query(
+            "match_from",
+            text(),
+            "Only those with a FROM that, taken for a topic, falls under this filter.",
+        )
+        .query("action", list(), "Only those that use one of these actions, `type:name`.")
+        .query("source", list(), "Only those that read one of these sources, `type:name`.")
+        .query("only_global", boolean(), "Without effect: every rule is global.")
+        .query("ns", text(), "Only those of this namespace, of which there are none.")
+        .answers::<RuleList<'_>>(200, "A page.")
+        .refuses(&[400]);
+}
+
+/// What a rule may be written as.
+fn rule_schema(mode: WriteMode) -> Value {
+    let action = json!({ "anyOf": [
+        { "type": "string", "description": "An action, `type:name`." },
+        {
+            "type": "object",
+            "properties": {
+                "function": { "const": "republish" },
+                "args": settings_schema(REPUBLISH_FIELDS, Shape::Request, &[]),
+            },
+            "required": ["function", "args"],
+            "additionalProperties": false,
+        },
+        {
+            "type": "object",
+            "properties": { "function": { "const": "console" }, "args": { "type": "object", "maxProperties": 0 } },
+            "required": ["function"],
+            "additionalProperties": false,
+        },
+    ] });
+    let mut more = vec![("sql", json!({ "type": "string" }), true)];
+    match mode {
+        WriteMode::Create => more.push(("id", json!({ "type": "string" }), false)),
+        WriteMode::Replace => more.extend(READ_ONLY.iter().map(|key| (*key, json!({}), false))),
+    }
+    let mut schema = settings_schema(RULE_FIELDS, Shape::Request, &more);
+    schema["properties"]["actions"] = json!({ "type": ["array", "null"], "items": action });
+    schema["examples"] = json!([{
+        "sql": "SELECT payload.temp AS temp FROM \"temp_hum/#\" WHERE payload.temp > 30",
+        "actions": [{ "function": "republish", "args": { "topic": "alarm/${clientid}" } }],
+    }]);
+    schema
+}
 
 /// `GET /rules`: a page of those that the filters let through, by id.
-pub(super) async fn list(State(context): State<Context>, params: Params) -> Result<Response, ApiError> {
+async fn list(State(context): State<Context>, params: Params) -> Result<Response, ApiError> {
     let (page, filter) = (Page::of(&params)?, RuleFilter::of(&params)?);
     let mut rules = context.engine.rules();
     rules.retain(|rule| filter.matches(rule));
     rules.sort_by(|one, other| one.id.cmp(&other.id));
     let (rules, meta) = page.cut(rules);
-    let data: Vec<RuleInfo<'_>> = rules.iter().map(RuleInfo::new).collect();
-    Ok(Json(json!({ "data": data, "meta": meta })).into_response())
+    Ok(Json(RuleList { data: rules.iter().map(RuleInfo::new).collect(), meta }).into_response())
 }
 
 /// `POST /rules`: 201. Without `id` the server makes one up.
-pub(super) async fn create(
+async fn create(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     mut body: Object,
@@ -42,13 +154,13 @@ pub(super) async fn create(
 }
 
 /// `GET /rules/:id`.
-pub(super) async fn read(State(context): State<Context>, Id(id): Id) -> Result<Response, ApiError> {
+async fn read(State(context): State<Context>, Id(id): Id) -> Result<Response, ApiError> {
     let rule = find(&context, &id)?;
     Ok(Json(RuleInfo::new(&rule)).into_response())
 }
 
 /// `PUT /rules/:id`: the whole rule anew.
-pub(super) async fn replace(
+async fn replace(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
@@ -61,7 +173,7 @@ pub(super) async fn replace(
 }
 
 /// `DELETE /rules/:id`.
-pub(super) async fn delete(
+async fn delete(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
@@ -74,7 +186,7 @@ pub(super) async fn delete(
 }
 
 /// `GET /rules/:id/metrics`.
-pub(super) async fn metrics(State(context): State<Context>, Id(id): Id) -> Result<Response, ApiError> {
+async fn metrics(State(context): State<Context>, Id(id): Id) -> Result<Response, ApiError> {
     let metrics =
         context.engine.rule_metrics(&id).ok_or_else(|| ApiError::not_found(&Subject::Rule(Some(id))))?;
     let info = MetricsInfo::of_rule(&metrics.id, context.engine.node(), RuleMetrics::new(&metrics.reading));
@@ -82,10 +194,7 @@ pub(super) async fn metrics(State(context): State<Context>, Id(id): Id) -> Resul
 }
 
 /// `PUT /rules/:id/metrics/reset`.
-pub(super) async fn reset_metrics(
-    State(context): State<Context>,
-    Id(id): Id,
-) -> Result<StatusCode, ApiError> {
+async fn reset_metrics(State(context): State<Context>, Id(id): Id) -> Result<StatusCode, ApiError> {
     if context.engine.reset_rule_metrics(&id) {
         Ok(StatusCode::NO_CONTENT)
     } else {

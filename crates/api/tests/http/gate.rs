@@ -1,7 +1,7 @@
 //! A router with an engine behind it, over a rules folder of its own.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{ApiKey, ApiKeys, Context, Listener, MetricKind, Role, Sample};
 use axum::body::Body;
@@ -18,6 +18,7 @@ use crate::script::{Answer, Step};
 
 pub(crate) struct Gate {
     context: Context,
+    router: axum::Router,
     folder: TempDir,
 }
 
@@ -42,9 +43,11 @@ impl Gate {
             engine: start_engine(&folder).await,
             listeners: Arc::new(OnceLock::from(listeners)),
             broker: Arc::new(broker),
+            process: Arc::new(Vec::new),
+            started_at: Instant::now(),
             api_keys: Arc::new(keys),
         };
-        Self { context, folder }
+        Self { router: api::router(context.clone()), context, folder }
     }
 
     pub(crate) fn context(&self) -> Context {
@@ -75,7 +78,7 @@ impl Gate {
     /// Sends a request once every connector has become what it was told to be.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         self.settled().await;
-        let response = api::router(self.context()).oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers =
@@ -86,9 +89,10 @@ impl Gate {
 }
 
 fn broker() -> Vec<Sample> {
+    let sample = |name, help, kind, value| Sample { name, help, kind, labels: Vec::new(), value };
     vec![
-        Sample { name: "mqtt_connections", help: "Open connections.", kind: MetricKind::Gauge, value: 3 },
-        Sample { name: "mqtt_received_bytes", help: "Bytes read.", kind: MetricKind::Counter, value: 4096 },
+        sample("mqtt_connections", "Open connections.", MetricKind::Gauge, 3.0),
+        sample("mqtt_received_bytes", "Bytes read.", MetricKind::Counter, 4096.0),
     ]
 }
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod far;
+mod front;
 mod gate;
 mod limits;
 mod metrics;
+mod openapi;
 mod script;
 mod secrets;
 mod socket;

@@ -30,6 +30,10 @@ async fn every_number_is_there_once_and_under_its_headline() {
         "sluicegate_action_matched_total{action=\"far:up\"} 0",
         "sluicegate_action_dropped_total{action=\"far:up\",reason=\"queue_full\"} 0",
         "sluicegate_action_queuing_bytes{action=\"far:up\"} 0",
+        "sluicegate_rule_filtered_total{rule=\"heat\"} 0",
+        "sluicegate_action_enabled{action=\"far:up\"} 1",
+        "sluicegate_reloads_total{result=\"good\"} 1",
+        "sluicegate_reloads_total{result=\"refused\"} 0",
         "sluicegate_mqtt_connections 3",
         "sluicegate_mqtt_received_bytes_total 4096",
     ] {

@@ -30,6 +30,7 @@ const MASKED: &[&str] = &[
     "message_received_at",
     "publish_received_at",
     "timestamp",
+    "uptime",
 ];
 
 pub(crate) struct Script {

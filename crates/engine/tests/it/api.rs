@@ -1,9 +1,11 @@
 //! Changes from outside: checked, stored, live.
 
-use engine::{Category, ManagedBy, ResourceId, WriteError, WriteMode};
+use engine::{Category, Deletion, Dependants, ManagedBy, ResourceId, WriteError, WriteMode};
 use serde_json::{Map, Value, json};
 
 use crate::house::House;
+
+const LET_GO: Deletion = Deletion { dependants: Dependants::LetGo, discard: false };
 
 fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -92,13 +94,82 @@ async fn what_others_use_cannot_be_deleted() {
     let made = house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await.unwrap();
     assert_eq!(made.settings["qos"], json!(1), "defaults are filled in");
     let far = ResourceId::new("fake", "far");
-    match house.engine.delete_resource(connectors, &far, false).await {
+    match house.engine.delete_resource(connectors, &far, Deletion::ALONE).await {
         Err(WriteError::InUse(users)) => assert_eq!(users, ["action `fake:up`"]),
         other => panic!("{other:?}"),
     }
-    house.engine.delete_resource(actions, &ResourceId::new("fake", "up"), false).await.unwrap();
-    house.engine.delete_resource(connectors, &far, false).await.unwrap();
+    house.engine.delete_resource(actions, &ResourceId::new("fake", "up"), Deletion::ALONE).await.unwrap();
+    house.engine.delete_resource(connectors, &far, Deletion::ALONE).await.unwrap();
     assert!(house.engine.resources(connectors).is_empty());
+}
+
+#[tokio::test]
+async fn rules_let_go_of_what_is_deleted_if_they_may() {
+    let (house, _) = House::open(&[]);
+    let (connector, action) =
+        (object(json!({ "server": "api" })), object(json!({ "connector": "far", "topic": "t" })));
+    house
+        .engine
+        .write_resource(Category::Connector, "fake", "far", &connector, WriteMode::Create)
+        .await
+        .unwrap();
+    house.engine.write_resource(Category::Action, "fake", "up", &action, WriteMode::Create).await.unwrap();
+    let body = object(json!({
+        "sql": "SELECT * FROM \"t\"", "description": "both",
+        "actions": ["fake:up", { "function": "console" }],
+    }));
+    house.engine.write_rule(Some("r"), &body, WriteMode::Create).await.unwrap();
+    let up = ResourceId::new("fake", "up");
+    assert_eq!(house.engine.rules_using(Category::Action, &up), ["r".into()]);
+    let kept = house.engine.delete_resource(Category::Action, &up, Deletion::ALONE).await;
+    assert!(matches!(kept, Err(WriteError::InUse(_))), "{kept:?}");
+    house.engine.delete_resource(Category::Action, &up, LET_GO).await.unwrap();
+    let rule = house.engine.rule("r").unwrap();
+    assert_eq!((rule.actions, rule.description.as_str()), (vec![json!({ "function": "console" })], "both"));
+    assert!(rule.errors.is_empty(), "{:?}", rule.errors);
+}
+
+#[tokio::test]
+async fn a_rule_in_a_file_lets_go_of_nothing() {
+    let (house, _) = House::open(&[("r.sql", "--- actions = [\"fake:up\"]\nSELECT * FROM \"t\"")]);
+    let (connector, action) =
+        (object(json!({ "server": "api" })), object(json!({ "connector": "far", "topic": "t" })));
+    house
+        .engine
+        .write_resource(Category::Connector, "fake", "far", &connector, WriteMode::Create)
+        .await
+        .unwrap();
+    house.engine.write_resource(Category::Action, "fake", "up", &action, WriteMode::Create).await.unwrap();
+    let up = ResourceId::new("fake", "up");
+    match house.engine.delete_resource(Category::Action, &up, LET_GO).await {
+        Err(WriteError::ManagedByFile(path)) => assert!(path.ends_with("r.sql")),
+        other => panic!("{other:?}"),
+    }
+    assert!(house.engine.resource(Category::Action, &up).is_some());
+}
+
+#[tokio::test]
+async fn a_source_is_used_by_the_rules_that_read_it() {
+    let (house, _) = House::open(&[]);
+    let (connector, source) = (object(json!({ "server": "api" })), object(json!({ "connector": "far" })));
+    house
+        .engine
+        .write_resource(Category::Connector, "fake", "far", &connector, WriteMode::Create)
+        .await
+        .unwrap();
+    house.engine.write_resource(Category::Source, "fake", "down", &source, WriteMode::Create).await.unwrap();
+    house
+        .engine
+        .write_rule(Some("r"), &rule("SELECT * FROM \"$bridges/fake:down\""), WriteMode::Create)
+        .await
+        .unwrap();
+    let down = ResourceId::new("fake", "down");
+    match house.engine.delete_resource(Category::Source, &down, Deletion::ALONE).await {
+        Err(WriteError::InUse(users)) => assert_eq!(users, ["rule `r`"]),
+        other => panic!("{other:?}"),
+    }
+    house.engine.delete_resource(Category::Source, &down, LET_GO).await.unwrap();
+    assert!(house.engine.rule("r").is_some());
 }
 
 #[tokio::test]
