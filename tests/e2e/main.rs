@@ -1,5 +1,6 @@
 //! The real server and a real mosquitto, as a user has them: one module for each journey.
 
+mod accounting;
 mod acknowledgement;
 mod bridge_in;
 mod bridge_out;
@@ -14,6 +15,8 @@ mod rule_test;
 mod samples;
 mod sessions;
 mod signals;
+mod starting;
+mod supervised;
 mod verbs;
 
 use testkit::{Message, Mosquitto, Sluicegate, SluicegateBuilder};

@@ -1,6 +1,6 @@
 //! Lists in pages, and which rules a list is about.
 
-use engine::RuleView;
+use engine::{ResourceId, RuleView};
 use schemars::JsonSchema;
 use serde::Serialize;
 use topic::TopicFilter;
@@ -92,8 +92,8 @@ impl RuleFilter {
             from: text("from"),
             like_from: text("like_from"),
             match_from: params.get("match_from").map(filter).transpose()?,
-            actions: params.all("action").map(str::to_owned).collect(),
-            sources: params.all("source").map(str::to_owned).collect(),
+            actions: ids(params, "action")?,
+            sources: ids(params, "source")?,
             namespaced: params.get("ns").is_some_and(|ns| !ns.is_empty()),
         })
     }
@@ -136,6 +136,14 @@ impl RuleFilter {
     }
 }
 
+fn ids(params: &Params, name: &str) -> Result<Vec<String>, ApiError> {
+    let checked = |text: &str| match ResourceId::parse(text) {
+        Some(id) => Ok(id.to_string()),
+        None => Err(ApiError::bad_request(format!("`{name}` is written `type:name`, found `{text}`"))),
+    };
+    params.all(name).map(checked).collect()
+}
+
 fn filter(text: &str) -> Result<TopicFilter, ApiError> {
     TopicFilter::parse(text)
         .map_err(|error| ApiError::bad_request(format!("`match_from` must be a topic filter: {error}")))
@@ -154,7 +162,7 @@ pub(crate) fn boolean(name: &str, text: &str) -> Result<bool, ApiError> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use engine::{ManagedBy, ResourceId};
+    use engine::ManagedBy;
 
     use super::*;
 
@@ -218,7 +226,7 @@ mod tests {
             let filter = RuleFilter::of(&Params::of(pairs)).unwrap();
             assert_eq!(filter.matches(&rule()), expected, "{pairs:?}");
         }
-        for pair in [("enable", "yes"), ("match_from", "a/#/b")] {
+        for pair in [("enable", "yes"), ("match_from", "a/#/b"), ("action", "uplink"), ("source", "")] {
             assert!(RuleFilter::of(&Params::of(&[pair])).is_err(), "{pair:?}");
         }
     }

@@ -105,8 +105,7 @@ fn judge<'m>(
     around: &Surroundings<'_>,
     buffer: &mut Vec<u8>,
 ) {
-    // Counted before evaluation, so that a reading never shows more outcomes than matches.
-    let begun = rule.metrics.match_one().then(Instant::now);
+    let begun = rule.metrics.times_next().then(Instant::now);
     let verdict = message.run(place, &rule.program);
     if let Some(begun) = begun {
         rule.metrics.evaluation.observe(begun.elapsed());

@@ -39,12 +39,11 @@ impl Counter {
 
 /// The counters of one rule, under the reference's names. They outlive reloads and edits of the rule.
 ///
-/// `matched` = `passed` + `failed`, and `failed` = `failed.exception` + `failed.no_result`.
+/// `matched` = `passed` + `failed`, and `failed` = `failed.exception` + `failed.no_result`: what is a sum is no counter of its
+/// own, so that every reading adds up, also one that is taken while messages flow. An event counts once it is judged.
 #[derive(Debug)]
 pub struct RuleMetrics {
-    /// Events whose topic a FROM clause matched.
-    pub matched: Counter,
-    /// Of those, the ones that gave at least one row.
+    /// Events whose topic a FROM clause matched and that gave at least one row.
     pub passed: Counter,
     /// Evaluation failed.
     pub failed_exception: Counter,
@@ -68,7 +67,7 @@ pub struct RuleMetrics {
 /// A reading of [`RuleMetrics`].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RuleReading {
-    /// See [`RuleMetrics::matched`].
+    /// Events whose topic a FROM clause matched.
     pub matched: u64,
     /// See [`RuleMetrics::passed`].
     pub passed: u64,
@@ -132,7 +131,6 @@ const TIMED_EVERY: u64 = 64;
 impl Default for RuleMetrics {
     fn default() -> Self {
         Self {
-            matched: Counter::default(),
             passed: Counter::default(),
             failed_exception: Counter::default(),
             failed_no_result: Counter::default(),
@@ -148,20 +146,27 @@ impl Default for RuleMetrics {
 }
 
 impl RuleMetrics {
-    /// Counts an event that a FROM clause matched. Whether it is one of those whose evaluation is to be timed: reading the
-    /// clock twice costs as much as a simple rule, so it is not done for all.
-    pub fn match_one(&self) -> bool {
-        let before = self.matched.0.fetch_add(1, Ordering::Relaxed);
+    /// Whether the next evaluation is to be timed: reading the clock twice costs as much as a simple rule, so it is not
+    /// done for all.
+    pub fn times_next(&self) -> bool {
+        let before = self.matched();
         before < TIMED_AT_FIRST || before.is_multiple_of(TIMED_EVERY)
+    }
+
+    /// `matched`: every event that was judged.
+    pub fn matched(&self) -> u64 {
+        self.passed.get() + self.failed_exception.get() + self.failed_no_result.get()
     }
 
     /// Reads every counter.
     pub fn read(&self) -> RuleReading {
+        let (passed, failed_exception, failed_no_result) =
+            (self.passed.get(), self.failed_exception.get(), self.failed_no_result.get());
         RuleReading {
-            matched: self.matched.get(),
-            passed: self.passed.get(),
-            failed_exception: self.failed_exception.get(),
-            failed_no_result: self.failed_no_result.get(),
+            matched: passed + failed_exception + failed_no_result,
+            passed,
+            failed_exception,
+            failed_no_result,
             actions_success: self.actions_success.get(),
             actions_failed_out_of_service: self.actions_failed_out_of_service.get(),
             actions_failed_unknown: self.actions_failed_unknown.get(),
@@ -173,7 +178,6 @@ impl RuleMetrics {
     /// Sets every counter to zero.
     pub fn reset(&self) {
         let counters = [
-            &self.matched,
             &self.passed,
             &self.failed_exception,
             &self.failed_no_result,
@@ -194,7 +198,7 @@ impl RuleMetrics {
 
     /// Takes a sample for the rates, `elapsed` after the last one.
     pub fn sample(&self, elapsed: Duration) {
-        let matched = self.matched.get();
+        let matched = self.matched();
         self.rate.lock().sample(matched, elapsed);
     }
 }
@@ -292,7 +296,8 @@ mod tests {
     #[test]
     fn rates_follow_the_counter() {
         let metrics = RuleMetrics::default();
-        metrics.matched.add(50);
+        metrics.passed.add(20);
+        metrics.failed_no_result.add(30);
         metrics.sample(Duration::from_secs(5));
         metrics.sample(Duration::from_secs(5));
         let reading = metrics.read();
@@ -319,14 +324,19 @@ mod tests {
     #[test]
     fn evaluations_are_timed_now_and_then() {
         let metrics = RuleMetrics::default();
-        let timed = (0..TIMED_AT_FIRST + 10 * TIMED_EVERY).filter(|_| metrics.match_one()).count() as u64;
+        let next = |_: &u64| {
+            let timed = metrics.times_next();
+            metrics.passed.add_one();
+            timed
+        };
+        let timed = (0..TIMED_AT_FIRST + 10 * TIMED_EVERY).filter(next).count() as u64;
         assert_eq!(timed, TIMED_AT_FIRST + 10);
     }
 
     #[test]
     fn a_reset_forgets_everything() {
         let metrics = RuleMetrics::default();
-        metrics.matched.add(3);
+        metrics.passed.add(3);
         metrics.actions_discarded.add_one();
         metrics.sample(Duration::from_secs(1));
         metrics.reset();

@@ -1,5 +1,7 @@
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -56,21 +58,38 @@ impl Http {
 
     /// Any request; a body goes as JSON. Panics when there is no answer at all.
     pub async fn send(&self, method: &str, path: &str, body: Option<String>) -> Answer {
+        self.ask(None, method, path, body).await
+    }
+
+    /// Any request with an API key, `key:secret`.
+    pub async fn send_as(&self, key: &str, method: &str, path: &str, body: Option<String>) -> Answer {
+        self.ask(Some(key), method, path, body).await
+    }
+
+    async fn ask(&self, key: Option<&str>, method: &str, path: &str, body: Option<String>) -> Answer {
         let request = format!("{method} {path} {}", body.as_deref().unwrap_or_default());
-        match tokio::time::timeout(crate::PATIENCE, self.exchange(method, path, body)).await {
+        match tokio::time::timeout(crate::PATIENCE, self.exchange(key, method, path, body)).await {
             Ok(Ok(raw)) => Answer::parse(request, &raw),
             Ok(Err(error)) => panic!("no answer to {request}: {error}"),
             Err(_) => panic!("no answer to {request} in {:?}", crate::PATIENCE),
         }
     }
 
-    async fn exchange(&self, method: &str, path: &str, body: Option<String>) -> std::io::Result<Vec<u8>> {
+    async fn exchange(
+        &self,
+        key: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> std::io::Result<Vec<u8>> {
         let body = body.unwrap_or_default();
+        let key = key.map(|key| format!("Authorization: Basic {}\r\n", STANDARD.encode(key)));
         // HTTP/1.0: the answer ends with the connection and is never chunked.
         let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n",
             self.address,
-            body.len()
+            body.len(),
+            key.unwrap_or_default()
         );
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(head.as_bytes()).await?;

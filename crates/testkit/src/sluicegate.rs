@@ -95,6 +95,18 @@ impl Sluicegate {
         .await;
     }
 
+    /// Waits until `metric` of what is at `path` is `value` or more.
+    pub async fn wait_metric_at_least(&self, path: &str, metric: &str, value: u64) {
+        let path = format!("/api/v5{path}/metrics");
+        wait_for(&format!("`{metric}` is at least {value}"), async || {
+            let answer = self.http.get(&path).await;
+            let found = answer.status == 200
+                && answer.json()["metrics"][metric].as_u64().is_some_and(|found| found >= value);
+            found.then_some(()).ok_or_else(|| answer.to_string())
+        })
+        .await;
+    }
+
     /// Ends it with SIGTERM and tells how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("this server is stopped");
@@ -194,7 +206,8 @@ async fn listening(process: &mut Process, name: &str) -> SocketAddr {
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening ")?;
     let mut words = rest.split_whitespace();
-    (words.next() == Some(name)).then(|| words.next()?.parse().ok())?
+    // In a JSON log, more follows behind a quotation mark.
+    (words.next() == Some(name)).then(|| words.next()?.split('"').next()?.parse().ok())?
 }
 
 fn write(home: &Path, name: &str, text: &str) {
@@ -216,6 +229,8 @@ mod tests {
         let line = "2026-01-01T00:00:00Z  INFO listening mqtt 127.0.0.1:40001";
         assert_eq!(address(line, "mqtt"), "127.0.0.1:40001".parse().ok());
         assert_eq!(address(line, "http"), None);
+        let line = r#"{"message":"listening mqtt 127.0.0.1:40001","target":"server"}"#;
+        assert_eq!(address(line, "mqtt"), "127.0.0.1:40001".parse().ok());
         assert_eq!(address("nothing is listening", "mqtt"), None);
     }
 }

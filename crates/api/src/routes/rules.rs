@@ -67,7 +67,7 @@ pub(super) fn routes(api: &mut Api) {
 fn describe_list(operation: &mut Operation<'_>) {
     let text = || json!({ "type": "string" });
     let boolean = || json!({ "type": "string", "enum": ["true", "false"] });
-    let list = || json!({ "type": "array", "items": { "type": "string" } });
+    let list = || json!({ "type": "array", "items": { "type": "string", "pattern": "^[^:]+:.+$" } });
     operation
         .tag("Rules")
         .about("The rules, ordered by id, in pages")
@@ -110,7 +110,7 @@ fn rule_schema(mode: WriteMode) -> Value {
         },
         {
             "type": "object",
-            "properties": { "function": { "const": "console" }, "args": { "type": "object", "maxProperties": 0 } },
+            "properties": { "function": { "const": "console" }, "args": { "type": ["object", "null"], "maxProperties": 0 } },
             "required": ["function"],
             "additionalProperties": false,
         },
