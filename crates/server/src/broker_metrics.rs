@@ -12,12 +12,12 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
         gauge("mqtt_sessions", "Sessions, connected or kept.", metrics.sessions),
         gauge("mqtt_subscriptions", "Subscriptions of all sessions.", metrics.subscriptions),
         gauge("mqtt_retained_messages", "Retained messages.", metrics.retained),
-        Sample {
-            name: "mqtt_store_bytes",
-            help: "Bytes of the log of sessions and retained messages on the disk.",
-            kind: MetricKind::Gauge,
-            value: metrics.store_bytes,
-        },
+        sample(
+            "mqtt_store_bytes",
+            "Bytes of the log of sessions and retained messages on the disk.",
+            MetricKind::Gauge,
+            metrics.store_bytes,
+        ),
         gauge(
             "mqtt_store_healthy",
             "Whether sessions and retained messages reach the disk: 1 or 0.",
