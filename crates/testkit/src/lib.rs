@@ -23,6 +23,7 @@ mod http;
 mod mosquitto;
 mod ports;
 mod process;
+mod proxy;
 mod sluicegate;
 mod wait;
 
@@ -32,5 +33,6 @@ pub use http::{Answer, Http};
 pub use mosquitto::{Mosquitto, MosquittoBuilder};
 pub use ports::free_port;
 pub use process::{Process, Signal};
+pub use proxy::{Faults, Proxy};
 pub use sluicegate::{Sluicegate, SluicegateBuilder};
 pub use wait::{PATIENCE, wait_for, wait_until};
