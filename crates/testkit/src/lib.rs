@@ -25,7 +25,9 @@ mod ports;
 mod process;
 mod proxy;
 mod sluicegate;
+mod steady;
 mod wait;
+mod web;
 
 pub use certificates::Certificates;
 pub use client::{Client, ClientBuilder, Message, Publish, PublishProperties, Receipt, Version};
@@ -35,4 +37,6 @@ pub use ports::free_port;
 pub use process::{Process, Signal};
 pub use proxy::{Faults, Proxy};
 pub use sluicegate::{Sluicegate, SluicegateBuilder};
+pub use steady::{Pace, Series, SteadyPublisher, SteadySubscriber};
 pub use wait::{PATIENCE, wait_for, wait_until};
+pub use web::{Sent, Web};
