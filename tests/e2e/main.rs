@@ -17,6 +17,7 @@ mod sessions;
 mod signals;
 mod starting;
 mod supervised;
+mod torture;
 mod verbs;
 
 use testkit::{Message, Mosquitto, Sluicegate, SluicegateBuilder};

@@ -155,8 +155,8 @@ impl Client {
                     End::Left => return false,
                     End::Crowded => {
                         self.crowded = true;
-                        let reason = "too many messages of its sources wait for their actions";
-                        Status::connecting(format!("closed until they have: {reason}"))
+                        let reason = "messages were passed over while too many of its sources waited for their actions";
+                        Status::connecting(format!("connecting again: {reason}"))
                     }
                     End::ByRemote(reason) | End::ByUs(reason) => Status::disconnected(reason),
                 }

@@ -21,7 +21,7 @@ pub(crate) enum End {
     ByRemote(String),
     /// From here.
     ByUs(String),
-    /// From here, because sources have more on the way than may be.
+    /// From here, so that the remote sends again what was passed over while too much was on the way.
     Crowded,
 }
 
@@ -35,6 +35,8 @@ pub(crate) struct Serving<'c> {
     written: u64,
     /// Whether the status says that there are doubts.
     doubtful: bool,
+    /// Whether messages are passed over, since sources have as many on the way as may be and this connection must be read.
+    crowded: bool,
 }
 
 /// How long the last words may take once the deadline has come.
@@ -54,7 +56,7 @@ impl<'c> Serving<'c> {
         );
         limits.log(&client.login.clientid);
         let pulse = Pulse::new(limits.keepalive, client.options.ping_timeout, now);
-        Self { client, conn, limits, pulse, written: 0, doubtful: false }
+        Self { client, conn, limits, pulse, written: 0, doubtful: false, crowded: false }
     }
 
     /// Serves the connection until it ends. Reads, writes, new work, due acknowledgements, commands and clocks are all
@@ -120,6 +122,9 @@ impl<'c> Serving<'c> {
         }
         client.outflow.fill(&mut conn.output, self.written, now);
         client.outflow.tell_held(true);
+        if self.crowded && client.inflow.acks.owed() == 0 {
+            return Some(End::Crowded);
+        }
         if client.outflow.is_stuck() {
             return Some(End::ByUs("the remote has left one publish unacknowledged for too long".to_owned()));
         }
@@ -170,12 +175,12 @@ impl<'c> Serving<'c> {
         });
     }
 
-    /// Whether to read. A client that only receives pushes back by not reading: before MQTT 5 there is no other way.
+    /// Whether to read. A client that only receives pushes back by not reading: before MQTT 5 there is no other way, and
+    /// some brokers send more than the Receive Maximum when they resume a session.
     fn reading(&self) -> Reading {
         let client = &*self.client;
         let leaving = client.deadline.is_some();
-        let full =
-            client.options.version < Version::V5 && client.inflow.acks.owed() >= usize::from(RECEIVE_MAX);
+        let full = client.inflow.acks.owed() >= usize::from(RECEIVE_MAX);
         if !client.publishes && (leaving || full) { Reading::Paused } else { Reading::Wanted }
     }
 
@@ -218,8 +223,8 @@ impl<'c> Serving<'c> {
 
     /// Takes in all packets that have come.
     fn packets(&mut self, now: Instant) -> Option<End> {
-        let Self { client, conn: Conn { input, output, .. }, pulse, .. } = self;
-        let Client { outflow, inflow, options, view, deadline, publishes, .. } = &mut **client;
+        let Self { client, conn: Conn { input, output, .. }, pulse, crowded, .. } = self;
+        let Client { outflow, inflow, view, deadline, publishes, .. } = &mut **client;
         let moment = Moment::now();
         loop {
             let packet = match input.next() {
@@ -234,15 +239,12 @@ impl<'c> Serving<'c> {
                 // Once it is to stop it takes nothing in: what it does not acknowledge comes again.
                 Packet::Publish(_) if deadline.is_some() => {}
                 Packet::Publish(publish) => {
-                    if inflow.acks.owed() >= usize::from(RECEIVE_MAX) && publish.packet_id.is_some() {
-                        match options.version {
-                            Version::V5 => {
-                                return Some(End::ByUs("the remote exceeds the Receive Maximum".to_owned()));
-                            }
-                            // The rest of a batch whose beginning has filled the window; reading stops after it.
-                            Version::V31 | Version::V311 if !*publishes => {}
-                            Version::V31 | Version::V311 => return Some(End::Crowded),
-                        }
+                    // A client that only receives takes the rest of a batch whose beginning has filled the window, and
+                    // reads no further.
+                    let full = inflow.acks.owed() >= usize::from(RECEIVE_MAX);
+                    *crowded |= full && *publishes && publish.packet_id.is_some();
+                    if *crowded && publish.packet_id.is_some() {
+                        continue;
                     }
                     if let Err(reason) = inflow.receive(&publish, moment, output) {
                         return Some(End::ByUs(reason));

@@ -12,6 +12,7 @@ mod metadata;
 mod report;
 mod test;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,9 @@ cargo xtask TASK
   docs            print the pages of docs/generated anew
   fuzz [TARGET] [--minutes N]
                   each fuzz target, or one, for N minutes (1); needs a nightly toolchain
+  torture [--minutes N] [--seed S]
+                  rounds of random faults (kills, cut and stalled connections, restarts, edits), none of which may lose or
+                  reorder a message; 10 minutes from seed 3 if not told otherwise
   bench [ARG]…    the benchmarks of the evaluator; arguments go to the benchmark, such as a filter
 ";
 
@@ -49,6 +53,13 @@ fn main() -> ExitCode {
             Ok(green) => green,
             Err(message) => {
                 eprintln!("{message}");
+                return ExitCode::from(2);
+            }
+        },
+        ["torture", rest @ ..] => match torture::Torture::parse(rest) {
+            Some(torture) => torture.run(),
+            None => {
+                eprint!("{USAGE}");
                 return ExitCode::from(2);
             }
         },

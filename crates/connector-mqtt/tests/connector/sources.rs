@@ -90,8 +90,18 @@ async fn what_is_given_up_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_receiver_that_is_full_stops_reading_and_goes_on_later() {
+    full_and_on("").await;
+}
+
+/// As brokers do that resume a session with a long queue.
+#[tokio::test]
+async fn a_remote_that_exceeds_the_receive_maximum_is_slowed_down_and_not_left() {
+    full_and_on("proto_ver = \"v5\"").await;
+}
+
+async fn full_and_on(settings: &str) {
     let (broker, house) = (Broker::start().await, House::holding());
-    let (_connector, _sink, mut peer, _) = receiving(&broker, &house, "", "topic = \"t\"").await;
+    let (_connector, _sink, mut peer, _) = receiving(&broker, &house, settings, "topic = \"t\"").await;
     // So large that they do not all fit into the buffers of the two sockets.
     let payload = "x".repeat(10_000);
     let sent = 4000u16;
@@ -212,7 +222,7 @@ async fn stopping_acknowledges_what_is_delivered_and_never_unsubscribes() {
 }
 
 #[tokio::test]
-async fn a_client_for_both_directions_that_is_full_closes_and_comes_back_when_it_is_not() {
+async fn a_client_for_both_directions_that_is_full_comes_back_for_the_rest_when_it_is_not() {
     let (broker, house) = (Broker::start().await, House::holding());
     let toml = format!(
         "server = \"{}\"\nclean_start = false\nstatic_clientids = [{{ node = \"abc\", ids = [\"dev\"] }}]",
@@ -225,14 +235,18 @@ async fn a_client_for_both_directions_that_is_full_closes_and_comes_back_when_it
     for id in 1..=1001 {
         peer.publish("t", "x", id, &[]).await;
     }
-    assert_eq!(peer.next().await, Got::Disconnect);
-    crate::house::status(&connector, State::Connecting, "closed until").await;
+    house.wait_seen(1000).await;
     house.take_parts().into_iter().for_each(event::Part::settle);
+    for id in 1..=1000 {
+        assert_eq!(peer.next().await, Got::PublishAck(id));
+    }
+    assert_eq!(peer.next().await, Got::Disconnect);
+    crate::house::status(&connector, State::Connecting, "passed over").await;
     let mut peer = broker.welcome(true).await;
-    peer.publish("t", "y", 7, &[]).await;
+    peer.publish("t", "y", 1001, &[]).await;
     house.wait_seen(1001).await;
     house.take_parts().into_iter().for_each(event::Part::settle);
-    assert_eq!(peer.next().await, Got::PublishAck(7));
+    assert_eq!(peer.next().await, Got::PublishAck(1001));
 }
 
 #[tokio::test]
