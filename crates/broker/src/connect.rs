@@ -164,6 +164,9 @@ fn check(
     if clientid.contains('\0') || username.is_some_and(|username| username.contains('\0')) {
         return Err(ReasonCode::ClientIdentifierNotValid);
     }
+    if request.auth_data.is_some() && request.auth_method.is_none() {
+        return Err(ReasonCode::ProtocolError);
+    }
     if request.auth_method.is_some() {
         return Err(ReasonCode::BadAuthenticationMethod);
     }

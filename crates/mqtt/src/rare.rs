@@ -2,7 +2,7 @@
 //!
 //! Its MQTT 5 types serve 3.1 and 3.1.1 too. What it gets wrong or lets through is mended here: the protocol level of
 //! MQTT 3.1 and of bridges, an empty client id with Clean Start 0 in MQTT 5, flags and trailing bytes of CONNECT,
-//! reserved bits in SUBSCRIBE.
+//! reserved bits in SUBSCRIBE, and what is a protocol error rather than malformed there.
 
 use bytes::BytesMut;
 use rmqtt_codec::error::DecodeError as CodecError;
@@ -43,7 +43,12 @@ pub(crate) fn decode(frame: &[u8], header: usize, version: Version) -> Result<Pa
         return connect(&mut bytes, header, version);
     }
     match version {
-        Version::V5 => from_v5(decode_v5(&mut bytes)?),
+        Version::V5 => {
+            if frame[0] & 0xF0 == 0x80 {
+                check_subscribe_v5(&frame[header..])?;
+            }
+            from_v5(decode_v5(&mut bytes)?)
+        }
         Version::V31 | Version::V311 => {
             if frame[0] & 0xF0 == 0x80 {
                 check_requested_qos(&frame[header..])?;
@@ -173,6 +178,36 @@ fn check_requested_qos(body: &[u8]) -> Result<(), DecodeError> {
         body.bytes()?;
         if body.byte()? > 2 {
             return Err(DecodeError::Malformed("a requested QoS above 2"));
+        }
+    }
+    Ok(())
+}
+
+/// SUBSCRIBE of MQTT 5: the codec calls values malformed that are protocol errors (MQTT 5.0 §3.8.2.1.2, §3.8.3.1).
+/// Everything else about the packet is left to it.
+fn check_subscribe_v5(body: &[u8]) -> Result<(), DecodeError> {
+    const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
+    let mut body = Reader(body);
+    body.u16()?;
+    let length = body.length()?;
+    let mut properties = Reader(body.take(length)?);
+    while !properties.is_empty() {
+        if properties.byte()? != SUBSCRIPTION_IDENTIFIER {
+            // The only other one is a user property.
+            properties.bytes()?;
+            properties.bytes()?;
+        } else if properties.length()? == 0 {
+            return Err(DecodeError::Protocol("a subscription identifier of 0"));
+        }
+    }
+    while !body.is_empty() {
+        body.bytes()?;
+        let options = body.byte()?;
+        if options & 0xC0 != 0 {
+            return Err(DecodeError::Malformed("reserved bits in the options of a subscription"));
+        }
+        if options & 0x03 == 3 || options & 0x30 == 0x30 {
+            return Err(DecodeError::Protocol("a QoS or a retain handling of 3"));
         }
     }
     Ok(())

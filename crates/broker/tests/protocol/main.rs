@@ -5,14 +5,19 @@
 
 mod acknowledgement;
 mod connecting;
+mod events;
+mod flows;
 mod hostile;
 mod independent;
 mod local;
+mod malformed;
 mod messages;
 mod raw;
 mod restart;
 mod rules;
 mod server;
 mod sessions;
+mod shares;
 mod subscribing;
 mod sys;
+mod wills;
