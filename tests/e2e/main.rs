@@ -8,6 +8,8 @@ mod bridge_secure;
 mod broken_rule;
 mod cli;
 mod durable;
+mod events;
+mod hostile;
 mod reload_under_load;
 mod remote_restart;
 mod rest;

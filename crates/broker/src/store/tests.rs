@@ -285,6 +285,45 @@ fn a_disk_that_comes_back_gets_everything() {
     assert_eq!(image.sessions[&1].entries.len(), 3);
 }
 
+/// Prints what a message costs, and how long opening takes: figures for `docs/decisions/0011-sessions-in-a-log.md`.
+/// `cargo test --release -p broker --lib store::tests::what_a_message_costs -- --ignored --nocapture`
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn what_a_message_costs() {
+    const COUNT: u64 = 500_000;
+    const GROUP: u64 = 100;
+    let cpu = || {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        ticks.map(|ticks| ticks.parse::<f64>().unwrap() * 10_000.0).sum::<f64>()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&settings(&dir)).unwrap();
+    let acks = Arc::new(Acks::default());
+    store.note(opened(1, false));
+    let (before, start) = (cpu(), std::time::Instant::now());
+    let mut changes = Vec::new();
+    for group in 0..COUNT / GROUP {
+        for number in group * GROUP + 1..=(group + 1) * GROUP {
+            changes.push(queued(1, number, &message(number.into(), "plant/7", &[7; 200])));
+            changes.push(Change::Done { session: 1, number: number.saturating_sub(1_000) });
+        }
+        store.submit(&mut changes, Some(part(&acks)));
+        while acks.settled.load(Ordering::SeqCst) <= group as usize {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+    let (spent, took) = ((cpu() - before) / COUNT as f64, start.elapsed());
+    eprintln!("{spent:.2} us CPU a message, {took:?} in all, {} KiB on the disk", store.log_bytes() >> 10);
+    for number in COUNT..COUNT + 100_000 {
+        store.note(queued(1, number, &message(number.into(), "plant/7", &[7; 200])));
+    }
+    store.close();
+    let start = std::time::Instant::now();
+    let (_, image) = Store::open(&settings(&dir)).unwrap();
+    eprintln!("{} entries are read in {:?}", image.sessions[&1].entries.len(), start.elapsed());
+}
+
 #[test]
 fn formats_of_others_are_refused_with_a_way_out() {
     let dir = tempfile::tempdir().unwrap();

@@ -102,10 +102,12 @@ async fn mqtt_3_1_4_3_who_connects_again_takes_over() {
 async fn quick_reconnects_of_one_id_are_never_refused() {
     let server = Server::start().await;
     let mut last = None;
-    for _ in 0..200 {
-        last = Some(server.client("same").await);
+    for round in 0..2_000 {
+        let hello = if round % 2 == 0 { Hello::v5("same") } else { Hello::v5("same").kept() };
+        last = Some(server.connect(hello).await);
     }
     last.unwrap().ping().await;
+    assert_eq!(server.broker.metrics().sessions, 1);
     let mut racing: Vec<_> = Vec::new();
     for _ in 0..20 {
         let mut client = Client::open(server.address, 5).await;

@@ -77,6 +77,63 @@ async fn a_client_that_asks_and_does_not_listen_is_not_read_any_more() {
 }
 
 #[tokio::test]
+async fn a_flood_of_retained_messages_ends_at_its_bound() {
+    let server = Server::with(|config| {
+        config.retained_messages_max = 100;
+        config.retained_bytes_max = 50_000;
+    })
+    .await;
+    let mut client = server.client("flood").await;
+    for number in 0..200 {
+        client.publish(&message(&format!("few/{number}"), "x").retained()).await;
+    }
+    client.ping().await;
+    let metrics = server.broker.metrics();
+    assert_eq!((metrics.retained, metrics.dropped_retained_full), (100, 100));
+    // What is there may still be replaced and cleared, within the bytes.
+    client.publish(&message("few/1", &"x".repeat(40_000)).retained()).await;
+    client.publish(&message("few/0", "").retained()).await;
+    client.ping().await;
+    assert_eq!(server.broker.metrics().retained, 98);
+    // What has expired makes room.
+    let brief = [0x02, 0, 0, 0, 0];
+    client.publish(&message("few/0", "x").property(&brief).retained()).await;
+    client.publish(&message("few/1", "x").property(&brief).retained()).await;
+    client.ping().await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    client.publish(&message("new", "x").retained()).await;
+    client.ping().await;
+    assert_eq!(server.broker.metrics().retained, 99);
+}
+
+#[tokio::test]
+async fn a_wildcard_over_very_many_retained_messages_loses_none_and_stalls_nobody() {
+    const COUNT: usize = 6_000;
+    let server = Server::with(|config| config.session_messages_max = 500).await;
+    let mut publisher = server.client("p").await;
+    for number in 0..COUNT {
+        publisher.publish(&message(&format!("many/{number}"), "x").retained()).await;
+    }
+    publisher.ping().await;
+    let mut subscriber = server.client("s").await;
+    subscriber.subscribe(&[("many/+", 0)]).await;
+    // It does not read, and others are served all the same.
+    let mut other = server.client("o").await;
+    other.subscribe(&[("live", 1)]).await;
+    for id in 1..=100 {
+        publisher.publish(&message("live", "x").qos(1, id)).await;
+        assert_eq!(other.payload().await, "x");
+        other.ping().await;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < COUNT {
+        seen.insert(subscriber.message().await.topic);
+    }
+    assert_eq!(server.broker.metrics().dropped_queue_full, 0);
+    subscriber.silence().await;
+}
+
+#[tokio::test]
 async fn who_does_not_connect_in_time_is_let_go() {
     let server = Server::with(|config| config.connect_timeout = Duration::from_millis(100)).await;
     let mut client = Client::open(server.address, 5).await;
