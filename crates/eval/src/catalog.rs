@@ -133,23 +133,24 @@ fn refusal(function: &'static Function, args: &[Option<Value<'_>>]) -> Option<Re
         let reason = "places in a list count from 1".to_owned();
         return Some(Refusal { counts_from_one: true, ..blame(0, reason) });
     }
+    // A pattern that is none, or a program, is found whatever it is tried on.
+    for (at, arg) in args.iter().enumerate() {
+        if let Some(Value::Str(text)) = arg
+            && let Err(reason) = functions::check_constant(function.name, at, text)
+        {
+            return Some(blame(at, format!("argument {} {reason}", at + 1)));
+        }
+    }
+    if is_impure(function) {
+        return None;
+    }
     let arena = Arena::new();
-    let error = match args {
-        _ if is_impure(function) => return None,
-        // A pattern that is none is found whatever it is tried on.
-        [None, Some(pattern), ..] if function.name.starts_with("regex_") => {
-            let known = ["", ""].map(Value::text);
-            let args = [known[0], *pattern, known[1]];
-            call(function, &args[..function.signatures.first()?.params.len().min(3)], &arena)?
-        }
-        args => {
-            let all: Option<Vec<Value<'_>>> = args.iter().copied().collect();
-            call(function, &all?, &arena)?
-        }
-    };
+    let all: Option<Vec<Value<'_>>> = args.iter().copied().collect();
+    let error = call(function, &all?, &arena)?;
     Some(match error {
         CallError::Kind { arg, .. } => blame(arg, error.to_string()),
         CallError::Domain { arg, reason } => blame(arg, format!("argument {} {reason}", arg + 1)),
+        CallError::Said { arg, reason } => blame(arg, format!("argument {} {reason}", arg + 1)),
         CallError::NotJson { arg, error } => blame(arg, format!("argument {} is {error}", arg + 1)),
         CallError::TooLarge => Refusal { argument: None, counts_from_one: false, reason: error.to_string() },
     })

@@ -1,6 +1,7 @@
 use num_bigint::BigInt;
 use value::{Value, number};
 
+use crate::bit_sequences::{BIT_STRING, bit_string};
 use crate::function::{ANY, ARRAY, INT, STR, fails, gives, sig};
 use crate::{Args, CallError, Function};
 
@@ -41,12 +42,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "bitsize",
         usage: "bitsize(string)",
-        signatures: &[sig(&[STR], INT)],
+        signatures: &[sig(&[BIT_STRING], INT)],
         summary: "The length of the string in bits.",
         errors: "Fails when the argument is not a string.",
         source: SOURCE,
         examples: &[gives("bitsize('abc')", "24"), fails("bitsize(12)")],
-        body: |args| Ok(count(args.bytes(0)?.len() * 8)),
+        body: |args| bit_string(args, 0).map(|(_, bits)| count(bits)),
     },
     Function {
         name: "bitsl",

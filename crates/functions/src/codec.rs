@@ -3,6 +3,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use value::Value;
 
+use crate::bit_sequences::{BIT_STRING, bit_string};
 use crate::function::{ANY, STR, fails, gives, optional, sig};
 use crate::{Args, CallError, Function};
 
@@ -37,7 +38,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "bin2hexstr",
         usage: "bin2hexstr(string[, prefix])",
-        signatures: &[optional(1, &[STR, STR], STR)],
+        signatures: &[optional(1, &[BIT_STRING, STR], STR)],
         summary: "The bytes of the string as hexadecimal digits in upper case, behind the prefix.",
         errors: "Fails when an argument is not a string.",
         source: SOURCE,
@@ -84,7 +85,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "sqlserver_bin2hexstr",
         usage: "sqlserver_bin2hexstr(string)",
-        signatures: &[sig(&[STR], STR)],
+        signatures: &[sig(&[BIT_STRING], STR)],
         summary: "The bytes of the string as a binary literal of SQL Server.",
         errors: NOT_A_STRING,
         source: SOURCE,
@@ -108,10 +109,13 @@ fn base64(args: Args<'_>) -> GeneralPurpose {
 }
 
 fn base64_decode(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let text = args.bytes(0)?.iter().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-    let text: Vec<u8> = text.copied().collect();
-    let bytes = base64(args).decode(text);
+    let bytes = base64(args).decode(without_white_space(args.bytes(0)?));
     Ok(args.string(&bytes.map_err(|_| CallError::Domain { arg: 0, reason: "is not Base64" })?))
+}
+
+/// Text without the white space that may stand in Base64.
+pub(crate) fn without_white_space(text: &[u8]) -> Vec<u8> {
+    text.iter().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).copied().collect()
 }
 
 fn base64_encode(args: Args<'_>) -> Result<Value<'_>, CallError> {
@@ -119,12 +123,27 @@ fn base64_encode(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn hex<'a>(args: Args<'a>, prefix: &[u8]) -> Result<Value<'a>, CallError> {
-    let bytes = args.bytes(0)?;
+    let (bytes, bits) = bit_string(args, 0)?;
     let mut out = args.builder(prefix.len() + bytes.len() * 2);
     out.extend_from_slice(prefix);
-    push_hex(bytes, b"0123456789ABCDEF", &mut |digit| out.push(digit));
+    match bits % 8 {
+        0 => push_hex(bytes, UPPER, &mut |digit| out.push(digit)),
+        // Zeros come before bits that make no whole digit.
+        _ => {
+            let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1;
+            let missing = bits.next_multiple_of(4) - bits;
+            for digit in (0..bits + missing).step_by(4) {
+                let value = (digit..digit + 4)
+                    .filter(|at| *at >= missing)
+                    .fold(0, |value, at| value << 1 | bit(at - missing));
+                out.push(UPPER[usize::from(value)]);
+            }
+        }
+    }
     Ok(Value::Str(out.into_bump_slice()))
 }
+
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Hands over two digits for each byte.
 pub(crate) fn push_hex(bytes: &[u8], digits: &[u8; 16], push: &mut dyn FnMut(u8)) {

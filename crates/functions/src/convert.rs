@@ -30,7 +30,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "float",
         usage: "float(number | string[, decimals])",
-        signatures: &[sig(&[NUMBER.union(STR)], FLOAT), sig(&[NUMBER.union(STR), INT], FLOAT)],
+        signatures: &[
+            sig(&[NUMBER.union(STR).union(ARRAY)], FLOAT),
+            sig(&[NUMBER.union(STR).union(ARRAY), INT], FLOAT),
+        ],
         summary: "The number, or the number that the text spells, as a float, rounded to so many decimals.",
         errors: "Fails when the text spells no number, or the decimals are not between 1 and 253.",
         source: SOURCE,
@@ -54,7 +57,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "int",
         usage: "int(any)",
-        signatures: &[sig(&[BOOL.union(NUMBER).union(STR)], INT)],
+        signatures: &[sig(&[BOOL.union(NUMBER).union(STR).union(ARRAY)], INT)],
         summary: "The integer below a number or the number that a text spells; 1 and 0 for booleans.",
         errors: "Fails when the text spells no number, and for anything else.",
         source: SOURCE,
@@ -167,9 +170,10 @@ fn bool_of(args: Args<'_>) -> Result<Value<'_>, CallError> {
     Ok(Value::Bool(value))
 }
 
-/// A number, or the number that a text spells.
+/// A number, or the number that a text spells; text may be a list of its characters.
 fn number_of(args: Args<'_>) -> Result<Value<'_>, CallError> {
     match args.value(0) {
+        list @ Value::Array([_, ..]) => number::parse(args.converted(list), args.arena()).ok_or(NO_NUMBER),
         Value::Str(text) => number::parse(text, args.arena()).ok_or(NO_NUMBER),
         value if value.kind() == Kind::Int || value.kind() == Kind::Float => Ok(value),
         _ => Err(args.kind(0, NUMBER.union(STR))),

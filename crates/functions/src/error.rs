@@ -21,6 +21,14 @@ pub enum CallError {
         /// What is wrong with it; reads on after "argument 1".
         reason: &'static str,
     },
+    /// The same, in words that are found when it happens.
+    #[error("argument {} {reason}", arg + 1)]
+    Said {
+        /// Which.
+        arg: usize,
+        /// What is wrong with it; reads on after "argument 1".
+        reason: Box<str>,
+    },
     /// An argument that should hold JSON.
     #[error("argument {} is {error}", arg + 1)]
     NotJson {

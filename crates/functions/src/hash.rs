@@ -1,11 +1,13 @@
+use blake2::{Blake2b512, Blake2s256};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
+use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 use value::Value;
 
 use crate::codec::push_hex;
-use crate::function::{STR, fails, gives, sig};
+use crate::function::{STR, TEXT, fails, gives, sig};
 use crate::{Args, CallError, Function};
 
 const SOURCE: &str = "EMQX 5 docs, Built-in SQL Functions, Hashing Functions";
@@ -15,11 +17,16 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "hash",
         usage: "hash(algorithm, string)",
-        signatures: &[sig(&[STR, STR], STR)],
-        summary: "The digest of the string in hexadecimal digits, by `md5`, `sha`, `sha224`, `sha256`, `sha384` or `sha512`.",
-        errors: "Fails when an argument is not a string, or there is no such algorithm.",
+        signatures: &[sig(&[STR, TEXT], STR)],
+        summary: "The digest of the string in hexadecimal digits, by `md5`, `sha` (also `sha1`), `sha224`, `sha256`, `sha384`, `sha512`, `sha3_224`, `sha3_256`, `sha3_384`, `sha3_512`, `blake2b` or `blake2s`.",
+        errors: "Fails when the algorithm is none, or the other argument is not text.",
         source: SOURCE,
-        examples: &[gives("hash('md5', 'a')", "md5('a')"), fails("hash('rot13', 'a')")],
+        examples: &[
+            gives("hash('md5', 'a')", "md5('a')"),
+            gives("substr(hash('sha3_256', 'abc'), 0, 16)", "'3a985da74fe225b2'"),
+            gives("substr(hash('blake2b', 'abc'), 0, 16)", "'ba80a53f981c4d0d'"),
+            fails("hash('rot13', 'a')"),
+        ],
         body: hash,
     },
     Function {
@@ -57,17 +64,37 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
 ];
 
+const NO_ALGORITHM: &str = "is no known algorithm";
+
+/// Writes the digest of a text in hexadecimal digits.
+type Digester = for<'a> fn(Args<'a>, &[u8]) -> Result<Value<'a>, CallError>;
+
 fn hash(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (algorithm, text) = (args.bytes(0)?, args.bytes(1)?);
-    match algorithm {
-        b"md5" => digest::<Md5>(args, text),
-        b"sha" => digest::<Sha1>(args, text),
-        b"sha224" => digest::<Sha224>(args, text),
-        b"sha256" => digest::<Sha256>(args, text),
-        b"sha384" => digest::<Sha384>(args, text),
-        b"sha512" => digest::<Sha512>(args, text),
-        _ => Err(CallError::Domain { arg: 0, reason: "is no known algorithm" }),
-    }
+    let digest = algorithm(args.bytes(0)?).ok_or(CallError::Domain { arg: 0, reason: NO_ALGORITHM })?;
+    digest(args, args.text(1)?)
+}
+
+/// Whether a text names an algorithm.
+pub(crate) fn check_algorithm(name: &[u8]) -> Result<(), String> {
+    algorithm(name).map(|_| ()).ok_or_else(|| NO_ALGORITHM.to_owned())
+}
+
+fn algorithm(name: &[u8]) -> Option<Digester> {
+    Some(match name {
+        b"md5" => digest::<Md5>,
+        b"sha" | b"sha1" => digest::<Sha1>,
+        b"sha224" => digest::<Sha224>,
+        b"sha256" => digest::<Sha256>,
+        b"sha384" => digest::<Sha384>,
+        b"sha512" => digest::<Sha512>,
+        b"sha3_224" => digest::<Sha3_224>,
+        b"sha3_256" => digest::<Sha3_256>,
+        b"sha3_384" => digest::<Sha3_384>,
+        b"sha3_512" => digest::<Sha3_512>,
+        b"blake2b" => digest::<Blake2b512>,
+        b"blake2s" => digest::<Blake2s256>,
+        _ => return None,
+    })
 }
 
 fn digest<'a, D: Digest>(args: Args<'a>, text: &[u8]) -> Result<Value<'a>, CallError> {

@@ -43,11 +43,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "coalesce_ne",
         usage: "coalesce_ne(any, any) or coalesce_ne(list)",
         signatures: &[sig(&[ANY, ANY], ANY), sig(&[ARRAY], ANY)],
-        summary: "The first value that is neither undefined nor the empty string; undefined if there is none.",
+        summary: "The first value that is neither undefined nor empty, as a string or a list can be; undefined if there is none.",
         errors: "",
         source: SOURCE,
         examples: &[gives("coalesce_ne('', 'x')", "'x'"), gives("coalesce_ne(0, 1)", "0")],
-        body: |args| first(args, |value| !matches!(value, Value::Undefined | Value::Str(b""))),
+        body: |args| {
+            first(args, |value| !matches!(value, Value::Undefined | Value::Str(b"") | Value::Array([])))
+        },
     },
     check!("is_array", "Whether it is a list.", &[gives("is_array([])", "true")], ARRAY),
     check!("is_bool", "Whether it is a boolean.", &[gives("is_bool('true')", "false")], BOOL),

@@ -77,7 +77,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "map_to_redis_hset_args",
         usage: "map_to_redis_hset_args(map)",
         signatures: &[sig(&[ANY], ARRAY)],
-        summary: "The keys and scalar values of a map as a flat list of text, for an HSET command; nothing for what is no map.",
+        summary: "The keys and scalar values of a map as a flat list of text, the last key first, for an HSET command; nothing for what is no map.",
         errors: "",
         source: SOURCE,
         examples: &[gives("map_to_redis_hset_args('{\"a\": 7}')", "['map_to_redis_hset_args', 'a', '7']")],
@@ -158,8 +158,12 @@ fn map_to_entries(args: Args<'_>) -> Result<Value<'_>, CallError> {
 fn map_to_redis_hset_args(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let mut out = Vec::new_in(args.arena().bump());
     out.push(Value::text("map_to_redis_hset_args"));
-    for entry in sorted(args).unwrap_or_else(|_| Vec::new_in(args.arena().bump())) {
-        if !matches!(entry.value, Value::Array(_) | Value::Map(_) | Value::Null | Value::Undefined) {
+    // The last key comes first, as in the reference.
+    for entry in sorted(args).unwrap_or_else(|_| Vec::new_in(args.arena().bump())).into_iter().rev() {
+        if !matches!(
+            entry.value,
+            Value::Array(_) | Value::Map(_) | Value::Null | Value::Undefined | Value::Atom(_)
+        ) {
             out.push(Value::Str(entry.key));
             out.push(Value::Str(args.converted(entry.value)));
         }

@@ -2,7 +2,7 @@
 
 use value::Value;
 
-use crate::function::{ANY, BOOL, STR, TEXT, gives, optional, sig};
+use crate::function::{ANY, BOOL, STR, gives, optional, sig};
 use crate::{Args, CallError, Function};
 
 const SOURCE: &str = "EMQX 5 docs, Built-in SQL Functions, System, UUID and key-value functions";
@@ -12,9 +12,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "getenv",
         usage: "getenv(name)",
-        signatures: &[sig(&[TEXT], STR)],
-        summary: "The variable `EMQXVAR_name` of the process; empty where there is none.",
-        errors: "Fails when the name is not text.",
+        signatures: &[sig(&[STR], STR)],
+        summary: "The variable `SLUICEGATEVAR_name` of the process, or `EMQXVAR_name`; empty where there is neither.",
+        errors: "Fails when the name is not a string.",
         source: SOURCE,
         examples: &[gives("getenv('NO_SUCH_VARIABLE')", "''")],
         body: |args| {

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use fancy_regex::{BytesMode, Regex, RegexBuilder};
 use value::{Arena, Value};
@@ -59,6 +60,8 @@ const TOO_LONG: CallError = CallError::Domain { arg: 1, reason: "takes too long 
 const KEPT_MAX: usize = 256;
 /// How often a match may be tried anew from an earlier place.
 const BACKTRACKS_MAX: usize = 1_000_000;
+/// How long a call that replaces may go on.
+const MATCHING_MAX: Duration = Duration::from_millis(500);
 
 thread_local! {
     // A memory of pure results: patterns are nearly always constants of a rule, and compiling them is slow.
@@ -66,14 +69,24 @@ thread_local! {
 }
 
 fn pattern(args: Args<'_>) -> Result<Rc<Regex>, CallError> {
-    let text = args.text(1)?;
+    compiled(args.text(1)?).map_err(|reason| CallError::Said { arg: 1, reason: reason.into() })
+}
+
+/// Whether a text is a regular expression.
+pub(crate) fn check_pattern(text: &[u8]) -> Result<(), String> {
+    compiled(text).map(|_| ())
+}
+
+fn compiled(text: &[u8]) -> Result<Rc<Regex>, String> {
     KEPT.with_borrow_mut(|kept| {
         if let Some(regex) = kept.get(text) {
             return Ok(Rc::clone(regex));
         }
-        let bad = |_| CallError::Domain { arg: 1, reason: "is no regular expression" };
-        let mut builder = RegexBuilder::new(args.utf8(1)?);
+        let pattern = std::str::from_utf8(text).map_err(|_| "is not UTF-8".to_owned())?;
+        let mut builder = RegexBuilder::new(pattern);
         builder.bytes_mode(BytesMode::Ascii).unicode_mode(false).backtrack_limit(BACKTRACKS_MAX);
+        let bad =
+            |error: fancy_regex::Error| format!("is no regular expression: {}", one_line(&error.to_string()));
         let regex = Rc::new(builder.build().map_err(bad)?);
         if kept.len() >= KEPT_MAX {
             kept.clear();
@@ -81,6 +94,11 @@ fn pattern(args: Args<'_>) -> Result<Rc<Regex>, CallError> {
         kept.insert(text.to_vec(), Rc::clone(&regex));
         Ok(regex)
     })
+}
+
+/// The last line of an error, which says what is wrong; the others draw the pattern.
+fn one_line(error: &str) -> &str {
+    error.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim()
 }
 
 /// The text to search: text, or a list of strings and bytes joined.
@@ -109,8 +127,13 @@ fn regex_replace(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let parts = parts(new);
     let mut out = args.builder(text.len());
     let mut copied = 0;
-    for captures in regex.captures_iter(text) {
+    // Each match has its bound on backtracking, which says little where there are many of them.
+    let deadline = Instant::now() + MATCHING_MAX;
+    for (count, captures) in regex.captures_iter(text).enumerate() {
         let captures = captures.map_err(|_| TOO_LONG)?;
+        if count % 64 == 63 && Instant::now() > deadline {
+            return Err(TOO_LONG);
+        }
         let Some(whole) = captures.get(0) else { continue };
         out.extend_from_slice(&text[copied..whole.start()]);
         for part in &parts {

@@ -68,12 +68,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "ltrim",
         usage: "ltrim(string)",
-        signatures: &[sig(&[TEXT], STR)],
-        summary: "The string without white space at its start.",
+        signatures: &[sig(&[TEXT.union(ARRAY)], STR.union(ARRAY))],
+        summary: "The string without white space at its start; text may be a list of strings and characters, and stays one.",
         errors: NOT_TEXT,
         source: SOURCE,
-        examples: &[gives("ltrim('  x ')", "'x '")],
-        body: |args| Ok(Value::text(args.utf8(0)?.trim_start_matches(is_space))),
+        examples: &[gives("ltrim('  x ')", "'x '"), gives("ltrim([' ', ' a', 'b'])", "['a', 'b']")],
+        body: ltrim,
     },
     Function {
         name: "pad",
@@ -115,7 +115,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "rm_prefix",
         usage: "rm_prefix(string, prefix)",
-        signatures: &[sig(&[ANY, TEXT], ANY)],
+        signatures: &[sig(&[ANY, STR], ANY)],
         summary: "The string without its leading prefix; unchanged if it does not start with it, and numbers always.",
         errors: "Fails when the string is null or undefined, or the prefix is not text.",
         source: SOURCE,
@@ -240,6 +240,9 @@ fn ascii(args: Args<'_>) -> Result<Value<'_>, CallError> {
 fn find(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let (text, part) = (args.utf8(0)?, args.utf8(1)?);
     let trailing = args.len() > 2 && option(args, 2, &["leading", "trailing"])? == "trailing";
+    if part.is_empty() {
+        return Ok(Value::text(text));
+    }
     let at = if trailing { text.rfind(part) } else { text.find(part) };
     Ok(Value::text(at.map_or("", |at| &text[at..])))
 }
@@ -319,8 +322,37 @@ fn push_all(out: &mut bumpalo::collections::Vec<'_, u8>, characters: impl Iterat
     }
 }
 
+fn ltrim(args: Args<'_>) -> Result<Value<'_>, CallError> {
+    let Value::Array(items) = args.value(0) else {
+        return Ok(Value::text(args.utf8(0)?.trim_start_matches(is_space)));
+    };
+    let mut rest = items;
+    while let Some((first, behind)) = rest.split_first() {
+        match first {
+            Value::Str(bytes) => {
+                let text = std::str::from_utf8(bytes)
+                    .map_err(|_| CallError::Domain { arg: 0, reason: "is not UTF-8" })?
+                    .trim_start_matches(is_space);
+                if !text.is_empty() {
+                    return Ok(args.list(std::iter::once(Value::text(text)).chain(behind.iter().copied())));
+                }
+            }
+            Value::Int(code) => match u32::try_from(*code).ok().and_then(char::from_u32) {
+                Some(character) if is_space(character) => {}
+                Some(_) => break,
+                None => return Err(args.kind(0, TEXT)),
+            },
+            _ => return Err(args.kind(0, TEXT)),
+        }
+        rest = behind;
+    }
+    Ok(Value::Array(rest))
+}
+
 fn pad(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (text, length) = (args.utf8(0)?, args.count(1)?);
+    let text = args.utf8(0)?;
+    // Less than nothing is nothing to add.
+    let length = usize::try_from(args.int(1)?).unwrap_or(0);
     let side = match args.len() {
         2 => "trailing",
         _ => option(args, 2, &["leading", "trailing", "both"])?,
@@ -380,10 +412,13 @@ fn reverse(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn rm_prefix(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    if matches!(args.value(0), Value::Int(_) | Value::Big(_) | Value::Float(_)) {
-        return Ok(args.value(0));
+    let prefix = args.bytes(1)?;
+    if let value @ (Value::Int(_) | Value::Big(_) | Value::Float(_) | Value::Array(_) | Value::Map(_)) =
+        args.value(0)
+    {
+        return Ok(value);
     }
-    let (text, prefix) = (args.text(0)?, args.text(1)?);
+    let text = args.text(0)?;
     Ok(Value::Str(text.strip_prefix(prefix).unwrap_or(text)))
 }
 
@@ -435,8 +470,16 @@ fn substr(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn tokens(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (text, separators) = (args.utf8(0)?, args.utf8(1)?);
+    let separators = args.utf8(1)?;
     let lines = args.len() > 2 && option(args, 2, &["nocrlf"])? == "nocrlf";
+    if separators.is_ascii() {
+        // What is between need not be text then.
+        let separates =
+            |byte: &u8| separators.as_bytes().contains(byte) || lines && matches!(byte, b'\r' | b'\n');
+        let parts = args.text(0)?.split(separates).filter(|part| !part.is_empty());
+        return Ok(args.list(parts.map(Value::Str)));
+    }
+    let text = args.utf8(0)?;
     let separates =
         |character: char| separators.contains(character) || lines && matches!(character, '\r' | '\n');
     Ok(args.list(text.split(separates).filter(|part| !part.is_empty()).map(Value::text)))

@@ -9,14 +9,14 @@ use crate::{Args, CallError, Function};
 const SOURCE: &str = "EMQX 5 docs, Built-in SQL Functions, Date and Time Conversion Functions";
 const BAD_UNIT: &str = "Fails when the unit is none of these.";
 /// What stands for an offset from UTC.
-const OFFSET: value::Kinds = STR.or(Kind::Int);
+const OFFSET: value::Kinds = STR.or(Kind::Int).or(Kind::Undefined);
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "date_to_unix_ts",
         usage: "date_to_unix_ts(unit[, offset], format, string)",
         signatures: &[sig(&[STR, STR, STR], INT), sig(&[STR, OFFSET, STR, STR], INT)],
-        summary: "The time that a text spells in a format of `%Y %m %d %H %M %S %3N %6N %N %z %:z`, as a count of `second`, `millisecond`, `microsecond` or `nanosecond` since 1970 UTC. Of other characters of the format only the number counts.",
+        summary: "The time that a text spells in a format of `%Y %m %d %H %M %S %3N %6N %N %z %:z %::z`, as a count of `second`, `millisecond`, `microsecond` or `nanosecond` since 1970 UTC. Of other characters of the format only the number counts.",
         errors: "Fails when a part from year to second is missing or no number, the date does not exist, or unit or offset are none.",
         source: SOURCE,
         examples: &[
@@ -29,8 +29,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "format_date",
         usage: "format_date(unit, offset, format[, time])",
         signatures: &[optional(3, &[STR, OFFSET, STR, INT], STR)],
-        summary: "A time, or the current one, in a format of `%Y %m %d %H %M %S %3N %6N %N %z %:z`, at an offset from UTC.",
-        errors: "Fails when unit or offset are none, or the year is not between 0 and 9999.",
+        summary: "A time, or the current one, in a format of `%Y %m %d %H %M %S %3N %6N %N %z %:z %::z`, at an offset from UTC.",
+        errors: "Fails when unit or offset are none, or the time is before the year 0.",
         source: SOURCE,
         examples: &[gives(
             "format_date('second', '+08:00', '%Y-%m-%d %H:%M:%S%:z', 1700000000)",
@@ -145,14 +145,25 @@ impl Unit {
     }
 }
 
-fn unit(args: Args<'_>, at: usize) -> Result<Unit, CallError> {
-    match args.bytes(at)? {
-        b"second" => Ok(Unit(0)),
-        b"millisecond" => Ok(Unit(3)),
-        b"microsecond" => Ok(Unit(6)),
-        b"nanosecond" => Ok(Unit(9)),
-        _ => Err(CallError::Domain { arg: at, reason: "is no unit of time" }),
+const NO_UNIT: &str = "is no unit of time";
+
+fn unit_of(name: &[u8]) -> Option<Unit> {
+    match name {
+        b"second" => Some(Unit(0)),
+        b"millisecond" => Some(Unit(3)),
+        b"microsecond" => Some(Unit(6)),
+        b"nanosecond" => Some(Unit(9)),
+        _ => None,
     }
+}
+
+fn unit(args: Args<'_>, at: usize) -> Result<Unit, CallError> {
+    unit_of(args.bytes(at)?).ok_or(CallError::Domain { arg: at, reason: NO_UNIT })
+}
+
+/// Whether a text is a unit of time.
+pub(crate) fn check_unit(name: &[u8]) -> Result<(), String> {
+    unit_of(name).map(|_| ()).ok_or_else(|| NO_UNIT.to_owned())
 }
 
 fn unit_or_second(args: Args<'_>, at: usize) -> Result<Unit, CallError> {
@@ -186,11 +197,13 @@ fn civil(nanos: i128, at: usize) -> Result<DateTime, CallError> {
 
 /// An offset from UTC in seconds: a number of them, `Z`, `local`, or a sign with hours and minutes.
 fn offset(args: Args<'_>, at: usize) -> Result<i64, CallError> {
-    if let Value::Int(seconds) = args.value(at) {
-        return Ok(seconds.clamp(-86_400, 86_400));
+    match args.value(at) {
+        Value::Int(seconds) => return Ok(seconds),
+        Value::Undefined => return Ok(0),
+        _ => {}
     }
     let no_offset = CallError::Domain { arg: at, reason: "is no offset from UTC" };
-    let text = args.utf8(at)?;
+    let Ok(text) = std::str::from_utf8(args.bytes(at)?) else { return Err(no_offset) };
     if matches!(text, "Z" | "z" | "local") {
         return Ok(0);
     }
@@ -301,28 +314,59 @@ fn seconds_of(date: Date, time: Time) -> i64 {
 }
 
 fn format_date(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (unit, offset, format) = (unit(args, 0)?, offset(args, 1)?, args.utf8(2)?);
+    let (unit, offset) = (unit(args, 0)?, offset(args, 1)?);
+    let format = std::str::from_utf8(args.bytes(2)?)
+        .map_err(|_| CallError::Domain { arg: 2, reason: "is not UTF-8" })?;
     let nanos = if args.len() > 3 { time(args, 3, unit)? } else { now(args) };
-    let date = civil(nanos + SignedDuration::from_secs(offset).as_nanos(), 3)?;
+    let local = nanos + i128::from(offset) * 1_000_000_000;
+    // As the reference divides: times before 1970 are cut toward it, and their fractions carry the sign.
+    let seconds = local / 1_000_000_000;
+    let fraction = |digits: usize| {
+        let shown = nanos % 1_000_000_000 / 10i128.pow(9 - digits as u32);
+        format!("{shown:0>digits$}")
+    };
+    let far = CallError::Domain { arg: 3, reason: "is before the year 0" };
+    let ((year, month, day), rest) = date_of(seconds).ok_or(far)?;
     let mut out = String::with_capacity(format.len() + 16);
     for piece in pieces(format) {
         match piece {
             Piece::Other(character) => out.push(character),
-            Piece::Year => out.push_str(&format!("{:04}", date.year())),
-            Piece::Month => out.push_str(&format!("{:02}", date.month())),
-            Piece::Day => out.push_str(&format!("{:02}", date.day())),
-            Piece::Hour => out.push_str(&format!("{:02}", date.hour())),
-            Piece::Minute => out.push_str(&format!("{:02}", date.minute())),
-            Piece::Second => out.push_str(&format!("{:02}", date.second())),
-            Piece::Fraction(digits) => out.push_str(fraction(&date, Unit(digits)).trim_start_matches('.')),
-            Piece::Offset(colon) => {
-                let sign = if offset < 0 { '-' } else { '+' };
-                let (hours, minutes) = (offset.abs() / 3600, offset.abs() / 60 % 60);
-                out.push_str(&format!("{sign}{hours:02}{}{minutes:02}", if colon { ":" } else { "" }));
+            Piece::Year => out.push_str(&format!("{year:04}")),
+            Piece::Month => out.push_str(&format!("{month:02}")),
+            Piece::Day => out.push_str(&format!("{day:02}")),
+            Piece::Hour => out.push_str(&format!("{:02}", rest / 3600)),
+            Piece::Minute => out.push_str(&format!("{:02}", rest / 60 % 60)),
+            Piece::Second => out.push_str(&format!("{:02}", rest % 60)),
+            Piece::Fraction(digits) => out.push_str(&fraction(digits as usize)),
+            Piece::Offset(style) => {
+                let size = offset.unsigned_abs();
+                if size >= 86_400 {
+                    return Err(CallError::Domain { arg: 1, reason: "is a day or more" });
+                }
+                let (sign, hours, minutes) =
+                    (if offset < 0 { '-' } else { '+' }, size / 3600, size / 60 % 60);
+                out.push_str(&match style {
+                    OffsetStyle::Plain => format!("{sign}{hours:02}{minutes:02}"),
+                    OffsetStyle::Minutes => format!("{sign}{hours:02}:{minutes:02}"),
+                    OffsetStyle::Seconds => format!("{sign}{hours:02}:{minutes:02}:{:02}", size % 60),
+                });
             }
         }
     }
     Ok(args.string(out.as_bytes()))
+}
+
+/// Year, month and day of seconds since 1970, and the seconds of that day; `None` before the year 0. Years may have more
+/// than four digits, which the library's dates cannot.
+fn date_of(seconds: i128) -> Option<((i128, i128, i128), i128)> {
+    /// 400 years, after which the calendar repeats.
+    const CYCLE_DAYS: i128 = 146_097;
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (cycles, days) = (days.div_euclid(CYCLE_DAYS), days.rem_euclid(CYCLE_DAYS));
+    let span = SignedDuration::from_hours(i64::try_from(days).ok()? * 24);
+    let date = EPOCH.checked_add(span).ok()?.date();
+    let year = i128::from(date.year()) + cycles * 400;
+    (year >= 0).then(|| ((year, i128::from(date.month()), i128::from(date.day())), rest))
 }
 
 /// A piece of a format.
@@ -336,13 +380,23 @@ enum Piece {
     Second,
     /// So many decimals of a second.
     Fraction(u32),
-    /// The offset, with a colon or without.
-    Offset(bool),
+    Offset(OffsetStyle),
     Other(char),
 }
 
+/// How an offset is spelled.
+#[derive(Clone, Copy, PartialEq)]
+enum OffsetStyle {
+    /// `+0800`
+    Plain,
+    /// `+08:00`
+    Minutes,
+    /// `+08:00:00`
+    Seconds,
+}
+
 fn pieces(format: &str) -> impl Iterator<Item = Piece> {
-    const PIECES: [(&str, Piece); 11] = [
+    const PIECES: [(&str, Piece); 12] = [
         ("%Y", Piece::Year),
         ("%m", Piece::Month),
         ("%d", Piece::Day),
@@ -352,8 +406,9 @@ fn pieces(format: &str) -> impl Iterator<Item = Piece> {
         ("%3N", Piece::Fraction(3)),
         ("%6N", Piece::Fraction(6)),
         ("%N", Piece::Fraction(9)),
-        ("%z", Piece::Offset(false)),
-        ("%:z", Piece::Offset(true)),
+        ("%z", Piece::Offset(OffsetStyle::Plain)),
+        ("%:z", Piece::Offset(OffsetStyle::Minutes)),
+        ("%::z", Piece::Offset(OffsetStyle::Seconds)),
     ];
     let mut rest = format;
     std::iter::from_fn(move || {
@@ -369,69 +424,80 @@ fn pieces(format: &str) -> impl Iterator<Item = Piece> {
 
 fn date_to_unix_ts(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let unit = unit(args, 0)?;
-    let (offset, format, at) = match args.len() {
-        3 => (0, args.utf8(1)?, 2),
-        _ => (offset(args, 1)?, args.utf8(2)?, 3),
-    };
-    let text = args.utf8(at)?;
-    let (seconds, nanos) =
-        parse_date(text, format).map_err(|reason| CallError::Domain { arg: at, reason })?;
-    let nanos = i128::from(seconds - offset) * 1_000_000_000 + i128::from(nanos);
-    count(args, nanos, unit)
+    let (offset, at) = if args.len() == 3 { (0, 1) } else { (offset(args, 1)?, 2) };
+    let format = std::str::from_utf8(args.bytes(at)?)
+        .map_err(|_| CallError::Domain { arg: at, reason: "is not UTF-8" })?;
+    let nanos = parse_date(args.bytes(at + 1)?, format)
+        .map_err(|reason| CallError::Domain { arg: at + 1, reason })?;
+    count(args, nanos - i128::from(offset) * 1_000_000_000, unit)
 }
 
-/// The seconds since 1970 UTC, and the nanoseconds behind them, that a text spells in a format.
-fn parse_date(text: &str, format: &str) -> Result<(i64, i64), &'static str> {
+/// The nanoseconds since 1970 UTC that a text spells in a format. The text may end before the format does, between two of
+/// its pieces; what stands behind the format is ignored.
+fn parse_date(text: &[u8], format: &str) -> Result<i128, &'static str> {
     const MISSING: &str = "misses a part from year to second";
     let mut rest = text;
-    let mut take = |width: usize| {
-        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
-        let (taken, behind) = rest.split_at(end);
-        rest = behind;
-        taken
-    };
-    // Year, month, day, hour, minute, second.
-    let mut parts = [None; 6];
-    let (mut nanos, mut offset) = (0, 0);
-    for piece in pieces(format) {
+    // Year, month, day, hour, minute, second; then milliseconds, microseconds, nanoseconds.
+    let mut parts = [None; 9];
+    let mut offset = 0;
+    let mut pieces = pieces(format).peekable();
+    while let (Some(piece), false) = (pieces.next(), rest.is_empty()) {
         let (place, width) = match piece {
-            Piece::Year => (0, 4),
-            Piece::Month => (1, 2),
-            Piece::Day => (2, 2),
-            Piece::Hour => (3, 2),
-            Piece::Minute => (4, 2),
-            Piece::Second => (5, 2),
-            Piece::Fraction(digits) => {
-                nanos = decimal(take(digits as usize))?.unwrap_or(0) * 10i64.pow(9 - digits);
-                continue;
-            }
-            Piece::Offset(colon) => {
-                offset = parse_offset(take(if colon { 6 } else { 5 }))
-                    .ok_or("has no offset where one should be")?;
-                continue;
-            }
-            Piece::Other(_) => {
-                take(1);
+            Piece::Year => (Some(0), 4),
+            Piece::Month => (Some(1), 2),
+            Piece::Day => (Some(2), 2),
+            Piece::Hour => (Some(3), 2),
+            Piece::Minute => (Some(4), 2),
+            Piece::Second => (Some(5), 2),
+            Piece::Fraction(digits) => (Some(5 + digits as usize / 3), digits as usize),
+            Piece::Offset(OffsetStyle::Plain) => (None, 5),
+            Piece::Offset(OffsetStyle::Minutes) => (None, 6),
+            Piece::Offset(OffsetStyle::Seconds) => (None, 9),
+            // Of other characters only the number counts, of all that stand together.
+            Piece::Other(character) => {
+                let mut width = character.len_utf8();
+                while let Some(Piece::Other(character)) = pieces.peek() {
+                    width += character.len_utf8();
+                    pieces.next();
+                }
+                rest = rest.get(width..).ok_or("ends within the format")?;
                 continue;
             }
         };
-        parts[place] = decimal(take(width))?;
+        let (taken, behind) = rest.split_at_checked(width).ok_or("ends within the format")?;
+        rest = behind;
+        let taken = std::str::from_utf8(taken).map_err(|_| NO_DIGITS)?;
+        match place {
+            Some(place) => parts[place] = Some(integer(taken)?),
+            None => offset = parse_offset(taken).ok_or("has no offset where one should be")?,
+        }
     }
-    let [Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)] = parts else {
+    let [Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second), millis, micros, nanos] =
+        parts
+    else {
         return Err(MISSING);
     };
     let small = |part: i64| i8::try_from(part).unwrap_or(0);
-    let date = Date::new(i16::try_from(year).unwrap_or(0), small(month), small(day));
-    let days =
-        date.ok().map(|date| seconds_of(date, Time::midnight())).ok_or("is a date that does not exist")?;
-    Ok((days + hour * 3600 + minute * 60 + second - offset, nanos))
+    let year = i16::try_from(year).ok().filter(|year| *year >= 0).unwrap_or(i16::MAX);
+    let date = Date::new(year, small(month), small(day)).map_err(|_| "is a date that does not exist")?;
+    let seconds = seconds_of(date, Time::midnight()) + hour * 3600 + minute * 60 + second - offset;
+    if !(SECONDS_MIN..SECONDS_END).contains(&seconds) {
+        return Err("is beyond the years 0 to 9999");
+    }
+    let fraction = millis.unwrap_or(0) * 1_000_000 + micros.unwrap_or(0) * 1000 + nanos.unwrap_or(0);
+    Ok(i128::from(seconds) * 1_000_000_000 + i128::from(fraction))
 }
 
-/// The number that digits spell; `None` where there are none.
-fn decimal(digits: &str) -> Result<Option<i64>, &'static str> {
-    if digits.is_empty() {
-        return Ok(None);
-    }
-    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
-    number.flatten().map(Some).ok_or("has something else where digits should be")
+/// The start of the year 0, in seconds since 1970.
+const SECONDS_MIN: i64 = -62_167_219_200;
+/// The start of the year 10,000, in seconds since 1970.
+const SECONDS_END: i64 = 253_402_300_800;
+
+const NO_DIGITS: &str = "has something else where digits should be";
+
+/// The number that digits spell, which may have a sign.
+fn integer(digits: &str) -> Result<i64, &'static str> {
+    let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    let plain = !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten().ok_or(NO_DIGITS)
 }

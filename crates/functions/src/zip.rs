@@ -1,7 +1,7 @@
 use std::io::Read;
 
 use flate2::Compression;
-use flate2::read::{DeflateDecoder, DeflateEncoder, GzDecoder, GzEncoder, ZlibDecoder, ZlibEncoder};
+use flate2::read::{DeflateDecoder, DeflateEncoder, GzEncoder, MultiGzDecoder, ZlibDecoder, ZlibEncoder};
 use value::{Arena, Value};
 
 use crate::function::{STR, fails, gives, sig};
@@ -45,7 +45,7 @@ macro_rules! format {
     };
 }
 
-const GZIP: [Function; 2] = format!("gzip", "gunzip", "gzip", GzEncoder, GzDecoder);
+const GZIP: [Function; 2] = format!("gzip", "gunzip", "gzip", GzEncoder, MultiGzDecoder);
 const ZIP: [Function; 2] = format!("zip", "unzip", "raw deflate", DeflateEncoder, DeflateDecoder);
 const ZLIB: [Function; 2] = format!("zip_compress", "zip_uncompress", "zlib", ZlibEncoder, ZlibDecoder);
 
