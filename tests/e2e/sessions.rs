@@ -69,13 +69,15 @@ async fn without_persistence_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn rules_see_sys_topics_only_when_they_name_them() {
+async fn rules_see_sys_topics_only_when_they_name_them_and_are_let() {
     let gate = gate()
         .config("[mqtt]\nsys_msg_interval = \"100ms\"\n")
         .rule("all", "SELECT * FROM \"#\"")
         .rule("sys", "SELECT * FROM \"$SYS/brokers/+/uptime\"")
         .start()
         .await;
+    let let_see = serde_json::json!({ "ignore_sys_message": false });
+    gate.http().put("/api/v5/rule_engine", &let_see).await.expect(200);
     wait_until("the rule that names them has seen some", async || {
         let metrics = gate.http().get("/api/v5/rules/sys/metrics").await.json();
         metrics["metrics"]["matched"].as_u64() > Some(2)
