@@ -18,7 +18,9 @@ use crate::run::style;
 pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     let overrides = Overrides { rules: args.files.rules.clone(), ..Overrides::default() };
     // A configuration with a mistake still says, if need be by default, where the rules are: look at them all the same.
-    let (config, problems) = server_file::load(args.files.config.as_deref(), std::env::vars_os(), &overrides);
+    let (config, mut problems) =
+        server_file::load(args.files.config.as_deref(), std::env::vars_os(), &overrides);
+    problems.extend(server::check_link(&config));
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
     let mut findings = folder.findings();
     findings.extend(

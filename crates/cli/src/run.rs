@@ -36,7 +36,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
 
 /// Reads the configuration; what is wrong with it is shown, and any error means there is none.
 pub(crate) fn load(files: &Files, overrides: &Overrides) -> Option<ServerConfig> {
-    let (config, problems) = server_file::load(files.config.as_deref(), std::env::vars_os(), overrides);
+    let (config, mut problems) = server_file::load(files.config.as_deref(), std::env::vars_os(), overrides);
+    problems.extend(server::check_link(&config));
     for problem in &problems {
         eprintln!("{}", problem.source().render(&problem.diagnostic, style(std::io::stderr().is_terminal())));
     }

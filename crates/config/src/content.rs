@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -26,6 +28,38 @@ impl fmt::Display for ContentHash {
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// What tells whether a file is still the one it was, without reading it. The time of its last change of any kind cannot be
+/// set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    place: (u64, u64),
+    pub(crate) bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// That of the file at `path`, links followed; `None` where there is none.
+    pub(crate) fn of(path: &Path) -> Option<Identity> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Identity {
+            place: (file.dev(), file.ino()),
+            bytes: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+
+    /// Whether a further change would show. One that follows at once may fall into the same tick of the file system's
+    /// clock.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        const SETTLED_AFTER: Duration = Duration::from_secs(2);
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        now.duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            .is_ok_and(|age| age > SETTLED_AFTER)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the rules folders hold at one moment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use diagnostic::{Code, Diagnostic, Source, Span};
 
-use crate::content::{ContentHash, ReadError, read_file};
+use crate::content::{ContentHash, Identity, ReadError, read_file};
 use crate::redact::masked;
 use crate::text_file::{FileKind, check_name, decode, is_ignored};
 
@@ -84,9 +85,16 @@ pub struct Snapshot {
     /// The files that could be read, in the order of their paths. Several may claim one id: whoever knows what is loaded
     /// already, and what else declares it, says which of them stays.
     pub files: Vec<File>,
+    /// Rule files that are what they were when they were last read ([`Snapshot::read_changed`]).
+    pub unchanged: Vec<PathBuf>,
     /// What could not be read, and why.
     pub problems: Vec<FileProblem>,
 }
+
+/// The files of rules and tests that were good when they were last read. Such a file says all there is to say about it, so
+/// as long as it is the same it need not be read again.
+#[derive(Debug, Default)]
+pub struct Seen(HashMap<PathBuf, Identity>);
 
 impl Snapshot {
     /// Walks the folders and what lies in them, links followed, and reads every file that is one of ours.
@@ -94,9 +102,20 @@ impl Snapshot {
     /// A file or folder that cannot be read is a problem and stops nothing. A file that two paths lead to is there twice,
     /// a folder only once.
     pub fn read(dirs: &[PathBuf]) -> Snapshot {
+        Self::read_changed(dirs, &mut Seen::default())
+    }
+
+    /// As [`read`](Snapshot::read), but leaves out what is the same as at the last call with this `seen`. Files of tests
+    /// are simply left out then, rules are [`unchanged`](Snapshot::unchanged).
+    pub fn read_changed(dirs: &[PathBuf], seen: &mut Seen) -> Snapshot {
+        Self::read_at(dirs, seen, SystemTime::now())
+    }
+
+    fn read_at(dirs: &[PathBuf], seen: &mut Seen, now: SystemTime) -> Snapshot {
         let Walk { mut files, problems, .. } = Walk::over(dirs);
         files.sort();
         files.dedup();
+        let before = std::mem::take(&mut seen.0);
         let mut snapshot = Snapshot { problems, ..Snapshot::default() };
         let mut bytes = 0;
         for (path, kind) in files {
@@ -105,7 +124,27 @@ impl Snapshot {
                 snapshot.problems.push(FileProblem::new(&path, too_large(message)));
                 break;
             }
+            if kind == FileKind::Resources {
+                bytes += snapshot.add(path, kind);
+                continue;
+            }
+            // Before it is read: what changes meanwhile is another file than the one that was read.
+            let identity = Identity::of(&path).filter(|identity| identity.is_settled(now));
+            if let Some(identity) = identity
+                && before.get(&path) == Some(&identity)
+            {
+                bytes += identity.bytes as usize;
+                seen.0.insert(path.clone(), identity);
+                if kind == FileKind::Rule {
+                    snapshot.unchanged.push(path);
+                }
+                continue;
+            }
+            let good = snapshot.files.len();
             bytes += snapshot.add(path, kind);
+            if let (Some(identity), Some(file)) = (identity, snapshot.files.get(good)) {
+                seen.0.insert(file.path.clone(), identity);
+            }
         }
         snapshot
     }
@@ -295,6 +334,35 @@ mod tests {
         assert_eq!(hash, again(), "the same content is no change");
         fs::write(at("a.sql"), "other").unwrap();
         assert_ne!(hash, again());
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["a.sql", "b.sql", "c.test.toml", "d.toml"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let dirs = [dir.path().to_owned()];
+        let mut seen = Seen::default();
+        let read = |seen: &mut Seen, later: u64| {
+            let now = SystemTime::now() + std::time::Duration::from_secs(later);
+            let snapshot = Snapshot::read_at(&dirs, seen, now);
+            let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+            (names(&snapshot, dir.path()), snapshot.unchanged.iter().map(name).collect::<Vec<_>>())
+        };
+        let all: Vec<String> = ["a.sql", "b.sql", "c.test.toml", "d.toml"].map(str::to_owned).into();
+        assert_eq!(read(&mut seen, 0), (all.clone(), vec![]));
+        assert_eq!(read(&mut seen, 0), (all.clone(), vec![]), "they are too young to be trusted");
+        assert_eq!(read(&mut seen, 5), (all, vec![]), "they were when they were read");
+        let (resources, rules) = (vec!["d.toml".to_owned()], vec!["a.sql".to_owned(), "b.sql".to_owned()]);
+        assert_eq!(read(&mut seen, 5), (resources, rules), "resources are always read");
+        fs::write(at("b.sql"), "B.sql").unwrap();
+        fs::remove_file(at("a.sql")).unwrap();
+        let changed = vec!["b.sql".to_owned(), "d.toml".to_owned()];
+        assert_eq!(read(&mut seen, 5), (changed, vec![]));
+        fs::write(at("a.sql"), "a.sql").unwrap();
+        assert_eq!(read(&mut seen, 5).1, ["b.sql"], "what was gone is read when it is back");
     }
 
     #[test]

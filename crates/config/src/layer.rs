@@ -22,8 +22,8 @@ pub(crate) struct Layer {
     pub(crate) settings: Settings,
     /// Where its relative paths start from.
     pub(crate) dir: PathBuf,
-    name: PathBuf,
-    text: String,
+    pub(crate) name: PathBuf,
+    pub(crate) text: String,
     diagnostics: Vec<Diagnostic>,
 }
 

@@ -109,12 +109,35 @@ const PERSISTENCE_FIELDS: &[Field] = &[
     ),
 ];
 
-const LOCAL_FIELDS: &[Field] = &[field(
-    "broker",
-    FieldKind::Str,
-    FieldDefault::Text("embedded"),
-    "Where local topics live: `embedded`.",
-)];
+const LOCAL_FIELDS: &[Field] = &[
+    field(
+        "broker",
+        FieldKind::Str,
+        FieldDefault::Text("embedded"),
+        "Where local topics live: `embedded`, or a broker that runs already, as `mqtt://host:1883` or `mqtts://host:8883`; it \
+         must speak MQTT 5, and there is no embedded one then.",
+    ),
+    field(
+        "share_group",
+        FieldKind::Str,
+        FieldDefault::Absent,
+        "The share group of the subscriptions at that broker: nodes with the same one take turns. Without it each hears \
+         everything.",
+    ),
+    field(
+        "ack",
+        FieldKind::OneOf(&["received", "stored", "delivered"]),
+        FieldDefault::Absent,
+        "When that broker hears that a message is safe; left out, when every action has delivered it.",
+    ),
+    field(
+        "connector",
+        FieldKind::Any,
+        FieldDefault::Absent,
+        "How to connect to that broker: a table with the settings of an MQTT connector but `server`. `clean_start` is `false` \
+         and `pool_size` 1 unless it says otherwise.",
+    ),
+];
 
 const API_KEY_FIELDS: &[Field] = &[
     field("key", FieldKind::Str, FieldDefault::Required, "The name of the key: the user of HTTP Basic."),

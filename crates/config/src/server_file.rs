@@ -12,7 +12,7 @@ use crate::content::{ReadError, read_file};
 use crate::folder::{FILE_BYTES_MAX, FileProblem};
 use crate::layer::{Layer, env_layer, flag_layer};
 use crate::secret::Secret;
-use crate::section::{Section, Text};
+use crate::section::{Node, Section, Text};
 use crate::server_fields::SERVER_FIELDS;
 use crate::settings::Settings;
 use crate::text_file::{decode, without_bom};
@@ -24,10 +24,12 @@ pub const DEFAULT_FILE: &str = "sluicegate.toml";
 const PACKET_BYTES_MAX: u64 = 268_435_460;
 
 /// The server's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
     /// The name of this node.
     pub node_name: String,
+    /// A broker that runs already, where local topics live in place of the embedded one.
+    pub local: Option<LocalConfig>,
     /// The embedded broker.
     pub mqtt: MqttConfig,
     /// The HTTP listener.
@@ -96,6 +98,25 @@ pub enum Fsync {
     Interval(Duration),
     /// When the system wants.
     Never,
+}
+
+/// A broker that runs already, and how to connect to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalConfig {
+    /// Its address, `mqtt://…` or `mqtts://…`.
+    pub server: Node,
+    /// The group in which subscriptions are shared.
+    pub share_group: Option<String>,
+    /// When it hears that a message is safe.
+    pub ack: Option<AckLevel>,
+    /// Settings of a connector, which whoever knows them checks.
+    pub connector: Section,
+    /// Where relative paths among them start.
+    pub dir: PathBuf,
+    /// The file that says all this.
+    pub file: PathBuf,
+    /// Its text, for excerpts.
+    pub text: String,
 }
 
 /// When a message is acknowledged.
@@ -187,7 +208,6 @@ pub fn load(
 ) -> (ServerConfig, Vec<FileProblem>) {
     let mut layers = Layers([flag_layer(flags), env_layer(env, SERVER_FIELDS), file_layer(file)]);
     let config = layers.config();
-    layers.check_local();
     layers.refuse_exposed(&config);
     let problems = layers.0.into_iter().rev().flat_map(Layer::into_problems).collect();
     (config, problems)
@@ -234,6 +254,7 @@ impl Layers {
         let (log, _) = self.pick("log", "format");
         ServerConfig {
             node_name: self.node_name(),
+            local: self.local(),
             mqtt: MqttConfig {
                 listen: self.listen("mqtt", 1883),
                 allow_anonymous: self.pick("mqtt", "allow_anonymous").0.bool("allow_anonymous"),
@@ -367,19 +388,55 @@ impl Layers {
         given.unwrap_or(&self.0[self.0.len() - 1]).settings.duration("shutdown_timeout")
     }
 
-    fn check_local(&mut self) {
+    /// The broker where local topics live, unless it is the embedded one.
+    fn local(&mut self) -> Option<LocalConfig> {
+        let share_group = self.share_group();
+        let ack = self.pick("local", "ack").0.opt_one_of("ack").and_then(ack_level);
+        let (table, layer) = self.pick("local", "connector");
+        let given = table.node("connector").cloned();
+        let connector = match given.as_ref().map(|node| (node, node.as_section())) {
+            None => Section::default(),
+            Some((_, Some(section))) => section.clone(),
+            Some((node, None)) => {
+                let message = format!("`local.connector` needs a table, found {}", node.kind_text());
+                layer.report(Diagnostic::new(Code::WrongType, node.span, message));
+                Section::default()
+            }
+        };
+        for name in ["server", "enable"] {
+            if let Some(entry) = connector.entry(name) {
+                let message = format!("`local.connector.{name}` is said by `local.broker`");
+                layer.report(Diagnostic::new(Code::Conflict, entry.key_span, message));
+            }
+        }
+        let connector_place = (layer.name.clone(), layer.text.clone(), layer.dir.clone());
         let (local, layer) = self.pick("local", "broker");
         let broker = local.str("broker");
         if broker == "embedded" {
-            return;
+            return None;
         }
-        let (code, message) = if broker.starts_with("mqtt://") || broker.starts_with("mqtts://") {
-            (Code::SettingNotYet, "local topics on a broker of your own are not there yet".to_owned())
-        } else {
-            (Code::InvalidValue, format!("`local.broker` is `embedded`, not `{broker}`"))
-        };
-        let help = "leave it out, or write `embedded`";
-        layer.report(Diagnostic::new(code, local.span("broker"), message).help(help));
+        if !broker.starts_with("mqtt://") && !broker.starts_with("mqtts://") {
+            let message = format!("`local.broker` is `embedded` or an address, not `{broker}`");
+            let help = "write `mqtt://host:1883` or `mqtts://host:8883`, or leave it out";
+            layer.report(Diagnostic::new(Code::InvalidValue, local.span("broker"), message).help(help));
+            return None;
+        }
+        let place = (layer.name.clone(), layer.text.clone(), layer.dir.clone());
+        let (file, text, dir) = if given.is_some() { connector_place } else { place };
+        // An address from elsewhere has no place in the text that is shown.
+        let span = if layer.name == file { local.span("broker") } else { Span::default() };
+        let server = Node { span, ..Node::str(broker) };
+        Some(LocalConfig { server, share_group, ack, connector, dir, file, text })
+    }
+
+    fn share_group(&mut self) -> Option<String> {
+        let (local, layer) = self.pick("local", "share_group");
+        let group = local.opt_str("share_group")?;
+        if group.is_empty() || group.contains(['/', '+', '#', '\0']) {
+            let message = "`local.share_group` has at least one character, and neither `/` nor `+` nor `#`";
+            layer.report(Diagnostic::new(Code::InvalidValue, local.span("share_group"), message));
+        }
+        Some(group.to_owned())
     }
 
     /// Refuses addresses that others can reach without authentication.
@@ -412,7 +469,8 @@ pub struct Exposed {
 pub fn exposed(config: &ServerConfig) -> Vec<Exposed> {
     let reachable = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
     let mut exposed = Vec::new();
-    if reachable(config.mqtt.listen) && !config.mqtt.allow_anonymous {
+    let embedded = config.local.is_none();
+    if embedded && reachable(config.mqtt.listen) && !config.mqtt.allow_anonymous {
         exposed.push(Exposed {
             table: "mqtt",
             address: config.mqtt.listen,
@@ -476,6 +534,7 @@ mod tests {
     fn an_empty_file_is_valid() {
         let config = good("", &[], &Overrides::default());
         let expected = ServerConfig {
+            local: None,
             node_name: "sluicegate@127.0.0.1".to_owned(),
             mqtt: MqttConfig {
                 listen: "127.0.0.1:1883".parse().unwrap(),
@@ -561,7 +620,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_place() {
-        let file = "[htpp]\n[mqtt]\nlisten = 'here'\nmax_packet_size = '1GB'\n[local]\nbroker = 'mqtt://h:1883'\n[node]\nname = 'a b'\n\
+        let file = "[htpp]\n[mqtt]\nlisten = 'here'\nmax_packet_size = '1GB'\n[local]\nbroker = 'ws://h:1883'\n[node]\nname = 'a b'\n\
                     [http]\napi_keys = [{ key = 'k', secret = 'x' }, { key = 'k', secret = 'y' }, { key = 'l' }]\n";
         let env = [
             ("SLUICEGATE__HTTP__LISTN", "127.0.0.1:2"),
@@ -575,7 +634,7 @@ mod tests {
             [
                 "sluicegate.toml:1:2: E401 there is no setting `htpp`",
                 "sluicegate.toml:4:19: E404 `mqtt.max_packet_size` is from 1KB to 256MB, not `1073741824` bytes",
-                "sluicegate.toml:6:10: E418 local topics on a broker of your own are not there yet",
+                "sluicegate.toml:6:10: E413 `local.broker` is `embedded` or an address, not `ws://h:1883`",
                 "sluicegate.toml:8:8: E413 `node.name` has 1 to 255 characters and no blanks",
                 "sluicegate.toml:10:42: E413 the API key `k` is given twice",
                 "sluicegate.toml:10:71: E403 `http.api_keys[2].secret` is missing",

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::content::ContentHash;
-use crate::folder::Snapshot;
+use crate::folder::{Seen, Snapshot};
 use crate::resource_file::{Category, Declaration};
 use crate::rule_file::rule_text;
 use crate::section::Section;
@@ -70,7 +70,12 @@ impl Store {
 
     /// What is stored: files as those of a rules folder.
     pub fn read(&self) -> Snapshot {
-        Snapshot::read(std::slice::from_ref(&self.root))
+        self.read_changed(&mut Seen::default())
+    }
+
+    /// As [`read`](Store::read), without the rules that are unchanged since the last call with this `seen`.
+    pub fn read_changed(&self, seen: &mut Seen) -> Snapshot {
+        Snapshot::read_changed(std::slice::from_ref(&self.root), seen)
     }
 
     /// Stores a rule in place of the one of this id, if there is one. It is on the disk when this returns.

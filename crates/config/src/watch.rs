@@ -1,7 +1,7 @@
 //! Noticing that something in the rules folders changed.
 //!
-//! The system tells of most changes (inotify). What it cannot tell of is looked at every second: what links lead to,
-//! folders that are not there yet, certificates elsewhere, and everything where inotify is not to be had.
+//! The system tells of most changes (inotify). What it cannot tell of is looked at several times a second: what links lead to
+//! elsewhere, folders that are not there yet, certificates elsewhere, and everything where inotify is not to be had.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::content::Identity;
 use crate::folder::Walk;
 
 /// How long it must be quiet before a change is told.
@@ -23,7 +24,11 @@ pub const QUIET: Duration = Duration::from_millis(100);
 pub const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How often to look at what the system does not tell of.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How much of its time the watch may spend on looking, as one part of so many: where there is much to look at, it looks
+/// less often.
+const POLL_SHARE: u32 = 50;
 
 /// Watches folders until it is dropped, on a thread of its own, which the drop ends and joins.
 #[derive(Debug)]
@@ -74,9 +79,6 @@ impl Drop for Watch {
     }
 }
 
-/// What tells whether a file is still the one it was. The time of its last change of any kind cannot be set back.
-type Identity = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
-
 struct Watching {
     dirs: Vec<PathBuf>,
     files: Vec<PathBuf>,
@@ -85,7 +87,7 @@ struct Watching {
     /// What is watched, with the folder it was when the watch began.
     watches: Vec<Watched>,
     /// What is looked at, and what it was the last time.
-    seen: Vec<(PathBuf, Identity)>,
+    seen: Vec<(PathBuf, Option<Identity>)>,
     /// Set while a message of a change is under way, so that a thousand changes make one.
     pending: Arc<AtomicBool>,
 }
@@ -117,6 +119,7 @@ impl Watching {
     fn run(mut self, receiver: &Receiver<Message>, mut on_change: impl FnMut()) {
         let mut burst: Option<Burst> = None;
         let mut next_look = Instant::now() + POLL_INTERVAL;
+        let mut looked_for = Duration::ZERO;
         loop {
             let deadline = burst.map_or(next_look, |burst| burst.told_at().min(next_look));
             let message = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -138,11 +141,13 @@ impl Watching {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if now >= next_look {
-                next_look = now + POLL_INTERVAL;
                 if self.arm() | self.differs() {
                     self.look();
                     burst = Some(Burst::with(burst, now));
+                } else {
+                    looked_for = now.elapsed();
                 }
+                next_look = now + POLL_INTERVAL.max(looked_for * POLL_SHARE);
             }
             if burst.is_some_and(|burst| now >= burst.told_at()) {
                 burst = None;
@@ -184,6 +189,14 @@ impl Watching {
     fn look(&mut self) {
         let walk = Walk::over(&self.dirs);
         let mut paths = walk.linked;
+        // What a link leads to within the folders, the system tells of: the files of a ConfigMap are all links.
+        if self.watcher.is_some() {
+            let roots: Vec<PathBuf> = self.dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
+            let is_inside = |path: &PathBuf| {
+                path.canonicalize().is_ok_and(|real| roots.iter().any(|root| real.starts_with(root)))
+            };
+            paths.retain(|path| !is_inside(path));
+        }
         if self.watcher.is_none() {
             paths = walk.dirs;
             paths.extend(walk.files.into_iter().map(|(path, _)| path));
@@ -191,7 +204,7 @@ impl Watching {
         paths.extend(self.dirs.iter().cloned());
         paths.extend(self.files.iter().cloned());
         let with_identity = |path: PathBuf| {
-            let now = identity(&path);
+            let now = Identity::of(&path);
             (path, now)
         };
         self.seen = paths.into_iter().map(with_identity).collect();
@@ -199,7 +212,7 @@ impl Watching {
 
     /// Whether something is no longer what it was when it was last taken in.
     fn differs(&self) -> bool {
-        self.seen.iter().any(|(path, before)| identity(path) != *before)
+        self.seen.iter().any(|(path, before)| Identity::of(path) != *before)
     }
 }
 
@@ -255,17 +268,6 @@ fn concerns(event: &notify::Result<notify::Event>, dirs: &[PathBuf]) -> bool {
     let elsewhere = !event.paths.is_empty()
         && !event.paths.iter().any(|path| dirs.iter().any(|dir| path.starts_with(dir)));
     event.need_rescan() || !(reads_only || elsewhere)
-}
-
-fn identity(path: &Path) -> Identity {
-    let file = std::fs::metadata(path).ok()?;
-    Some((
-        file.dev(),
-        file.ino(),
-        file.size(),
-        (file.mtime(), file.mtime_nsec()),
-        (file.ctime(), file.ctime_nsec()),
-    ))
 }
 
 #[cfg(test)]

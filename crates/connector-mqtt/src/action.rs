@@ -27,7 +27,7 @@ pub(crate) fn compile(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) ->
 }
 
 /// The largest packet that MQTT can say, less its head and longest topic: what a request may have (bytes).
-const REQUEST_BYTES_MAX: usize = 268_435_455 - 70_000;
+pub(crate) const REQUEST_BYTES_MAX: usize = 268_435_455 - 70_000;
 
 impl Render for Publish {
     fn render(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {

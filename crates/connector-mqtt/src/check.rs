@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use config::Settings;
 use connector::options;
-use diagnostic::{Code, Diagnostic};
+use diagnostic::{Code, Diagnostic, Span};
 use mqtt::Version;
 use topic::Subscription;
 
@@ -121,6 +121,16 @@ fn static_clientids(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
             diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, settings.key_span(name), message));
         }
     }
+}
+
+/// The static client ids: a remote lets each be connected once.
+pub(crate) fn claims(settings: &Settings) -> Vec<(String, Span)> {
+    let Some(server) = settings::server(settings) else { return Vec::new() };
+    let ids = settings.tables("static_clientids").iter().flat_map(|entry| entry.tables("ids"));
+    let claim = |id: &Settings| {
+        (format!("the client id `{}` at `{server}`", id.str("clientid")), id.span("clientid"))
+    };
+    ids.map(claim).collect()
 }
 
 fn tls(settings: &Settings, server: &Server, diagnostics: &mut Vec<Diagnostic>) {

@@ -27,7 +27,7 @@ pub(crate) fn open(settings: Settings, context: Context) -> Arc<dyn Connector> {
 }
 
 /// The clients of a connector.
-struct Pool {
+pub(crate) struct Pool {
     context: Context,
     house: Arc<House>,
     /// A lock because the engine, the API and the shutdown talk to it; held for a moment only.
@@ -71,10 +71,26 @@ const REDEAL_WITHIN: Duration = Duration::from_secs(2);
 impl Pool {
     fn start(settings: Settings, context: &Context) -> Self {
         let options = Options::read(&settings, context).map(Arc::new);
+        let origin = options.as_ref().map(|options| options.origin()).unwrap_or_default();
+        Self::with(settings, options, context, origin, false)
+    }
+
+    /// The pool of the broker where local topics live.
+    pub(crate) fn local(settings: Settings, context: &Context, origin: Arc<str>) -> Self {
+        let options = Options::read(&settings, context).map(Arc::new);
+        Self::with(settings, options, context, origin, true)
+    }
+
+    fn with(
+        settings: Settings,
+        options: Option<Arc<Options>>,
+        context: &Context,
+        origin: Arc<str>,
+        is_local: bool,
+    ) -> Self {
         let server = options.as_ref().map_or_else(String::new, |options| options.server.to_string());
-        let origin = options.as_ref().map(|options| Origin::new(options.origin())).unwrap_or_default();
         let (dispatch, node) = (Arc::clone(&context.dispatch), Arc::clone(&context.node));
-        let house = Arc::new(House::new(dispatch, node, server, Arc::new(origin)));
+        let house = Arc::new(House::new(dispatch, node, server, Arc::new(Origin::new(origin)), is_local));
         let logins = options.as_ref().map(|options| options.sinks()).unwrap_or_default();
         let mut members = Members {
             settings,
@@ -88,6 +104,16 @@ impl Pool {
         members.sinks = logins.into_iter().filter_map(|login| pool.spawn(&members, login, true)).collect();
         *pool.members.lock() = members;
         pool
+    }
+
+    /// What the clients share.
+    pub(crate) fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// Begins to receive, or goes on with other options.
+    pub(crate) fn put_source(&self, entry: SourceEntry) {
+        self.spread(&mut self.members.lock(), Arc::new(entry));
     }
 
     fn spawn(&self, members: &Members, login: Login, publishes: bool) -> Option<Member> {
@@ -322,8 +348,7 @@ impl Connector for Pool {
 
     fn add_source(&self, source: Source) {
         let Some(options) = SourceOptions::read(&source.settings) else { return };
-        let entry = Arc::new(SourceEntry::new(source.name, options, source.metrics));
-        self.spread(&mut self.members.lock(), entry);
+        self.put_source(SourceEntry::new(source.name, options, source.metrics));
     }
 
     fn remove_source(&self, name: &str) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use event::{AckLevel, Acker, Completion, Dispatch, Event, EventKind, MessageId, SourceMessage, Trail};
+use event::{
+    AckLevel, Acker, Completion, Dispatch, Event, EventKind, MessageId, MessagePublish, SourceMessage, Trail,
+};
 use mqtt::{Ack, Output, Packet, PacketId, Publish, QoS, ReasonCode};
 use sha1::{Digest, Sha1};
 use topic::TopicName;
@@ -21,6 +23,8 @@ pub(crate) struct House {
     /// The remote as columns show it, `host:port`.
     pub(crate) server: String,
     pub(crate) origin: Arc<Origin>,
+    /// Whether the remote is where local topics live, so that its messages are no source's but everybody's.
+    pub(crate) is_local: bool,
     node_hash: u32,
     message: AtomicU32,
 }
@@ -31,10 +35,16 @@ impl House {
         node: Arc<str>,
         server: String,
         origin: Arc<Origin>,
+        is_local: bool,
     ) -> Self {
         let digest = Sha1::digest(node.as_bytes());
         let node_hash = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self { dispatch, node, server, origin, node_hash, message: AtomicU32::new(0) }
+        Self { dispatch, node, server, origin, is_local, node_hash, message: AtomicU32::new(0) }
+    }
+
+    /// The identity of a message that came at this moment.
+    pub(crate) fn message_id(&self, micros: u64) -> MessageId {
+        MessageId::new(micros, self.node_hash, self.message.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -94,6 +104,11 @@ impl Inflow {
         let is_ours = self.house.origin.is_of(publish.properties);
         let sources = self.subscriptions.matching(publish.topic, publish.subscription_ids);
         let sources = sources.filter(|source| !(is_ours && source.options.no_local));
+        // A local message is one event, whatever filters it matches, and however many copies the broker sends.
+        let sources = sources.take(match self.house.is_local {
+            false => usize::MAX,
+            true => usize::from(self.subscriptions.is_first_copy(publish.topic, publish.subscription_ids)),
+        });
         let Some(id) = publish.packet_id else {
             sources.for_each(|source| self.dispatch(source, publish, moment, None));
             return Ok(());
@@ -154,8 +169,11 @@ impl Inflow {
     ) {
         let house = &*self.house;
         source.metrics.count_received();
+        if house.is_local {
+            return self.dispatch_local(publish, moment, completion);
+        }
         let message = SourceMessage {
-            id: MessageId::new(moment.micros, house.node_hash, house.message.fetch_add(1, Ordering::Relaxed)),
+            id: house.message_id(moment.micros),
             event: &source.from[0],
             server: &house.server,
             topic: publish.topic,
@@ -173,6 +191,35 @@ impl Inflow {
             timestamp_ms: moment.millis(),
             columns: &message,
             trail: &Trail::arrived(publish.properties, true),
+        };
+        house.dispatch.dispatch(&event, completion);
+    }
+}
+
+impl Inflow {
+    /// Shows a local message to the rules. Who published it, the broker does not say.
+    fn dispatch_local(&self, publish: &Publish<'_>, moment: Moment, completion: Option<&Completion>) {
+        let house = &*self.house;
+        let message = MessagePublish {
+            id: house.message_id(moment.micros),
+            clientid: "",
+            username: None,
+            peername: None,
+            topic: publish.topic,
+            qos: publish.qos.into(),
+            retain: publish.retain,
+            dup: publish.dup,
+            payload: publish.payload,
+            properties: publish.properties,
+            received_at_ms: moment.millis(),
+            node: &house.node,
+        };
+        let event = Event {
+            kind: EventKind::MessagePublish,
+            from: [publish.topic, ""],
+            timestamp_ms: moment.millis(),
+            columns: &message,
+            trail: &Trail::arrived(publish.properties, false),
         };
         house.dispatch.dispatch(&event, completion);
     }

@@ -16,6 +16,7 @@ mod connector;
 mod fields;
 mod inflow;
 mod link;
+mod local;
 mod outflow;
 mod pulse;
 mod request;
@@ -27,7 +28,9 @@ mod settings;
 mod subscriptions;
 mod tls;
 
-use ::connector::ConnectorKind;
+pub use local::{LocalLink, LocalOptions, check_local, local_section};
+
+use ::connector::{ConnectorKind, Reach};
 
 /// The kind `mqtt`.
 pub static KIND: ConnectorKind = ConnectorKind {
@@ -41,4 +44,12 @@ pub static KIND: ConnectorKind = ConnectorKind {
     action: action::compile,
     open: connector::open,
     probe: connector::probe,
+    reach: Reach {
+        place: |connector| settings::server(connector).map(|server| server.to_string()),
+        source_filter: |source| Some(source.table("parameters").str("topic").to_owned()),
+        leaves_out_own: |source, connector| {
+            source.table("parameters").bool("no_local") && settings::version(connector) == mqtt::Version::V5
+        },
+        claims: check::claims,
+    },
 };

@@ -331,6 +331,7 @@ fn tls_in_words(error: &rustls::Error) -> String {
             | Alert::UnknownCA
             | Alert::CertificateUnknown
             | Alert::CertificateExpired
+            | Alert::DecryptError
             | Alert::AccessDenied,
         ) => "; it does not accept our certificate, `ssl.certfile`",
         Error::AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion)

@@ -165,6 +165,7 @@ impl Sender {
     }
 }
 
-fn now_ms() -> i64 {
+/// Milliseconds since 1970 UTC.
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }

@@ -221,6 +221,8 @@ pub(crate) struct SourceOptions {
     /// Whether to leave out what the connector itself has published. The remote is asked for it where it may be.
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
+    /// Whether retained messages are wanted.
+    pub(crate) retained: bool,
     pub(crate) ack: AckLevel,
 }
 
@@ -235,6 +237,7 @@ impl SourceOptions {
             qos: if parameters.int("qos") == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             no_local: parameters.bool("no_local"),
             retain_as_published: parameters.bool("retain_as_published"),
+            retained: true,
             ack: match settings.one_of("ack") {
                 "received" => AckLevel::Received,
                 "stored" => AckLevel::Stored,

@@ -181,7 +181,7 @@ impl Subscriptions {
             tracing::warn!("{reason}");
             group.state = State::Due(Some((now + group.backoff.delay(), reason)));
         } else {
-            if reason == ReasonCode::Success && group.wanted().qos == QoS::AtLeastOnce {
+            if reason == ReasonCode::Success && group.wanted().qos != QoS::AtMostOnce {
                 tracing::warn!("the remote grants QoS 0 alone for `{}`: messages may be lost", group.filter);
             }
             group.state = State::Granted;
@@ -238,6 +238,18 @@ struct Wanted {
     qos: QoS,
     no_local: bool,
     retain_as_published: bool,
+    retained: bool,
+}
+
+impl Subscriptions {
+    /// Whether this is the one of perhaps several copies of a message that counts: where its subscriptions overlap, a
+    /// broker may send one for each. It is that for the first filter that matches, on every node the same.
+    pub(crate) fn is_first_copy(&self, topic: &str, identifiers: &[u32]) -> bool {
+        let matching = self.groups.iter().filter(|group| group.matches(topic));
+        let Some(first) = matching.min_by_key(|group| &group.filter) else { return false };
+        let is_ours = |group: &Group| identifiers.contains(&group.identifier.get());
+        is_ours(first) || !self.groups.iter().any(is_ours)
+    }
 }
 
 impl Group {
@@ -272,24 +284,25 @@ impl Group {
 
     /// What the remote is asked for: what satisfies every source.
     fn wanted(&self) -> Wanted {
-        let at_least_once = self.sources.iter().any(|source| source.options.qos == QoS::AtLeastOnce);
+        let qos = self.sources.iter().map(|source| source.options.qos).max_by_key(|qos| u8::from(*qos));
         Wanted {
-            qos: if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce },
+            qos: qos.unwrap_or(QoS::AtMostOnce),
             // On a shared subscription it is a protocol error [MQTT-3.8.3-4].
             no_local: !self.is_shared() && self.sources.iter().all(|source| source.options.no_local),
             retain_as_published: self.sources.iter().any(|source| source.options.retain_as_published),
+            retained: self.sources.iter().any(|source| source.options.retained),
         }
     }
 
     fn packet(&self, packet_id: PacketId, identifiers: bool, clean_start: bool) -> Packet<'static> {
-        let Wanted { qos, no_local, retain_as_published } = self.wanted();
+        let Wanted { qos, no_local, retain_as_published, retained } = self.wanted();
         let options = SubscriptionOptions {
             qos,
             no_local,
             retain_as_published,
             // A session that was to last and is lost has a gap, which retained messages help to fill. One that is new
             // with every connection would replay them with every connection.
-            retain_handling: if self.granted_before && clean_start {
+            retain_handling: if !retained || self.granted_before && clean_start {
                 RetainHandling::NoAtSubscribe
             } else {
                 RetainHandling::AtSubscribeNew
@@ -333,6 +346,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             no_local: false,
             retain_as_published: true,
+            retained: true,
             ack: AckLevel::Delivered,
         };
         Arc::new(SourceEntry::new(name.into(), options, Arc::default()))
@@ -359,6 +373,22 @@ mod tests {
         subscriptions.remove("b");
         assert_eq!(names(&subscriptions, "t/1", &[]), ["c", "d"]);
         assert_eq!(subscriptions.forgotten, ["t/1".into()]);
+    }
+
+    #[test]
+    fn of_overlapping_copies_one_counts() {
+        let mut subscriptions = Subscriptions::new(true, 0);
+        for filter in ["b/#", "a/+", "+/1"] {
+            subscriptions.add(source(filter, filter));
+        }
+        let counts = |filters: &[&str]| {
+            let identifiers: Vec<u32> = filters.iter().map(|filter| identifier(filter).get()).collect();
+            subscriptions.is_first_copy("a/1", &identifiers)
+        };
+        assert!(counts(&["+/1"]) && !counts(&["a/+"]), "one for each");
+        assert!(counts(&["a/+", "+/1"]), "one for both");
+        assert!(counts(&[]), "a broker that says nothing sends but one");
+        assert!(!subscriptions.is_first_copy("c", &[]), "nobody has asked for this");
     }
 
     #[test]

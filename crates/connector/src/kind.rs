@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Field, Settings};
-use diagnostic::Diagnostic;
+use diagnostic::{Diagnostic, Span};
 use event::Dispatch;
 
 use crate::metrics::SourceMetrics;
@@ -44,6 +44,31 @@ pub struct ConnectorKind {
     pub open: fn(Settings, Context) -> Arc<dyn Connector>,
     /// Whether the far side can be reached and lets us in, within the time given.
     pub probe: fn(Settings, Context, Duration) -> BoxFuture<'static, Result<(), ProbeError>>,
+    /// What its settings say about the far side, for checks over several connectors.
+    pub reach: Reach,
+}
+
+/// What can be read from checked settings without connecting.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// The far side of a connector: two connectors with the same one reach the same broker.
+    pub place: fn(&Settings) -> Option<String>,
+    /// The topic filter of a source.
+    pub source_filter: fn(&Settings) -> Option<String>,
+    /// Whether a source, given with its connector, leaves out what that connector has published.
+    pub leaves_out_own: fn(&Settings, &Settings) -> bool,
+    /// What of the far side a connector alone may use, in words, and where that is said.
+    pub claims: fn(&Settings) -> Vec<(String, Span)>,
+}
+
+impl Reach {
+    /// Of a kind about which there is nothing to say.
+    pub const NOTHING: Reach = Reach {
+        place: |_| None,
+        source_filter: |_| None,
+        leaves_out_own: |_, _| false,
+        claims: |_| Vec::new(),
+    };
 }
 
 /// What a connector needs of the house.

@@ -33,7 +33,7 @@ pub use buffer::{Buffer, Content, Fill, Hold, Item, Moved, Pending, Release, Rem
 pub use dead::{Dead, DeadEnd, Stage};
 pub use disk::{DiskLog, DiskOptions, Fsync};
 pub use histogram::{Histogram, HistogramReading};
-pub use kind::{BoxFuture, CompileAction, Connector, ConnectorKind, Context, ProbeError, Source};
+pub use kind::{BoxFuture, CompileAction, Connector, ConnectorKind, Context, ProbeError, Reach, Source};
 pub use memory::MemoryBuffer;
 pub use metrics::{ActionReading, Counters, Dropped, SourceMetrics};
 pub use notice::Notice;

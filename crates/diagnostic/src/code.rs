@@ -215,6 +215,8 @@ codes! {
         "It works; the help names the present one.",
     IneffectiveSetting "W604" "A setting without effect."
         "Another setting makes it so; the message names it.",
+    MayGoRound "W605" "A message that may go round."
+        "What a rule publishes may come to it again, through other rules or through another broker. Within one server a message ends where it has been before; over MQTT 5 it ends after `max_hops` bridges, over older versions it does not. What placeholders print is not known here, so the way may be one that no message takes.",
 
     NotPortable "W901" "The reference would refuse this."
         "It means here what it says, but a rule that is to run on the reference too must be written otherwise.",

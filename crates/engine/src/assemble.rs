@@ -61,6 +61,7 @@ fn report_missing_to_others(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit
 /// One round: finds errors between the versions in force. Returns whether a file stepped back.
 fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
     let (owners, broken) = (owners(slots, good), broken(slots));
+    let claimants = claimants(slots, good);
     let mut stepped = false;
     for at in 0..slots.len() {
         let slot = &slots[at];
@@ -69,6 +70,7 @@ fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
         }
         let mut found = duplicates(slot, at, &owners, slots);
         found.extend(missing(&slot.newest, &owners, &broken));
+        found.extend(contested(slot, at, &claimants));
         if !found.is_empty() {
             let slot = &mut slots[at];
             slot.diagnostics.extend(found);
@@ -130,6 +132,39 @@ fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Di
         )
     });
     twice.collect()
+}
+
+/// Who uses what of a far side that one connector alone may use: for each claim the slot and connector that came first.
+type Claimants = HashMap<String, (usize, ResourceId)>;
+
+fn claimants(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Claimants {
+    let mut claimants = Claimants::new();
+    let (new, old): (Vec<_>, Vec<_>) = slots.iter().enumerate().partition(|(_, slot)| slot.is_new(good));
+    for (at, slot) in old.into_iter().chain(new) {
+        for item in slot.in_force.iter().flat_map(|unit| unit.resources()).filter(|item| item.enable) {
+            for (claim, _) in &item.claims {
+                claimants.entry(claim.clone()).or_insert_with(|| (at, item.id.clone()));
+            }
+        }
+    }
+    claimants
+}
+
+/// Claims that another connector has made before.
+fn contested(slot: &Slot, at: usize, claimants: &Claimants) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for item in slot.newest.resources().iter().filter(|item| item.enable) {
+        for (claim, span) in &item.claims {
+            let Some((owner, other)) = claimants.get(claim) else { continue };
+            if *owner == at && *other == item.id {
+                continue;
+            }
+            let message = format!("the connector `{other}` has {claim} already");
+            let help = "each of the two would take it from the other, for ever";
+            found.push(Diagnostic::new(Code::Conflict, *span, message).help(help));
+        }
+    }
+    found
 }
 
 /// Actions and connectors that a unit names and nobody declares.

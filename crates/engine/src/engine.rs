@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::buffers::Buffers;
 use crate::dispatch::Dispatcher;
-use crate::files::{Known, Origins};
+use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
 use crate::live::{House, Live, LiveConnector};
 use crate::metrics::{ReloadMetrics, ReloadReading, ResourceRates};
@@ -90,7 +90,7 @@ impl Engine {
         let settings = Arc::new(RuleEngineSettings::open(config.store.clone()));
         let dispatch = Dispatcher::new(
             Arc::clone(&current),
-            config.local,
+            Arc::clone(&config.local),
             Arc::clone(&surroundings),
             Arc::clone(&settings),
             config.seed,
@@ -111,12 +111,14 @@ impl Engine {
             strict: config.strict,
             house: Arc::clone(&house),
             current: Arc::clone(&current),
+            local: config.local,
             on_files: Box::new(move |files| {
                 if let Some(watch) = &watching {
                     watch.set_files(files);
                 }
             }),
             newest: Known::new(),
+            unchanged: Unchanged::default(),
             live: Live::default(),
             metrics: Default::default(),
             buffers: Arc::clone(&buffers),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::folder::{FileProblem, Snapshot};
+use config::folder::{FileProblem, Seen, Snapshot};
 use config::store::Store;
 use config::{File, FileKind};
 use diagnostic::Diagnostic;
@@ -17,6 +17,13 @@ use crate::view::ManagedBy;
 /// The newest versions of all files, by path.
 pub(crate) type Known = HashMap<PathBuf, Arc<Unit>>;
 
+/// What need not be read again, of the folders and of the store.
+#[derive(Debug, Default)]
+pub(crate) struct Unchanged {
+    folders: Seen,
+    store: Seen,
+}
+
 /// Where the set comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origins {
@@ -27,11 +34,13 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
-    /// Reads every file. Blocks: touches the disk and compiles SQL.
-    pub(crate) fn read(&self, kinds: Kinds, known: &Known) -> Vec<Arc<Unit>> {
-        let mut units = units(Snapshot::read(&self.dirs), kinds, known, from_file);
+    /// Reads every file that is not what it was. Blocks: touches the disk and compiles SQL.
+    pub(crate) fn read(&self, kinds: Kinds, known: &Known, unchanged: &mut Unchanged) -> Vec<Arc<Unit>> {
+        let folders = Snapshot::read_changed(&self.dirs, &mut unchanged.folders);
+        let mut units = units(folders, kinds, known, from_file);
         if let Some(store) = &self.store {
-            units.extend(self::units(store.read(), kinds, known, |_| ManagedBy::Rest));
+            let stored = store.read_changed(&mut unchanged.store);
+            units.extend(self::units(stored, kinds, known, |_| ManagedBy::Rest));
         }
         units
     }
@@ -54,7 +63,7 @@ fn units(
     known: &Known,
     managed_by: impl Fn(&Path) -> ManagedBy,
 ) -> Vec<Arc<Unit>> {
-    let mut units = Vec::with_capacity(snapshot.files.len());
+    let mut units = Vec::with_capacity(snapshot.files.len() + snapshot.unchanged.len());
     let readable: HashSet<&Path> = snapshot.files.iter().map(|file| file.path.as_path()).collect();
     let mut problems: HashMap<PathBuf, Vec<Diagnostic>> = HashMap::new();
     for problem in snapshot.problems {
@@ -65,6 +74,8 @@ fn units(
             units.push(Arc::new(unreadable(problem, managed_by)));
         }
     }
+    // Whatever was read stays known until it is gone.
+    units.extend(snapshot.unchanged.iter().filter_map(|path| known.get(path).cloned()));
     for file in snapshot.files.into_iter().filter(|file| file.kind != FileKind::Tests) {
         let before = known.get(&file.path);
         // Rules refer to nothing outside of their file. Resources are checked anew each time, since secrets and
@@ -89,6 +100,7 @@ fn units(
             _ => Arc::new(unit),
         });
     }
+    units.sort_by(|a, b| a.path.cmp(&b.path));
     units
 }
 

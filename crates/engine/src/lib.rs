@@ -14,6 +14,7 @@ mod engine;
 mod files;
 mod generation;
 mod live;
+mod loops;
 mod metrics;
 mod parse;
 mod placeholders;

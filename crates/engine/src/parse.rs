@@ -163,9 +163,13 @@ pub(crate) fn parse_resource(
         id: ResourceId::new(&declaration.kind, &declaration.name),
         id_span: declaration.name_span,
         enable: settings.bool("enable"),
-        settings: Arc::new(settings),
         connector,
         render,
+        claims: match declaration.category {
+            Category::Connector if sound => (kind.reach.claims)(&settings),
+            _ => Vec::new(),
+        },
+        settings: Arc::new(settings),
     })
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use config::Category;
 use diagnostic::Style;
+use event::LocalPublish;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assemble::{Slot, assemble};
 use crate::buffers::Buffers;
-use crate::files::{Known, Origins};
+use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
 use crate::live::{Desired, House, Live, LiveConnector};
 use crate::metrics::{ReloadMetrics, RuleMetrics};
@@ -42,10 +43,13 @@ pub(crate) struct Reloader {
     pub(crate) strict: bool,
     pub(crate) house: Arc<House>,
     pub(crate) current: Arc<ArcSwap<Generation>>,
+    /// Hears which topics the rules listen to.
+    pub(crate) local: Arc<dyn LocalPublish>,
     /// Hears at every reload which files the settings refer to, those of broken versions included: a certificate that
     /// appears may be all they wait for.
     pub(crate) on_files: Box<dyn FnMut(Vec<std::path::PathBuf>) + Send>,
     pub(crate) newest: Known,
+    pub(crate) unchanged: Unchanged,
     pub(crate) live: Live,
     pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
     pub(crate) buffers: Arc<Buffers>,
@@ -86,7 +90,7 @@ impl Reloader {
 
     /// Reads every file and makes the result live.
     pub(crate) fn reload(&mut self) -> ReloadOutcome {
-        let units = self.origins.read(self.kinds, &self.newest);
+        let units = self.origins.read(self.kinds, &self.newest, &mut self.unchanged);
         let good = self.current.load().in_force();
         let slots = assemble(units.clone(), &good);
         self.newest = units.into_iter().map(|unit| (unit.path.clone(), unit)).collect();
@@ -134,6 +138,7 @@ impl Reloader {
         let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
         self.current.store(Arc::new(generation));
         self.set_connectors(&declared, self.sources_open);
+        self.listen();
         gone.end(&self.house.runtime, |id| self.discarded.contains(id));
         self.discarded.clear();
         self.buffers.tell_of_orphans(&self.live.actions, &mut self.orphans_told);
@@ -184,6 +189,14 @@ impl Reloader {
         self.sources_open = true;
         let units: Vec<Arc<Unit>> = self.current.load().in_force().into_values().collect();
         self.set_connectors(&Declarations::of(&units), true);
+        self.listen();
+    }
+
+    /// Asks for what the rules listen to, once everything else is ready.
+    fn listen(&self) {
+        if self.sources_open {
+            self.local.listen(&mut self.current.load().rules.publish_filters());
+        }
     }
 
     /// Tells every connector how it is to be. Without `new_sources`, only sources that it has already are kept.

@@ -151,6 +151,11 @@ impl Republish {
         self.templates.templates()
     }
 
+    /// Whether no rule ever sees what it publishes.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.direct, Flag::Value(true))
+    }
+
     /// Renders a row and publishes it. `text` is a buffer to work in.
     pub(crate) fn run(
         &self,

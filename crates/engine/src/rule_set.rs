@@ -56,6 +56,12 @@ impl RuleSet {
         &self.rules
     }
 
+    /// The filters of FROM that are about published messages.
+    pub(crate) fn publish_filters(&self) -> impl Iterator<Item = &str> {
+        let from = self.rules.iter().flat_map(|rule| rule.program.from());
+        from.filter(|from| from.class == FromClass::Publish).map(|from| from.filter.as_str())
+    }
+
     /// Whether any rule could match an event of this kind.
     pub(crate) fn wants(&self, kind: EventKind) -> bool {
         self.wanted[kind as usize]

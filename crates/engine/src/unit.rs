@@ -74,6 +74,8 @@ pub(crate) struct ResourceItem {
     pub(crate) connector: Option<(ResourceId, Span)>,
     /// What makes requests of rows; actions without errors have it.
     pub(crate) render: Option<Arc<dyn Render>>,
+    /// What of the far side it alone may use.
+    pub(crate) claims: Vec<(String, Span)>,
 }
 
 impl Unit {

@@ -161,7 +161,7 @@ fn hex8(number: u32) -> [u8; 8] {
 pub struct MessagePublish<'a> {
     /// Its identity.
     pub id: MessageId,
-    /// Who sent it.
+    /// Who sent it; empty where that is not known, as of messages that another broker hands on.
     pub clientid: &'a str,
     /// The user it authenticated as.
     pub username: Option<&'a str>,
@@ -190,6 +190,7 @@ impl Columns for MessagePublish<'_> {
         match column {
             Column::Event => Value::Atom("message.publish"),
             Column::Id => Value::Str(arena.slice(&self.id.hex())),
+            Column::Clientid if self.clientid.is_empty() => Value::Undefined,
             Column::Clientid => Value::text(self.clientid),
             Column::Username => self.username.map_or(Value::Undefined, Value::text),
             Column::Payload => Value::Str(self.payload),
@@ -297,6 +298,10 @@ pub trait LocalPublish: Send + Sync {
         message: &LocalMessage<'_>,
         completion: Option<&Completion>,
     ) -> Result<usize, PublishError>;
+
+    /// Hears at every change which topic filters the rules listen to. For a broker that must be asked for its messages;
+    /// one that sees them all has nothing to do.
+    fn listen(&self, _filters: &mut dyn Iterator<Item = &str>) {}
 }
 
 #[cfg(test)]

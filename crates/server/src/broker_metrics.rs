@@ -2,6 +2,8 @@
 
 use api::{MetricKind, Sample};
 use broker::Metrics;
+use connector::State;
+use connector_mqtt::LocalLink;
 
 /// One sample for each of the broker's numbers.
 pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
@@ -58,4 +60,39 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
 
 fn sample(name: &'static str, help: &'static str, kind: MetricKind, value: u64) -> Sample {
     Sample { name, help, kind, labels: Vec::new(), value: value as f64 }
+}
+
+/// One sample for each number of the link to a broker that runs already.
+pub(crate) fn link_samples(link: &LocalLink) -> Vec<Sample> {
+    let published = link.published();
+    let is_connected = u64::from(link.status().state == State::Connected);
+    let (gauge, counter) = (MetricKind::Gauge, MetricKind::Counter);
+    vec![
+        sample("local_connected", "Whether the broker of local topics is connected.", gauge, is_connected),
+        sample("local_messages_received", "Messages that came from it.", counter, link.received()),
+        sample(
+            "local_messages_published",
+            "Messages of rules that it took.",
+            counter,
+            published.counters.success,
+        ),
+        sample(
+            "local_messages_failed",
+            "Messages of rules that it refused.",
+            counter,
+            published.counters.failed,
+        ),
+        sample(
+            "local_messages_dropped",
+            "Messages of rules that were dropped.",
+            counter,
+            published.counters.dropped(),
+        ),
+        sample(
+            "local_messages_waiting",
+            "Messages of rules that wait for it.",
+            gauge,
+            published.fill.queuing + published.fill.inflight,
+        ),
+    ]
 }

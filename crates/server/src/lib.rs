@@ -6,6 +6,7 @@
 mod broker_metrics;
 mod connectors;
 mod data_dir;
+mod local;
 mod logging;
 mod process_metrics;
 mod run;
@@ -14,5 +15,6 @@ mod signals;
 mod supervisor;
 
 pub use connectors::KINDS;
+pub use local::check_link;
 pub use logging::{LogFormat, install as install_log};
 pub use run::{ServerError, run};

@@ -7,16 +7,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use broker::{AllowAll, Broker, BrokerConfig, Fsync, Persistence, Users};
-use config::server_file::{AckLevel, ApiRole, MqttConfig, ServerConfig};
+use config::server_file::{ApiRole, MqttConfig, ServerConfig};
 use config::store::Store;
 use engine::{Engine, EngineConfig};
 use event::LocalPublish;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::broker_metrics::samples;
 use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
+use crate::local::{Local, ack_level};
 use crate::process_metrics;
 use crate::screen::Screen;
 use crate::signals::{Asked, Signals};
@@ -54,8 +54,8 @@ pub enum ServerError {
     System(#[from] std::io::Error),
 }
 
-/// Part of the time to stop in which the connections of clients may end.
-const BROKER_SHARE: u32 = 4;
+/// Part of the time to stop in which the connections of clients, or the link to the broker of local topics, may end.
+const LOCAL_SHARE: u32 = 4;
 
 /// Runs the server until it is told to stop, then ends it within `shutdown_timeout`.
 ///
@@ -77,15 +77,18 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     let _data_dir = DataDir::open(&config.data_dir).map_err(|error| data(error.into()))?;
     let store = Store::open(&config.data_dir).map_err(|error| data(error.into()))?;
 
-    let broker = open_broker(config).await?;
-    let engine_config = engine_config(config, store, Arc::clone(&broker) as Arc<dyn LocalPublish>, runtime);
+    let local = match &config.local {
+        None => Local::Embedded(open_broker(config).await?),
+        Some(local) => Local::link(local, &config.node_name, &runtime),
+    };
+    let engine_config = engine_config(config, store, local.publish(), runtime);
     let (engine, outcome) = start_engine(engine_config).await?;
     if outcome.refused {
         engine.stop(Instant::now()).await;
         return Err(ServerError::Strict);
     }
 
-    let opened = open_listeners(config, &broker, &engine).await;
+    let opened = open_listeners(config, &local, &engine).await;
     let (http, addresses) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -95,7 +98,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     };
     engine.open_sources().await;
     let (stop_http, stopped) = watch::channel(());
-    let context = api_context(config, &engine, &broker, addresses, started_at);
+    let context = api_context(config, &engine, &local, addresses, started_at);
     let http = tokio::spawn(api::serve(http, context, async move {
         let mut stopped = stopped;
         // Ends when it is told to, and also when nobody is left to tell it.
@@ -110,7 +113,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     tracing::info!("stopping, within {:?}", config.shutdown_timeout);
     let deadline = Instant::now() + config.shutdown_timeout;
     tokio::select! {
-        () = stop(config, &broker, &engine, deadline) => {}
+        () = stop(config, &local, &engine, deadline) => {}
         () = told_again(&mut signals) => tracing::warn!("stopped at once, since it was asked for twice"),
     }
     drop(stop_http);
@@ -137,11 +140,8 @@ async fn told_again(signals: &mut Signals) {
 }
 
 /// Ends what takes messages in, then what sends them out.
-async fn stop(config: &ServerConfig, broker: &Arc<Broker>, engine: &Engine, deadline: Instant) {
-    broker.stop_listening();
-    if !broker.shutdown(config.shutdown_timeout / BROKER_SHARE).await {
-        tracing::warn!("some clients did not leave in time");
-    }
+async fn stop(config: &ServerConfig, local: &Local, engine: &Engine, deadline: Instant) {
+    local.stop(config.shutdown_timeout / LOCAL_SHARE).await;
     engine.stop(deadline).await;
 }
 
@@ -177,26 +177,36 @@ async fn start_engine(config: EngineConfig) -> Result<(Engine, engine::ReloadOut
 /// The addresses that were bound.
 #[derive(Clone, Copy)]
 struct Addresses {
-    mqtt: SocketAddr,
+    /// The embedded broker, where there is one.
+    mqtt: Option<SocketAddr>,
     http: SocketAddr,
 }
 
 /// Binds everything or nothing. Clients are let in from here on.
 async fn open_listeners(
     config: &ServerConfig,
-    broker: &Arc<Broker>,
+    local: &Local,
     engine: &Engine,
 ) -> Result<(TcpListener, Addresses), ServerError> {
     let address = config.http.listen;
     let failed = |cause| ServerError::Listen { what: "http", address, cause };
     let http = TcpListener::bind(address).await.map_err(failed)?;
     let bound = http.local_addr().map_err(failed)?;
-    let address = config.mqtt.listen;
-    let listener = broker::Listener { name: "mqtt".to_owned(), address, tls: None };
-    let opened = broker.open(engine.dispatch(), &[listener]).await;
-    let opened = opened.map_err(|cause| ServerError::Listen { what: "mqtt", address, cause })?;
-    let mqtt = opened.first().map_or(address, |bound| bound.address);
-    tracing::info!("listening mqtt {mqtt}");
+    let mqtt = match local {
+        Local::Embedded(broker) => {
+            let address = config.mqtt.listen;
+            let listener = broker::Listener { name: "mqtt".to_owned(), address, tls: None };
+            let opened = broker.open(engine.dispatch(), &[listener]).await;
+            let opened = opened.map_err(|cause| ServerError::Listen { what: "mqtt", address, cause })?;
+            let mqtt = opened.first().map_or(address, |bound| bound.address);
+            tracing::info!("listening mqtt {mqtt}");
+            Some(mqtt)
+        }
+        Local::Remote(link) => {
+            link.open(engine.dispatch());
+            None
+        }
+    };
     tracing::info!("listening http {bound}");
     Ok((http, Addresses { mqtt, http: bound }))
 }
@@ -229,12 +239,7 @@ fn broker_config(node: &str, mqtt: &MqttConfig) -> BrokerConfig {
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,
         sys_interval: mqtt.sessions.sys_interval,
-        ack: match mqtt.ack {
-            None => event::AckLevel::Durable,
-            Some(AckLevel::Received) => event::AckLevel::Received,
-            Some(AckLevel::Stored) => event::AckLevel::Stored,
-            Some(AckLevel::Delivered) => event::AckLevel::Delivered,
-        },
+        ack: mqtt.ack.map_or(event::AckLevel::Durable, ack_level),
         ..BrokerConfig::with_defaults(node, Arc::new(auth), Arc::new(AllowAll))
     }
 }
@@ -280,7 +285,7 @@ fn surroundings() -> eval::Surroundings {
 fn api_context(
     config: &ServerConfig,
     engine: &Engine,
-    broker: &Arc<Broker>,
+    local: &Local,
     addresses: Addresses,
     started_at: Instant,
 ) -> api::Context {
@@ -296,12 +301,13 @@ fn api_context(
         name: name.to_owned(),
         address: address.to_string(),
     };
-    let listeners = vec![listener("mqtt", addresses.mqtt), listener("http", addresses.http)];
-    let broker = Arc::clone(broker);
+    let mqtt = addresses.mqtt.map(|address| listener("mqtt", address));
+    let listeners: Vec<_> = mqtt.into_iter().chain([listener("http", addresses.http)]).collect();
+    let local = local.clone();
     api::Context {
         engine: engine.clone(),
         listeners: Arc::new(OnceLock::from(listeners)),
-        broker: Arc::new(move || samples(&broker.metrics())),
+        broker: Arc::new(move || local.samples()),
         process: Arc::new(process_metrics::samples),
         started_at,
         api_keys: Arc::new(api::ApiKeys::new(keys)),
@@ -318,6 +324,7 @@ fn first_screen(config: &ServerConfig, engine: &Engine, addresses: Addresses) {
         version: env!("CARGO_PKG_VERSION"),
         node: &config.node_name,
         mqtt: addresses.mqtt,
+        local: config.local.as_ref().and_then(|local| local.server.as_str()),
         http: addresses.http,
         dirs: dirs.join(", "),
         rules: &engine.rules(),

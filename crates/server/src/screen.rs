@@ -9,7 +9,10 @@ use engine::RuleView;
 pub(crate) struct Screen<'a> {
     pub(crate) version: &'a str,
     pub(crate) node: &'a str,
-    pub(crate) mqtt: SocketAddr,
+    /// The embedded broker, where there is one.
+    pub(crate) mqtt: Option<SocketAddr>,
+    /// The broker of local topics otherwise.
+    pub(crate) local: Option<&'a str>,
     pub(crate) http: SocketAddr,
     pub(crate) dirs: String,
     pub(crate) rules: &'a [RuleView],
@@ -22,7 +25,10 @@ impl Screen<'_> {
     /// The text, with a line end.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("\nsluicegate {} on {}\n\n", self.version, self.node);
-        let _ = writeln!(text, "  MQTT   mqtt://{}", self.mqtt);
+        let _ = match (self.mqtt, self.local) {
+            (Some(mqtt), _) => writeln!(text, "  MQTT   mqtt://{mqtt}"),
+            (None, local) => writeln!(text, "  MQTT   local topics on {}", local.unwrap_or_default()),
+        };
         let _ =
             writeln!(text, "  HTTP   http://{}   (API under /api/v5, metrics under /metrics)\n", self.http);
         self.rules(&mut text);
@@ -56,7 +62,8 @@ impl Screen<'_> {
     }
 
     fn next(&self, text: &mut String) {
-        let (host, port) = (self.mqtt.ip(), self.mqtt.port());
+        let Some(mqtt) = self.mqtt else { return text.push('\n') };
+        let (host, port) = (mqtt.ip(), mqtt.port());
         let address = match (host.is_loopback() || host.is_unspecified(), port) {
             (true, 1883) => String::new(),
             (true, port) => format!("-p {port} "),

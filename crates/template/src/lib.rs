@@ -8,6 +8,8 @@
 mod parse;
 mod render;
 
+use std::fmt;
+
 use diagnostic::Span;
 
 pub use render::{Missing, Scope};
@@ -46,6 +48,17 @@ enum Step {
     Index(i64),
 }
 
+/// A piece of a template, for those who reason about what it may print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'t> {
+    /// Text as it stands.
+    Text(&'t str),
+    /// A placeholder that is a name and nothing more.
+    Name(&'t str),
+    /// Any other placeholder, and the whole row.
+    Other,
+}
+
 impl Placeholder {
     /// The name at the head of the path.
     pub fn root(&self) -> &str {
@@ -81,6 +94,17 @@ impl Template {
         })
     }
 
+    /// Everything it is made of, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Text(text) => Piece::Text(text),
+            Segment::Placeholder(placeholder) if placeholder.steps.is_empty() => {
+                Piece::Name(&placeholder.root)
+            }
+            Segment::Placeholder(_) | Segment::Row => Piece::Other,
+        })
+    }
+
     /// Says where the placeholders stand in the file that holds the template: `place` gets their spans in the template.
     #[must_use]
     pub fn located(mut self, place: impl Fn(Span) -> Span) -> Self {
@@ -104,5 +128,28 @@ impl Template {
             [Segment::Text(text)] => Some(text),
             _ => None,
         }
+    }
+}
+
+/// As it is written, but for quotes that are not needed.
+impl fmt::Display for Template {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => out.write_str(text)?,
+                Segment::Row => out.write_str("${.}")?,
+                Segment::Placeholder(placeholder) => {
+                    write!(out, "${{{}", placeholder.root)?;
+                    for step in &placeholder.steps {
+                        match step {
+                            Step::Key(key) => write!(out, ".{key}")?,
+                            Step::Index(index) => write!(out, "[{index}]")?,
+                        }
+                    }
+                    out.write_str("}")?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-/// A certificate authority of a test's own, and a server certificate for `localhost` and `127.0.0.1` signed by it.
+/// A certificate authority of a test's own, and what it has signed: a certificate for a server on `localhost` and
+/// `127.0.0.1`, and one for a client.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     /// The authority's certificate, PEM: what clients are told to trust.
@@ -11,6 +12,10 @@ pub struct Certificates {
     pub certificate: PathBuf,
     /// The server's private key, PEM.
     pub key: PathBuf,
+    /// The client's certificate, PEM.
+    pub client: PathBuf,
+    /// The client's private key, PEM.
+    pub client_key: PathBuf,
 }
 
 impl Certificates {
@@ -30,10 +35,17 @@ impl Certificates {
         server.distinguished_name.push(DnType::CommonName, "localhost");
         let certificate = server.signed_by(&key, &issuer).expect("the CA signs the server");
 
+        let client_key = KeyPair::generate().expect("a key can be made");
+        let mut client = CertificateParams::default();
+        client.distinguished_name.push(DnType::CommonName, "client");
+        let client = client.signed_by(&client_key, &issuer).expect("the CA signs the client");
+
         Self {
             ca: write(folder, "ca.pem", &authority_certificate.pem()),
             certificate: write(folder, "server.pem", &certificate.pem()),
             key: write(folder, "server.key", &key.serialize_pem()),
+            client: write(folder, "client.pem", &client.pem()),
+            client_key: write(folder, "client.key", &client_key.serialize_pem()),
         }
     }
 }

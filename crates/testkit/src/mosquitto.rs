@@ -27,6 +27,7 @@ pub struct Mosquitto {
 pub struct MosquittoBuilder {
     users: Vec<(String, String)>,
     tls: bool,
+    asks_for_certificate: bool,
     keeps: bool,
     lines: Vec<String>,
 }
@@ -51,6 +52,11 @@ impl Mosquitto {
     pub fn tls(&self) -> (SocketAddr, &Path) {
         let (port, certificates) = self.tls.as_ref().expect("this mosquitto was started without TLS");
         ((Ipv4Addr::LOCALHOST, *port).into(), &certificates.ca)
+    }
+
+    /// All certificates. Only with [`MosquittoBuilder::tls`].
+    pub fn certificates(&self) -> &Certificates {
+        &self.tls.as_ref().expect("this mosquitto was started without TLS").1
     }
 
     /// The running process, for its log.
@@ -95,6 +101,13 @@ impl MosquittoBuilder {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Lets in over TLS only who has a certificate of the same authority.
+    #[must_use]
+    pub fn asks_for_certificate(mut self) -> Self {
+        self.asks_for_certificate = true;
         self
     }
 
@@ -144,6 +157,10 @@ impl MosquittoBuilder {
             line(&mut text, &format!("listener {port} 127.0.0.1"));
             line(&mut text, &format!("certfile {}", certificates.certificate.display()));
             line(&mut text, &format!("keyfile {}", certificates.key.display()));
+            if self.asks_for_certificate {
+                line(&mut text, &format!("cafile {}", certificates.ca.display()));
+                line(&mut text, "require_certificate true");
+            }
         }
         self.lines.iter().for_each(|extra| line(&mut text, extra));
         text

@@ -27,6 +27,7 @@ pub struct SluicegateBuilder {
     config: Option<String>,
     args: Vec<String>,
     variables: Vec<(String, String)>,
+    embedded: bool,
 }
 
 impl Sluicegate {
@@ -38,11 +39,13 @@ impl Sluicegate {
             config: None,
             args: Vec::new(),
             variables: Vec::new(),
+            embedded: true,
         }
     }
 
     /// Where its broker listens.
     pub fn mqtt(&self) -> SocketAddr {
+        assert!(self.builder.embedded, "this server has no broker of its own");
         self.mqtt
     }
 
@@ -164,6 +167,13 @@ impl SluicegateBuilder {
         self
     }
 
+    /// Starts it on local topics of another broker: the `sluicegate.toml` says which.
+    #[must_use]
+    pub fn without_broker(mut self) -> Self {
+        self.embedded = false;
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Sluicegate {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
@@ -187,7 +197,10 @@ async fn run(builder: &SluicegateBuilder, home: &Path) -> (Process, SocketAddr, 
     // Times in answers are compared as text; nothing of the machine's own zone may show.
     command.env("TZ", "UTC").envs(builder.variables.iter().map(|(name, value)| (name, value)));
     let mut process = Process::spawn("sluicegate", &mut command);
-    let mqtt = listening(&mut process, "mqtt").await;
+    let mqtt = match builder.embedded {
+        true => listening(&mut process, "mqtt").await,
+        false => SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
     let http = Http::new(listening(&mut process, "http").await);
     wait_until("the server is ready", async || http.get("/readyz").await.status == 200).await;
     (process, mqtt, http)

@@ -34,6 +34,7 @@ pub(crate) static KIND: ConnectorKind = ConnectorKind {
     action: |_, _| Some(Box::new(Nothing)),
     open: |_, _| Arc::new(Far),
     probe,
+    reach: connector::Reach::NOTHING,
 };
 
 const PARAMETERS: Field = field(

@@ -21,6 +21,7 @@ use value::{Arena, Value};
 
 use crate::assemble::{Slot, assemble};
 use crate::files::{Known, read_folders};
+use crate::loops;
 use crate::parse::Kinds;
 use crate::republish::Republish;
 use crate::rule::RowScope;
@@ -136,7 +137,8 @@ impl Folder {
                 }
             }
         }
-        let slots = assemble(units, &Known::new());
+        let mut slots = assemble(units, &Known::new());
+        loops::warn(&mut slots, kinds);
         let tests = tests.into_iter().map(|test| TestFile::new(&test, &slots)).collect();
         Self { slots, tests }
     }

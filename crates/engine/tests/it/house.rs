@@ -193,6 +193,7 @@ static FAKE: ConnectorKind = ConnectorKind {
             }
         })
     },
+    reach: connector::Reach::NOTHING,
 };
 
 struct FakeRender(PublishTemplates);
