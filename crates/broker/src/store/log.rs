@@ -59,9 +59,19 @@ impl Log {
     pub(super) fn rotate(&mut self) -> io::Result<()> {
         let number = self.number + 1;
         let file = create(&self.dir, number)?;
-        self.older.push((self.number, self.bytes));
+        if self.bytes > 0 {
+            self.older.push((self.number, self.bytes));
+        }
         (self.file, self.number, self.bytes) = (file, number, HEADER as u64);
         Ok(())
+    }
+
+    /// Removes the file that is written; then [`Log::rotate`] before the next frame.
+    pub(super) fn discard(&mut self) {
+        // What cannot be removed is read like any other.
+        if fs::remove_file(path(&self.dir, self.number)).is_ok() {
+            self.bytes = 0;
+        }
     }
 
     /// Removes the files before `number`, oldest first, so that what is left can always be read from its front.
@@ -89,6 +99,11 @@ impl Log {
     /// Bytes of that file.
     pub(super) fn file_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The number of files.
+    pub(super) fn files(&self) -> usize {
+        self.older.len() + 1
     }
 
     /// Bytes of all files.

@@ -141,6 +141,8 @@ struct Shared {
     pending: Mutex<Pending>,
     /// Tells the writer that there is something to do.
     filled: Condvar,
+    /// So much is pending that no more should be taken in.
+    congested: AtomicBool,
     /// Bytes of the deliveries that are queued, as [`Message::bytes`] counts them.
     queued_bytes: AtomicU64,
     /// Bytes of the files.
@@ -173,6 +175,7 @@ impl Store {
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             filled: Condvar::new(),
+            congested: AtomicBool::new(false),
             queued_bytes: AtomicU64::new(image.queued_bytes()),
             log_bytes: AtomicU64::new(log.bytes()),
             healthy: AtomicBool::new(true),
@@ -202,6 +205,9 @@ impl Store {
         pending.bytes += changes.iter().map(Change::bytes).sum::<usize>();
         pending.changes.append(changes);
         pending.parts.extend(part);
+        if pending.bytes > PENDING_BYTES_MAX {
+            self.shared.congested.store(true, Ordering::Relaxed);
+        }
         drop(pending);
         if was_empty {
             self.shared.filled.notify_one();
@@ -215,6 +221,9 @@ impl Store {
 
     /// Whether so much waits for the writer that no more should be taken in. `session` is woken when that is over.
     pub(crate) fn is_congested(&self, session: &Arc<Session>) -> bool {
+        if !self.shared.congested.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut pending = self.shared.pending.lock();
         let is_congested = pending.bytes > PENDING_BYTES_MAX;
         if is_congested {

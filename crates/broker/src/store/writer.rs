@@ -21,6 +21,8 @@ use crate::message::Message;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The log is rewritten when it is larger than this and twice as large as after the last time.
 const REWRITE_BYTES_MIN: u64 = 16 << 20;
+/// A small log in more files than this is rewritten at the start.
+const FILES_MAX: usize = 8;
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a failure that lasts is told.
@@ -63,8 +65,7 @@ impl Writer {
             Fsync::Interval(interval) => Some(Syncer::start(interval)),
             Fsync::Always | Fsync::Never => None,
         };
-        // The files that were read count as written long ago: the first rewriting comes when they are large.
-        let bytes_then = REWRITE_BYTES_MIN / 2;
+        let bytes_then = image.queued_bytes();
         Self {
             shared,
             log,
@@ -84,6 +85,10 @@ impl Writer {
     pub(super) fn run(mut self) {
         // Also at a panic: nothing may be queued for a writer that is not there.
         let _closing = Closing(Arc::clone(&self.shared));
+        if self.log.files() > FILES_MAX && self.log.bytes() < REWRITE_BYTES_MIN {
+            // Each start begins a file: many starts have left many small ones.
+            self.begin_rewriting();
+        }
         loop {
             let (batch, closed) = self.next_batch();
             if self.trouble.is_some() {
@@ -97,6 +102,9 @@ impl Writer {
             if closed {
                 break;
             }
+        }
+        while self.rewriting.is_some() && self.log.bytes() < REWRITE_BYTES_MIN {
+            self.go_on_rewriting();
         }
         if let Fsync::Always | Fsync::Interval(_) = self.fsync
             && let Err(error) = self.log.file().sync_data()
@@ -127,6 +135,7 @@ impl Writer {
         let closed = pending.closed;
         let batch = std::mem::take(&mut *pending);
         pending.closed = closed;
+        self.shared.congested.store(false, Ordering::Relaxed);
         drop(pending);
         for session in &batch.waiting {
             session.wake.notify_one();
@@ -287,7 +296,11 @@ impl Writer {
         }
         self.begin_rewriting();
         while self.rewriting.is_some() {
-            self.rewrite_step()?;
+            if let Err(error) = self.rewrite_step() {
+                // Or a disk that stays full would fill with beginnings.
+                self.log.discard();
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -304,6 +317,7 @@ pub(super) fn rewrite_for_test(log: Log, image: Image) {
     let shared = Arc::new(Shared {
         pending: Mutex::default(),
         filled: Default::default(),
+        congested: Default::default(),
         queued_bytes: Default::default(),
         log_bytes: Default::default(),
         healthy: AtomicBool::new(true),
