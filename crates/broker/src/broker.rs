@@ -240,10 +240,11 @@ impl Broker {
         for subscribed in std::mem::take(&mut kept.subscriptions).into_values() {
             self.subscriptions.remove(&subscribed.subscription, session);
         }
+        // In this order: what others are to get is stored for them before it goes with the session.
+        self.hand_on(session, kept);
         if let Some(store) = self.store().filter(|_| session.is_stored()) {
             store.note(Change::Ended { session: session.number });
         }
-        self.hand_on(session, kept);
         self.publish_will(kept.will.take().as_deref());
     }
 
@@ -258,10 +259,8 @@ impl Broker {
         let rules = self.rules();
         let (mut tally, mut keeping) = (Tally::default(), Safekeeping::default());
         for delivery in under_way.chain(waiting) {
-            let Some(member) = delivery.share.as_ref().and_then(|group| Some((group, group.next()?))) else {
-                continue;
-            };
-            let (group, member) = member;
+            let Some(group) = &delivery.share else { continue };
+            let Some(member) = group.next() else { continue };
             let delivery = member.delivery(&delivery.message, group);
             self.offer(&member.session, delivery, rules.as_deref(), &mut tally, &mut keeping);
         }
