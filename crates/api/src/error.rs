@@ -17,7 +17,7 @@ pub(crate) struct ApiError {
     body: ErrorBody,
 }
 
-/// `{code, message}`, and where a text is at fault, where in it.
+/// `{code, message}`, and where a text is at fault, where in it; where a message is none for a rule, why.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(crate) struct ErrorBody {
@@ -28,6 +28,9 @@ pub(crate) struct ErrorBody {
     /// What is wrong with SQL or settings, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<DiagnosticBody>,
+    /// Why a message is none for the SQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// What a request is about, for its messages.
@@ -44,7 +47,10 @@ pub(crate) enum Subject {
 impl ApiError {
     /// Any status with any code of the reference.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, body: ErrorBody { code, message: message.into(), diagnostics: Vec::new() } }
+        Self {
+            status,
+            body: ErrorBody { code, message: message.into(), diagnostics: Vec::new(), reason: None },
+        }
     }
 
     /// The request makes no sense, and this is why.
@@ -58,6 +64,7 @@ impl ApiError {
             code: "BAD_REQUEST",
             message: headline(findings),
             diagnostics: bodies(findings, Place::Request),
+            reason: None,
         };
         Self { status: StatusCode::BAD_REQUEST, body }
     }
@@ -72,9 +79,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
-    /// The SQL is right and the message is none for it.
-    pub(crate) fn not_match() -> Self {
-        Self::new(StatusCode::PRECONDITION_FAILED, "NOT_MATCH", "SQL Not Match")
+    /// The SQL is right and the message is none for it, for this reason.
+    pub(crate) fn not_match(reason: String) -> Self {
+        let mut error = Self::new(StatusCode::PRECONDITION_FAILED, "NOT_MATCH", "SQL Not Match");
+        error.body.reason = Some(reason);
+        error
     }
 
     /// No valid key came with the request.

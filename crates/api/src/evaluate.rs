@@ -9,8 +9,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use diagnostic::{Diagnostic, Source};
 use engine::{Engine, Finding};
-use eval::test::{Context, Outcome, Setting};
-use eval::{EvalError, Program, Surroundings, Worker};
+use eval::test::{Context, NoMatch, Outcome, Setting};
+use eval::{EvalError, Program, Reason, Surroundings, Worker};
 use event::Column;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -74,7 +74,16 @@ fn test(
             let json = ([(CONTENT_TYPE, "application/json")], json).into_response();
             Ok(with_filled(json, filled))
         }
-        Outcome::NoMatch(_) => Ok(with_filled(ApiError::not_match().into_response(), filled)),
+        Outcome::NoMatch(no_match) => {
+            let reason = match no_match {
+                NoMatch::Topic => "nothing in FROM lets this message in".to_owned(),
+                NoMatch::Condition => {
+                    let reasons = eval::test::why_filtered(source.text(), 0, &context, &setting);
+                    Reason::describe_all(&reasons, source.text())
+                }
+            };
+            Ok(with_filled(ApiError::not_match(reason).into_response(), filled))
+        }
         Outcome::Error(error) => Err(failed(&source, &error)),
     }
 }

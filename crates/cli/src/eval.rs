@@ -25,7 +25,7 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
     let source = Source::new("sql", args.sql.as_str());
     let (program, diagnostics) = eval::prepare(&args.sql, 0, "eval");
     if !diagnostics.is_empty() {
-        eprintln!("{}", source.render_all(&diagnostics, style(std::io::stderr().is_terminal())));
+        eprint!("{}", source.render_all(&diagnostics, style(std::io::stderr().is_terminal())));
     }
     let Some(program) = program else { return ExitCode::from(EXIT_FINDINGS) };
     if let Some(event_type) = choose_event(&program, &mut context) {
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
             eprint!("no match: WHERE is not true\n{}", about_condition(&source, &read, &setting));
         }
         Outcome::Error(error) => {
-            eprintln!("{}", source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal())));
+            eprint!("{}", source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal())));
         }
     }
     ExitCode::from(EXIT_FINDINGS)
@@ -108,8 +108,8 @@ fn choose_event(program: &Program, context: &mut Map<String, Value>) -> Option<S
 
 /// The `event_type` of a context that an entry of FROM about events or sources lets in.
 fn event_type_of(filter: &str) -> Option<String> {
-    if filter.starts_with("$bridges/") || filter.starts_with("$sources/") {
-        return Some(filter.replacen("$sources/", "$bridges/", 1));
+    if let Some(name) = filter.strip_prefix("$bridges/").or_else(|| filter.strip_prefix("$sources/")) {
+        return name.starts_with("mqtt:").then(|| format!("$bridges/{name}"));
     }
     let answers = |spec: &&EventSpec| spec.from.iter().any(|name| topic::matches(filter, name));
     EVENTS.iter().find(answers).map(|spec| spec.event_type.to_owned())
@@ -132,7 +132,7 @@ fn about_no_topic(program: &Program, context: &Map<String, Value>) -> String {
                 Some(wanted) => {
                     format!("takes messages of event_type `{wanted}`, and this is `{event_type}`")
                 }
-                None => "no event has this name".to_owned(),
+                None => "there is no such event, and no such type of source".to_owned(),
             },
         };
         format!("  \"{filter}\": {reason}\n")
@@ -142,9 +142,7 @@ fn about_no_topic(program: &Program, context: &Map<String, Value>) -> String {
 
 /// The parts of WHERE that were false, and what was compared there.
 fn about_condition(source: &Source, context: &Context<'_>, setting: &Setting<'_>) -> String {
-    let (Some(program), _) = eval::prepare_watched(source.text(), 0, "eval") else { return String::new() };
-    let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
-    let reasons = eval::test::reasons(&program, context, setting, &mut worker);
+    let reasons = eval::test::why_filtered(source.text(), 0, context, setting);
     let lines = reasons.iter().map(|reason| format!("  {}\n", reason.describe(source.text())));
     lines.collect()
 }

@@ -1,8 +1,10 @@
 //! Evaluation of a message that is given as JSON: the test endpoint, test files, and the command line.
 
+use std::sync::Arc;
+
 use bumpalo::collections::Vec as ArenaVec;
 use event::{Column, Event, EventKind, EventSpec, Example, Fields, MessageId, Trail};
-use functions::Random;
+use functions::{Random, Surroundings};
 use value::json::{self, JsonError};
 use value::{Arena, Kind, Value, number, text};
 
@@ -177,19 +179,18 @@ pub fn run_rows(
     })
 }
 
-/// The parts of WHERE that keep a message out: none where it is let in, or fails. The program must come from
-/// [`crate::prepare_watched`] and not have been run before.
-pub fn reasons(
-    program: &Program,
-    context: &Context<'_>,
-    setting: &Setting<'_>,
-    worker: &mut Worker,
-) -> Vec<Reason> {
-    let union = Union::of(&[program]);
+/// The parts of WHERE by which the SQL of a rule keeps a message out; none where it lets it in, or fails. `base` is as in
+/// [`crate::prepare()`].
+///
+/// Tried anew, beside what rules keep from one message to the next.
+pub fn why_filtered(sql: &str, base: u32, context: &Context<'_>, setting: &Setting<'_>) -> Vec<Reason> {
+    let (Some(program), _) = crate::prepare_watched(sql, base, "") else { return Vec::new() };
     let Some(condition) = &program.condition else { return Vec::new() };
+    let union = Union::of(&[&program]);
+    let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
     context.event(setting, |event| {
         let message = worker.begin(event, &union);
-        let run = message.start(0, program);
+        let run = message.start(0, &program);
         match run.all() {
             Ok(Verdict::Filtered) => watch::reasons(&run, condition),
             Ok(Verdict::Rows(_)) | Err(_) => Vec::new(),

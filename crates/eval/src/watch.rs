@@ -128,6 +128,12 @@ impl Reason {
             None => format!("`{part}` is false"),
         }
     }
+
+    /// Several in one line; also where none is known.
+    pub fn describe_all(reasons: &[Reason], text: &str) -> String {
+        let parts: Vec<String> = reasons.iter().map(|reason| reason.describe(text)).collect();
+        if parts.is_empty() { "WHERE is not true".to_owned() } else { parts.join(", ") }
+    }
 }
 
 /// The innermost parts of WHERE that were false after `run` has found it false. The program must be watched and must have

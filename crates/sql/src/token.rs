@@ -344,7 +344,12 @@ impl Lexer<'_> {
             Raw::Plus => Kind::Plus,
             Raw::Minus => Kind::Minus,
             Raw::Mul => Kind::Star,
-            Raw::Div => Kind::Slash,
+            Raw::Div => {
+                if self.sql[..start].ends_with('\n') {
+                    self.unportable(start, end, "a `/` at the beginning of a line");
+                }
+                Kind::Slash
+            }
             Raw::Eq => Kind::Equal,
             Raw::Neq => Kind::NotEqual,
             Raw::Lt => Kind::Less,

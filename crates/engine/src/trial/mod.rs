@@ -14,7 +14,7 @@ use std::sync::Arc;
 use connector::{Render, Row};
 use diagnostic::{Code, Diagnostic, Severity, Source, Span};
 use eval::test::{Context, NoMatch, Outcome, Setting};
-use eval::{Program, Surroundings, Worker};
+use eval::{Program, Reason, Surroundings, Worker};
 use event::{Column, Event, Properties};
 use serde_json::Value as Json;
 use value::{Arena, Value};
@@ -268,14 +268,8 @@ impl TriedRule {
 
     /// Which part of WHERE is false for a message that it does not let through.
     fn why_filtered(&self, context: &Context<'_>, setting: &Setting<'_>) -> String {
-        let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
-        // A program of its own, as this one has watched other messages, too.
-        let reasons = match eval::prepare_watched(&self.sql, self.base, &self.id).0 {
-            Some(program) => eval::test::reasons(&program, context, setting, &mut worker),
-            None => Vec::new(),
-        };
-        let parts: Vec<String> = reasons.iter().map(|reason| reason.describe(self.source.text())).collect();
-        if parts.is_empty() { "WHERE is not true".to_owned() } else { parts.join(", ") }
+        let reasons = eval::test::why_filtered(&self.sql, self.base, context, setting);
+        Reason::describe_all(&reasons, self.source.text())
     }
 }
 

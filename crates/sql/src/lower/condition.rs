@@ -47,7 +47,10 @@ impl<'t> Lower<'t> {
     }
 
     fn warn_of_bare(&mut self, expr: &Expr) {
-        if matches!(expr.kind, ExprKind::Reference(_) | ExprKind::Path { .. } | ExprKind::Slice { .. }) {
+        // Where the tree is broken, the rest of a comparison may be what is missing.
+        if !self.tree.broken
+            && matches!(expr.kind, ExprKind::Reference(_) | ExprKind::Path { .. } | ExprKind::Slice { .. })
+        {
             let message = "a bare value stands as a condition: anything but true and false fails here";
             let help = match &expr.kind {
                 ExprKind::Reference(name) => format!("compare it, as in `{name} = true`"),
