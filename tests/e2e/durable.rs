@@ -133,3 +133,114 @@ async fn an_edit_moves_what_waits_and_a_deletion_says_what_it_would_discard() {
     assert_eq!(gate.http().get("/api/v5/buffers").await.json(), serde_json::json!([]));
     assert!(!gate.home().join("data/buffers/mqtt/uplink").exists());
 }
+
+/// A message as large as the broker takes, less its head.
+fn large(topic: &str, bytes: usize) -> Publish {
+    Publish { topic: topic.into(), payload: vec![b'x'; bytes], qos: 1, ..Publish::default() }
+}
+
+/// What a process has in memory (KiB).
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn sixty_megabytes_into_a_buffer_of_sixteen_take_no_more_memory_and_every_loss_is_counted() {
+    const COUNT: u64 = 120;
+    let mut remote = Mosquitto::builder().start().await;
+    let action = "[actions.mqtt.uplink]\nconnector = \"cloud\"\n\
+         parameters = { topic = \"pub/${topic}\", qos = 1, payload = \"${payload}\" }\n\
+         resource_opts = { max_buffer_bytes = \"16MB\", request_ttl = \"infinity\" }\n";
+    let gate = gate()
+        .file("cloud.toml", &cloud(&remote, "pool_size = 1", action))
+        .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"t/#\"")
+        .start()
+        .await;
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    remote.stop().await;
+    let before = resident_kib(gate.process().id());
+    let device = Client::connect(gate.mqtt(), "device").await;
+    for _ in 0..COUNT {
+        device.send(large("t/1", 512 << 10)).await.wait(&device).await;
+    }
+    gate.wait_metric("/actions/mqtt:uplink", "matched", COUNT).await;
+    let metrics = gate.http().get("/api/v5/actions/mqtt:uplink/metrics").await.json()["metrics"].clone();
+    let number = |name: &str| metrics[name].as_u64().unwrap_or_default();
+    assert_eq!(number("queuing") + number("inflight") + number("dropped.queue_full"), COUNT, "{metrics}");
+    assert!(number("queuing_bytes") <= 16 << 20 && number("queuing") >= 28, "{metrics}");
+    let grown = resident_kib(gate.process().id()).saturating_sub(before);
+    assert!(grown < 48 << 10, "{grown} KiB more than before");
+}
+
+/// A disk of a few megabytes; gone with this value.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// `None` where the system does not let us.
+    fn mount(path: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&path).ok()?;
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+            .arg(&path)
+            .output();
+        mount.is_ok_and(|mount| mount.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_costs_nothing_that_was_acknowledged() {
+    const COUNT: usize = 40;
+    let mut remote = Mosquitto::builder().keeps().line("message_size_limit 0").start().await;
+    let mut gate = gate()
+        .file("cloud.toml", &cloud(&remote, "pool_size = 1\nproto_ver = \"v5\"", DISK))
+        .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"t/#\"")
+        .start()
+        .await;
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    let reader = Client::builder("reader").keeps_session().connect(remote.address()).await;
+    reader.subscribe("pub/#", 1).await;
+    assert!(gate.terminate().await.success());
+    let Some(disk) = SmallDisk::mount(gate.home().join("data/buffers")) else {
+        eprintln!("skipped: mounting a small disk is not permitted here");
+        return;
+    };
+    remote.stop().await;
+    gate.resume().await;
+    let device = Client::connect(gate.mqtt(), "device").await;
+    let mut receipts = Vec::new();
+    for n in 0..COUNT {
+        let mut publish = large("t/1", 200 << 10);
+        publish.payload = format!("{n} {}", "x".repeat(200 << 10)).into();
+        receipts.push(device.send(publish).await);
+    }
+    testkit::wait_until("the full disk shows", async || {
+        let action = gate.http().get("/api/v5/actions/mqtt:uplink").await.json();
+        action["status"] == "disconnected"
+            && action["status_reason"].as_str().is_some_and(|words| words.contains("No space left"))
+    })
+    .await;
+    let stored = receipts.iter_mut().filter_map(|receipt| receipt.came().then_some(())).count();
+    assert!((1..COUNT).contains(&stored), "{stored} are acknowledged");
+    gate.wait_metric("/actions/mqtt:uplink", "queuing", COUNT as u64).await;
+
+    // What was acknowledged survives; the others were told nothing.
+    gate.kill().await;
+    remote.resume().await;
+    gate.resume().await;
+    for n in 0..stored {
+        let message = reader.next("pub/t/1").await;
+        let text = String::from_utf8_lossy(&message.payload).into_owned();
+        assert_eq!(text.split(' ').next(), Some(n.to_string().as_str()));
+    }
+    gate.wait_status("/actions/mqtt:uplink", "connected").await;
+    gate.wait_metric("/actions/mqtt:uplink", "queuing", 0).await;
+    drop(disk);
+}

@@ -10,6 +10,7 @@ mod cli;
 mod connector_edits;
 mod connector_fields;
 mod connector_tls;
+mod dead_letters;
 mod deployment;
 mod durable;
 mod events;

@@ -21,6 +21,7 @@ mod serve;
 
 pub use auth::{ApiKey, ApiKeys, Role};
 pub use context::{Context, Listener, MetricKind, Sample};
+pub use dto::dead_letter::show_letter;
 pub use dto::diagnostic::DiagnosticBody;
 pub use routes::router;
 pub use serve::serve;

@@ -36,12 +36,26 @@ impl Page {
         Ok(Self { page, limit })
     }
 
+    /// How many items come before this page.
+    pub(crate) fn start(self) -> usize {
+        (self.page - 1).saturating_mul(self.limit)
+    }
+
+    /// How many items the page has at most.
+    pub(crate) fn limit(self) -> usize {
+        self.limit
+    }
+
+    /// What is said of the page of a list with so many items.
+    pub(crate) fn meta(self, count: usize) -> Meta {
+        let hasnext = self.start().saturating_add(self.limit) < count;
+        Meta { page: self.page, limit: self.limit, count, hasnext }
+    }
+
     /// The items of this page.
     pub(crate) fn cut<T>(self, all: Vec<T>) -> (Vec<T>, Meta) {
-        let (count, start) = (all.len(), (self.page - 1).saturating_mul(self.limit));
-        let hasnext = start.saturating_add(self.limit) < count;
-        let items = all.into_iter().skip(start).take(self.limit).collect();
-        (items, Meta { page: self.page, limit: self.limit, count, hasnext })
+        let meta = self.meta(all.len());
+        (all.into_iter().skip(self.start()).take(self.limit).collect(), meta)
     }
 }
 

@@ -35,6 +35,89 @@ pub(crate) enum Verb {
     Eval(EvalArgs),
     /// List the builtin functions, or explain one of them.
     Functions(FunctionsArgs),
+    /// Look at what could not be delivered, send it again, or throw it away.
+    ///
+    /// Talks to the API of the running server. With `--data`, `list` and `show` read the data folder of one that does not
+    /// run. Exit code 1 when a letter is missing or could not be sent again.
+    Dlq(DlqArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqArgs {
+    #[command(subcommand)]
+    pub(crate) verb: DlqVerb,
+    /// Where the API of the server is.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SLUICEGATE_URL",
+        default_value = "http://127.0.0.1:18083"
+    )]
+    pub(crate) url: String,
+    /// The API key, where the server has any.
+    #[arg(long, global = true, value_name = "KEY", env = "SLUICEGATE_API_KEY")]
+    pub(crate) key: Option<String>,
+    /// Its secret; better in the environment, where no list of processes shows it.
+    #[arg(long, global = true, value_name = "SECRET", env = "SLUICEGATE_API_SECRET", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+    /// Read this data folder instead of asking a server.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqVerb {
+    /// List dead letters, newest first.
+    List {
+        /// Only those of this action, as in `mqtt:uplink`.
+        #[arg(long)]
+        action: Option<String>,
+        /// Only those of this rule.
+        #[arg(long)]
+        rule: Option<String>,
+        /// Only those that ended there: render, overflow, expired or send.
+        #[arg(long)]
+        stage: Option<String>,
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        /// How they are printed.
+        #[arg(long, value_enum, default_value_t = LetterFormat::Text)]
+        format: LetterFormat,
+    },
+    /// Show everything that is known of one letter.
+    Show {
+        /// Its number.
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
+    /// Queue letters for their actions again, as they were rendered.
+    Replay(Letters),
+    /// Throw letters away.
+    Discard(Letters),
+}
+
+/// Which letters are meant.
+#[derive(Debug, Args)]
+pub(crate) struct Letters {
+    /// Their numbers.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<u64>,
+    /// All of this action, as in `mqtt:uplink`.
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// All there are.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LetterFormat {
+    /// A line for each.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// What `run`, `check` and `test` read.

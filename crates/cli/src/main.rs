@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod coverage;
+mod dlq;
 #[cfg(test)]
 mod docs;
 mod eval;
@@ -32,5 +33,6 @@ fn main() -> ExitCode {
         Some(Verb::Test(args)) => test::run(&args),
         Some(Verb::Eval(args)) => eval::run(&args),
         Some(Verb::Functions(args)) => functions::run(&args),
+        Some(Verb::Dlq(args)) => dlq::run(&args),
     }
 }

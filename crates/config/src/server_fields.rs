@@ -197,12 +197,20 @@ const RULES_FIELDS: &[Field] = &[
     ),
 ];
 
-const DATA_FIELDS: &[Field] = &[field(
-    "dir",
-    FieldKind::Path,
-    FieldDefault::Absent,
-    "The folder of buffers and of what the API created: `data` if left out.",
-)];
+const DATA_FIELDS: &[Field] = &[
+    field(
+        "dir",
+        FieldKind::Path,
+        FieldDefault::Absent,
+        "The folder of buffers, dead letters and what the API created: `data` if left out.",
+    ),
+    field(
+        "max_dead_letter_bytes",
+        FieldKind::Bytes,
+        FieldDefault::Text("256MB"),
+        "What dead letters may take on disk; past it the oldest go.",
+    ),
+];
 
 const LOG_FIELDS: &[Field] = &[
     field(

@@ -38,6 +38,8 @@ pub struct ServerConfig {
     pub rules: RulesConfig,
     /// The data folder.
     pub data_dir: PathBuf,
+    /// What dead letters may take on disk (bytes).
+    pub dead_letter_bytes_max: u64,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: &'static str,
     /// How the log looks.
@@ -273,6 +275,10 @@ impl Layers {
                 strict: self.pick("rules", "strict").0.bool("strict"),
             },
             data_dir: self.pick("data", "dir").0.path("dir").unwrap_or(Path::new("data")).to_owned(),
+            dead_letter_bytes_max: self
+                .pick("data", "max_dead_letter_bytes")
+                .0
+                .bytes("max_dead_letter_bytes"),
             log_level: self.pick("log", "level").0.one_of("level"),
             log_format: if log.one_of("format") == "json" { LogFormat::Json } else { LogFormat::Text },
             shutdown_timeout: self.shutdown_timeout(),
@@ -561,6 +567,7 @@ mod tests {
             },
             rules: RulesConfig { dirs: vec!["rules".into()], watch: true, strict: false },
             data_dir: "data".into(),
+            dead_letter_bytes_max: 256 << 20,
             log_level: "info",
             log_format: LogFormat::Text,
             shutdown_timeout: Duration::from_secs(10),

@@ -7,7 +7,6 @@ use diagnostic::Diagnostic;
 use template::{Missing, Template};
 use value::Arena;
 
-use crate::fields;
 use crate::request::{self, Request};
 
 /// The compiled templates of one action.
@@ -20,7 +19,6 @@ struct Publish {
 pub(crate) fn compile(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Option<Box<dyn Render>> {
     let before = diagnostics.len();
     options::check_resource_opts(settings.table("resource_opts"), diagnostics);
-    options::not_yet(settings, fields::ACTION_NOT_YET, diagnostics);
     let templates = PublishTemplates::compile(settings.table("parameters"), Missing::Empty, diagnostics)?;
     let good = diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error());
     good.then(|| Box::new(Publish { templates }) as Box<dyn Render>)
@@ -69,6 +67,7 @@ mod tests {
     use value::{Entry, Map, Value};
 
     use super::*;
+    use crate::fields;
 
     struct Fixed<'a>(&'a [Entry<'a>]);
 

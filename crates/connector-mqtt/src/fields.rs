@@ -298,23 +298,8 @@ pub(crate) static ACTION: &[Field] = &[
     options::TAGS,
     options::DESCRIPTION,
     field("parameters", FieldKind::Table(ACTION_PARAMETERS), Required, "What to publish."),
-    field(
-        "fallback_actions",
-        FieldKind::TableList(FALLBACK),
-        Empty,
-        "What to do with what cannot be delivered.",
-    ),
+    options::FALLBACK_ACTIONS,
     options::ACTION_RESOURCE_OPTS,
-];
-
-/// The settings of an action that are not there yet.
-pub(crate) const ACTION_NOT_YET: &[&str] = &["fallback_actions"];
-
-const FALLBACK: &[Field] = &[
-    field("kind", FieldKind::OneOf(&["reference", "republish"]), Required, "Another action, or republish."),
-    field("type", FieldKind::Str, Absent, "The type of the other action."),
-    field("name", FieldKind::Str, Absent, "The name of the other action."),
-    field("args", FieldKind::TemplateMap, Absent, "The arguments of republish."),
 ];
 
 const ACTION_PARAMETERS: &[Field] = &[

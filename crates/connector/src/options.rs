@@ -29,6 +29,21 @@ pub const CONNECTOR: Field = field(
     "The name of the connector, of the same type, that it uses.",
 );
 
+/// `fallback_actions`, of actions.
+pub const FALLBACK_ACTIONS: Field = field(
+    "fallback_actions",
+    FieldKind::TableList(FALLBACK),
+    Empty,
+    "What to do with what cannot be delivered, beside keeping it as a dead letter: their templates see the row, `failure.action`, `failure.stage`, `failure.reason`, `failure.sendings` and `failure.at`, and the columns of the event.",
+);
+
+const FALLBACK: &[Field] = &[
+    field("kind", FieldKind::OneOf(&["reference", "republish"]), Required, "Another action, or republish."),
+    field("type", FieldKind::Str, Absent, "The type of the other action."),
+    field("name", FieldKind::Str, Absent, "The name of the other action."),
+    field("args", FieldKind::Any, Absent, "The arguments of republish."),
+];
+
 /// `resource_opts` of a connector.
 pub const CONNECTOR_RESOURCE_OPTS: Field = field(
     "resource_opts",
@@ -304,14 +319,6 @@ pub fn without_effect(settings: &Settings, names: &[&str], diagnostics: &mut Vec
         let why = field.summary.trim_start_matches(KEPT).trim_start_matches([':', ';', ' ']);
         let span = settings.key_span(field.name);
         diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, span, message).help(why));
-    }
-}
-
-/// Refuses each of these settings that was written with another value than its default: it is not there yet.
-pub fn not_yet(settings: &Settings, names: &[&str], diagnostics: &mut Vec<Diagnostic>) {
-    for field in departures(settings, names) {
-        let message = format!("`{}` is not there yet", field.name);
-        diagnostics.push(Diagnostic::new(Code::SettingNotYet, settings.key_span(field.name), message));
     }
 }
 

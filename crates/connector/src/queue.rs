@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use event::{AckLevel, Completion};
 use parking_lot::Mutex;
 
-use crate::buffer::{Buffer, Fill, Hold, Item, Removed};
+use crate::buffer::{Buffer, Fill, Hold, Item, Release, Removed};
 use crate::dead::{Dead, DeadEnd, Stage};
 use crate::disk::{DiskLog, Lanes};
 use crate::lane::{Lane, Owner};
@@ -289,13 +289,21 @@ impl ActionQueue {
         }
     }
 
-    /// Counts a row that could not be rendered: `matched` and `failed`.
-    pub fn fail(&self, reason: &str) {
+    /// Counts a row that could not be rendered, and hands on what it was made of: `matched` and `failed`. The
+    /// acknowledgement waits until it is a dead letter.
+    pub fn fail(&self, reason: &str, origin: &[u8], completion: Option<&Completion>) {
         let mut lane = self.lanes[0].lock();
         lane.counters.matched += 1;
         lane.counters.failed += 1;
         drop(lane);
         self.notice.failed(&self.id, reason);
+        if let Some(dead_end) = self.dead_end.get() {
+            let waits = completion.filter(|completion| completion.level() != AckLevel::Received);
+            let release = Release { part: waits.map(Completion::part), claim: None };
+            let dead =
+                Dead { action: &self.id, stage: Stage::Render, reason, sendings: 0, request: &[], origin };
+            dead_end.bury(&dead, release);
+        }
     }
 
     /// Counts a row that the action does not take: `matched` and `dropped`.
@@ -431,7 +439,7 @@ impl ActionQueue {
         if let Some(dead_end) = self.dead_end.get() {
             let Item { request, origin } = item;
             let dead = Dead { action: &self.id, stage, reason, sendings: 0, request, origin };
-            dead_end.bury(&dead, Default::default());
+            dead_end.bury(&dead, Release::default());
         }
     }
 

@@ -123,17 +123,30 @@ fn an_acknowledgement_follows_the_disk() {
             let acker = Arc::clone(&log) as Arc<dyn Acker>;
             let completion = Completion::new(acker, ticket as u64, level);
             queue.push(7, &format!("{ticket} 0"), Some(&completion), Instant::now());
-            assert!(!completion.release() || level == AckLevel::Received);
+            // The disk may have been quicker than this thread.
+            if completion.release() && level != AckLevel::Received {
+                log.0.lock().unwrap().push((ticket as u64, Outcome::Settled));
+            }
         }
         wait("what is stored is acknowledged", || log.0.lock().unwrap().len() >= 2);
-        assert!(
-            log.0.lock().unwrap().iter().all(|(ticket, outcome)| *ticket < 2 && *outcome == Outcome::Settled)
-        );
+        let mut acknowledged = log.0.lock().unwrap().clone();
+        acknowledged.sort_by_key(|(ticket, _)| *ticket);
+        assert_eq!(acknowledged, [(0, Outcome::Settled), (1, Outcome::Settled)]);
         let mut reader = reader(&queue);
         let taken = take(&mut reader, 4);
         succeed(&reader, &taken);
         assert!(log.0.lock().unwrap().contains(&(3, Outcome::Settled)));
         queue.close_logs();
+    }
+}
+
+/// Waits until everything that was pushed or forgotten before is on disk, by way of one more request.
+fn stored(queue: &ActionQueue) {
+    let log = Arc::new(Log::default());
+    let completion = Completion::new(Arc::clone(&log) as Arc<dyn Acker>, 1, AckLevel::Stored);
+    queue.push(0, "0 0", Some(&completion), Instant::now());
+    if !completion.release() {
+        wait("it is stored", || !log.0.lock().unwrap().is_empty());
     }
 }
 
@@ -145,12 +158,7 @@ fn what_is_gone_stays_gone_after_a_crash() {
     let mut consumer = reader(&queue);
     let taken = take(&mut consumer, 200);
     succeed(&consumer, &taken);
-    // Once this one is stored, so is what was said before.
-    let log = Arc::new(Log::default());
-    let completion = Completion::new(Arc::clone(&log) as Arc<dyn Acker>, 1, AckLevel::Stored);
-    queue.push(0, "0 100", Some(&completion), Instant::now());
-    completion.release();
-    wait("it is stored", || !log.0.lock().unwrap().is_empty());
+    stored(&queue);
     // The process ends here: nothing is closed. A copy is what the next one finds.
     let copy = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(dir.path()).unwrap() {
@@ -271,7 +279,13 @@ fn damage_costs_what_it_hit_and_is_counted() {
     use std::os::unix::fs::FileExt as _;
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path(), DISK);
-    (0..6000).for_each(|number| push(&queue, 1, number));
+    for number in 0..6000 {
+        push(&queue, 1, number);
+        if number % 100 == 99 {
+            // A batch becomes no more than that, and so no file much larger than a segment.
+            stored(&queue);
+        }
+    }
     queue.close_logs();
     let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -284,7 +298,7 @@ fn damage_costs_what_it_hit_and_is_counted() {
     let reading = queue.reading(Instant::now());
     assert_eq!(
         (reading.fill.queuing, reading.counters.dropped_other, reading.counters.matched),
-        (5999, 1, 6000)
+        (6059, 1, 6060)
     );
     // And once more, where it was seen whole and is not read yet.
     damage(files.last().unwrap());
@@ -293,7 +307,7 @@ fn damage_costs_what_it_hit_and_is_counted() {
     wait("all but the damaged ones come", || {
         consumer.take(1000, Instant::now(), &mut taken);
         assert!(queue.reading(Instant::now()).balances());
-        taken.len() == 5998 && queue.reading(Instant::now()).counters.dropped_other == 2
+        taken.len() == 6058 && queue.reading(Instant::now()).counters.dropped_other == 2
     });
 }
 

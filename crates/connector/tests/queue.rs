@@ -218,7 +218,7 @@ fn the_window_bounds_all_connections_together() {
 #[test]
 fn rows_that_never_became_requests_are_accounted_for() {
     let queue = ActionQueue::in_memory("mqtt:a", ROOMY);
-    queue.fail("no topic");
+    queue.fail("no topic", &[], None);
     queue.refuse(Dropped::ResourceNotFound);
     let reading = queue.reading(Instant::now());
     assert_eq!((reading.counters.matched, reading.counters.failed, reading.counters.dropped()), (2, 1, 1));

@@ -111,6 +111,10 @@ impl Buffers {
 
     /// The logs that belong to no action that lives. Reads them as a whole.
     pub(crate) fn orphans(&self, living: &HashMap<ResourceId, Arc<ActionQueue>>) -> Vec<OrphanView> {
+        self.orphan_ids(living).into_iter().map(|id| self.orphan(id)).collect()
+    }
+
+    fn orphan_ids(&self, living: &HashMap<ResourceId, Arc<ActionQueue>>) -> Vec<ResourceId> {
         let mut ids: Vec<ResourceId> = folders(&self.lasting)
             .flat_map(|kind| {
                 let names = folders(&self.lasting.join(&kind)).collect::<Vec<_>>();
@@ -119,7 +123,7 @@ impl Buffers {
             .filter(|id| !living.contains_key(id) && has_files(&self.lasting_dir(id)))
             .collect();
         ids.sort();
-        ids.into_iter().map(|id| self.orphan(id)).collect()
+        ids
     }
 
     fn orphan(&self, id: ResourceId) -> OrphanView {
@@ -138,8 +142,9 @@ impl Buffers {
         told: &mut HashSet<ResourceId>,
     ) {
         told.retain(|id| !living.contains_key(id));
-        for orphan in self.orphans(living) {
-            if told.insert(orphan.id.clone()) {
+        for id in self.orphan_ids(living) {
+            if told.insert(id.clone()) {
+                let orphan = self.orphan(id);
                 tracing::warn!(
                     action = %orphan.id,
                     messages = orphan.messages,

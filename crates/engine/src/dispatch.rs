@@ -10,7 +10,7 @@ use eval::{Message, Verdict, Worker};
 use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
 
 use crate::generation::Generation;
-use crate::rule::{Rule, Surroundings, order_key};
+use crate::rule::{Rule, Scratch, Surroundings, order_key};
 use crate::rule_set::Matches;
 use crate::settings::RuleEngineSettings;
 
@@ -28,8 +28,7 @@ pub(crate) struct Dispatcher {
 struct Bench {
     worker: Worker,
     matches: Matches,
-    /// Where requests are rendered.
-    buffer: Vec<u8>,
+    scratch: Scratch,
 }
 
 thread_local! {
@@ -53,7 +52,7 @@ impl Dispatcher {
         kept.unwrap_or_else(|| {
             let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
             let worker = Worker::new(Arc::clone(&self.surroundings), seed);
-            Bench { worker, matches: Matches::default(), buffer: Vec::new() }
+            Bench { worker, matches: Matches::default(), scratch: Scratch::default() }
         })
     }
 }
@@ -67,7 +66,7 @@ impl Dispatch for Dispatcher {
             return;
         }
         let mut bench = self.bench();
-        let Bench { worker, matches, buffer } = &mut bench;
+        let Bench { worker, matches, scratch } = &mut bench;
         let found = matches.of(event, &generation.rules);
         if !found.rules.is_empty() {
             let message = worker.begin(event, &found.union);
@@ -80,11 +79,12 @@ impl Dispatch for Dispatcher {
                 key: order_key(event, message.arena()),
             };
             for (place, rule) in found.rules.iter().enumerate() {
-                judge(rule, place, &message, &around, buffer);
+                judge(rule, place, &message, &around, scratch);
             }
         }
-        if bench.buffer.capacity() > BUFFER_BYTES_KEPT {
-            bench.buffer = Vec::new();
+        let Scratch { request, origin } = &bench.scratch;
+        if request.capacity().max(origin.capacity()) > BUFFER_BYTES_KEPT {
+            bench.scratch = Scratch::default();
         }
         BENCHES.with_borrow_mut(|benches| benches.push(bench));
     }
@@ -94,7 +94,7 @@ impl Dispatch for Dispatcher {
     }
 }
 
-/// A render buffer larger than this is given back rather than kept (bytes).
+/// A buffer larger than this is given back rather than kept (bytes).
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 /// Runs a rule, counts what came of it, and hands its rows on.
@@ -103,7 +103,7 @@ fn judge<'m>(
     place: usize,
     message: &Message<'m>,
     around: &Surroundings<'_>,
-    buffer: &mut Vec<u8>,
+    scratch: &mut Scratch,
 ) {
     let begun = rule.metrics.times_next().then(Instant::now);
     let verdict = message.run(place, &rule.program);
@@ -114,7 +114,7 @@ fn judge<'m>(
         Ok(Verdict::Filtered | Verdict::Rows([])) => rule.metrics.failed_no_result.add_one(),
         Ok(Verdict::Rows(rows)) => {
             rule.metrics.passed.add_one();
-            rows.iter().for_each(|row| rule.act(row, around, buffer));
+            rows.iter().for_each(|row| rule.act(row, around, scratch));
         }
         Err(error) => {
             rule.metrics.failed_exception.add_one();

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use config::store::Store;
 use config::{Category, Declaration, Section};
 use connector::Status;
+use dead_letters::Filter;
 use event::{Dispatch, LocalPublish};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -17,10 +18,12 @@ use crate::buffers::Buffers;
 use crate::dispatch::Dispatcher;
 use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
+use crate::last_resort::LastResort;
 use crate::live::{House, Live, LiveConnector};
 use crate::metrics::{ReloadMetrics, ReloadReading, ResourceRates};
 use crate::parse::{Kinds, find_kind, parse_resource};
 use crate::reload::{Command, Reloader};
+use crate::replay::{ReplayOutcome, Replayer};
 use crate::settings::RuleEngineSettings;
 use crate::unit::Declared;
 use crate::view::{
@@ -41,8 +44,8 @@ pub struct EngineConfig {
     pub strict: bool,
     /// What the API creates.
     pub store: Store,
-    /// The data folder, where buffers are.
-    pub data_dir: PathBuf,
+    /// What is kept on disk.
+    pub data: DataConfig,
     /// The kinds of connectors.
     pub kinds: Kinds,
     /// The local broker, for republishing.
@@ -53,6 +56,15 @@ pub struct EngineConfig {
     pub runtime: tokio::runtime::Handle,
     /// Where random numbers begin.
     pub seed: u64,
+}
+
+/// Where buffers and dead letters are.
+#[derive(Debug, Clone)]
+pub struct DataConfig {
+    /// The data folder, which no other process uses.
+    pub dir: PathBuf,
+    /// What dead letters may take on disk (bytes); past it the oldest go.
+    pub dead_letter_bytes_max: u64,
 }
 
 /// Runs rules. Cheap to clone; all clones are one engine.
@@ -68,6 +80,8 @@ struct Shared {
     reloads: Arc<ReloadMetrics>,
     current: Arc<ArcSwap<Generation>>,
     buffers: Arc<Buffers>,
+    letters: Arc<dead_letters::Store>,
+    replayer: Arc<Replayer>,
     commands: mpsc::Sender<Command>,
     /// Ends when told to stop; taken by whoever waits for that.
     reloader: Mutex<Option<JoinHandle<()>>>,
@@ -87,6 +101,16 @@ impl Engine {
     pub fn start(config: EngineConfig) -> std::io::Result<(Engine, ReloadOutcome)> {
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty()));
         let surroundings = Arc::new(config.surroundings);
+        let letters =
+            dead_letters::Store::open(&config.data.dir.join("dlq"), config.data.dead_letter_bytes_max);
+        let letters = Arc::new(letters.map_err(std::io::Error::other)?);
+        let node: Arc<str> = config.node.into();
+        let dead_end = LastResort {
+            store: Arc::clone(&letters),
+            live: Arc::clone(&current),
+            local: Arc::clone(&config.local),
+            node: Arc::clone(&node),
+        };
         let settings = Arc::new(RuleEngineSettings::open(config.store.clone()));
         let dispatch = Dispatcher::new(
             Arc::clone(&current),
@@ -95,12 +119,8 @@ impl Engine {
             Arc::clone(&settings),
             config.seed,
         );
-        let house = Arc::new(House {
-            node: config.node.into(),
-            dispatch: Arc::new(dispatch),
-            runtime: config.runtime,
-        });
-        let buffers = Arc::new(Buffers::new(&config.data_dir));
+        let house = Arc::new(House { node, dispatch: Arc::new(dispatch), runtime: config.runtime });
+        let buffers = Arc::new(Buffers::new(&config.data.dir));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };
         let watching = watch.clone();
@@ -122,6 +142,7 @@ impl Engine {
             live: Live::default(),
             metrics: Default::default(),
             buffers: Arc::clone(&buffers),
+            dead_end: Arc::new(dead_end),
             discarded: Default::default(),
             orphans_told: Default::default(),
             reloads: Arc::clone(&reloads),
@@ -141,6 +162,8 @@ impl Engine {
             reloads,
             current,
             buffers,
+            replayer: Replayer::new(Arc::clone(&letters)),
+            letters,
             commands,
             reloader: Mutex::new(Some(thread)),
             watch: Mutex::new(watch),
@@ -172,6 +195,7 @@ impl Engine {
         // All of it waits for threads that have been told to end.
         let joined = tokio::task::spawn_blocking(move || {
             engine.close_queues();
+            engine.0.letters.close();
             drop(watch);
             reloader.is_none_or(|thread| thread.join().is_ok())
         });
@@ -379,6 +403,22 @@ impl Engine {
         deletion: Deletion,
     ) -> Result<(), WriteError> {
         self.change(Change::DeleteResource { category, id: id.clone(), deletion }).await
+    }
+
+    /// What could not be delivered.
+    pub fn dead_letters(&self) -> &Arc<dead_letters::Store> {
+        &self.0.letters
+    }
+
+    /// Queues dead letters again, as they were rendered. Each leaves the store when it is stored or delivered. Reads from
+    /// the disk: not to be called where others wait.
+    pub fn replay_dead_letters(&self, filter: &Filter) -> ReplayOutcome {
+        let ids = match &filter.ids {
+            // Of those that are named, the missing ones are told.
+            Some(ids) => ids.clone(),
+            None => self.0.letters.ids(filter),
+        };
+        self.0.replayer.replay(&ids, &self.0.current.load())
     }
 
     /// What is on disk for actions that are declared nowhere. Reads all of it: not to be called where others wait.

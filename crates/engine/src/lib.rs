@@ -13,12 +13,15 @@ mod dispatch;
 mod engine;
 mod files;
 mod generation;
+mod last_resort;
 mod live;
 mod loops;
 mod metrics;
+mod origin;
 mod parse;
 mod placeholders;
 mod reload;
+mod replay;
 mod republish;
 mod rule;
 mod rule_set;
@@ -29,10 +32,12 @@ mod view;
 mod write;
 
 pub use connector::{ActionReading, HistogramReading, State, Status};
+pub use dead_letters;
 
-pub use engine::{Engine, EngineConfig};
+pub use engine::{DataConfig, Engine, EngineConfig};
 pub use metrics::{Counter, RateReading, ReloadReading, RuleMetrics, RuleReading};
 pub use parse::Kinds;
+pub use replay::ReplayOutcome;
 pub use republish::REPUBLISH_FIELDS;
 pub use settings::RULE_ENGINE_FIELDS;
 pub use view::{

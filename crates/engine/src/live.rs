@@ -248,9 +248,10 @@ pub(crate) struct Live {
 
 impl Live {
     /// Gives an action its queue, or the queue it has new bounds.
-    pub(crate) fn keep_action(&mut self, item: &ResourceItem, buffers: &Buffers) {
+    pub(crate) fn keep_action(&mut self, item: &ResourceItem, buffers: &Buffers) -> Arc<ActionQueue> {
         let queue = buffers.keep(item, self.actions.get(&item.id));
-        self.actions.insert(item.id.clone(), queue);
+        self.actions.insert(item.id.clone(), Arc::clone(&queue));
+        queue
     }
 
     /// Takes a source as it is declared; its counters survive its edits.

@@ -10,6 +10,7 @@ use config::{
 use connector::ConnectorKind;
 use diagnostic::{Code, Diagnostic, Source, Span};
 
+use crate::last_resort::Fallback;
 use crate::placeholders;
 use crate::republish::Republish;
 use crate::unit::{ActionItem, Items, ResourceItem, RuleItem, Unit};
@@ -163,6 +164,10 @@ pub(crate) fn parse_resource(
         id: ResourceId::new(&declaration.kind, &declaration.name),
         id_span: declaration.name_span,
         enable: settings.bool("enable"),
+        fallbacks: match declaration.category {
+            Category::Action if sound => parse_fallbacks(&settings, base_dir, diagnostics).into(),
+            Category::Action | Category::Connector | Category::Source => Arc::new([]),
+        },
         connector,
         render,
         claims: match declaration.category {
@@ -171,6 +176,37 @@ pub(crate) fn parse_resource(
         },
         settings: Arc::new(settings),
     })
+}
+
+/// What an action is to do with what it cannot deliver.
+fn parse_fallbacks(settings: &Settings, base_dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<Fallback> {
+    if !settings.fields().iter().any(|field| field.name == "fallback_actions") {
+        return Vec::new();
+    }
+    let fallbacks = settings.tables("fallback_actions").iter();
+    fallbacks.filter_map(|fallback| parse_fallback(fallback, base_dir, diagnostics)).collect()
+}
+
+fn parse_fallback(
+    fallback: &Settings,
+    base_dir: &Path,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Fallback> {
+    if fallback.one_of("kind") == "republish" {
+        let empty = config::Section::empty(fallback.section_span());
+        let args = fallback.node("args").and_then(config::Node::as_section).unwrap_or(&empty);
+        let republish = Republish::compile(args, base_dir, diagnostics)?;
+        return Some(Fallback::Republish(Arc::new(republish)));
+    }
+    match (fallback.opt_str("type"), fallback.opt_str("name")) {
+        (Some(kind), Some(name)) => Some(Fallback::Reference(ResourceId::new(kind, name))),
+        (kind, _) => {
+            let key = if kind.is_none() { "type" } else { "name" };
+            let message = format!("a fallback action of the kind `reference` needs `{key}`");
+            diagnostics.push(Diagnostic::new(Code::MissingKey, fallback.section_span(), message));
+            None
+        }
+    }
 }
 
 fn check_meaning(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::Category;
+use connector::DeadEnd;
 use diagnostic::Style;
 use event::LocalPublish;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +17,7 @@ use crate::generation::Generation;
 use crate::live::{Desired, House, Live, LiveConnector};
 use crate::metrics::{ReloadMetrics, RuleMetrics};
 use crate::parse::{Kinds, find_kind};
-use crate::rule::{Binding, Rule};
+use crate::rule::{Binding, Bound, Rule};
 use crate::rule_set::RuleSet;
 use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
 use crate::view::{ReloadOutcome, ResourceId, WriteError};
@@ -53,6 +54,7 @@ pub(crate) struct Reloader {
     pub(crate) live: Live,
     pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
     pub(crate) buffers: Arc<Buffers>,
+    pub(crate) dead_end: Arc<dyn DeadEnd>,
     /// The actions that are being deleted together with what waits for them.
     pub(crate) discarded: HashSet<String>,
     /// The logs without an action that the log has told of.
@@ -132,8 +134,8 @@ impl Reloader {
         self.keep_metrics(&units);
         let gone = self.live.retain(|category, id| declared.get(category, id).is_some());
         let rules = units.iter().filter_map(|unit| unit.rule()).filter(|rule| rule.enable);
-        let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, &declared)).collect());
         let number = self.current.load().number + 1;
+        let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, &declared, number)).collect());
         tracing::info!(rules = rules.rules().len(), "generation {number} is live");
         let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
         self.current.store(Arc::new(generation));
@@ -163,7 +165,9 @@ impl Reloader {
                     let name = Arc::clone(&item.id.name);
                     entry.or_insert_with(|| Arc::new(LiveConnector::start(kind, name, &self.house)));
                 }
-                Category::Action => self.live.keep_action(item, &self.buffers),
+                Category::Action => {
+                    self.live.keep_action(item, &self.buffers).set_dead_end(Arc::clone(&self.dead_end));
+                }
                 Category::Source => self.live.keep_source(item),
             }
         }
@@ -237,7 +241,7 @@ impl Reloader {
     }
 
     /// Looks up the actions of a rule.
-    fn bind(&self, rule: &RuleItem, declared: &Declarations<'_>) -> Option<Arc<Rule>> {
+    fn bind(&self, rule: &RuleItem, declared: &Declarations<'_>, generation: u64) -> Option<Arc<Rule>> {
         let actions = rule.actions.iter().map(|action| match action {
             ActionItem::Resource { id, .. } => self.bind_resource(id, declared),
             ActionItem::Republish(republish) => Binding::Republish(Arc::clone(republish)),
@@ -248,6 +252,7 @@ impl Reloader {
             program: Arc::clone(rule.program.as_ref()?),
             actions: actions.collect(),
             metrics: Arc::clone(self.metrics.get(&rule.id)?),
+            generation,
         }))
     }
 
@@ -258,7 +263,10 @@ impl Reloader {
         };
         let queue = Arc::clone(queue);
         match &item.render {
-            Some(render) if item.enable => Binding::Queue { render: Arc::clone(render), queue },
+            Some(render) if item.enable => {
+                let keeps_row = !item.fallbacks.is_empty();
+                Binding::Queue(Bound { render: Arc::clone(render), queue, keeps_row })
+            }
             Some(_) => Binding::Disabled { queue },
             None => Binding::Missing,
         }

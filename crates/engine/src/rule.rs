@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use connector::{ActionQueue, Dropped, Render, Row};
+use connector::{ActionQueue, Dropped, Item, Render, Row};
 use eval::Program;
 use event::{Column, Completion, Event, LocalPublish};
 use rustc_hash::FxHasher;
@@ -12,6 +12,7 @@ use template::Scope;
 use value::{Arena, Entry, Map, Value};
 
 use crate::metrics::RuleMetrics;
+use crate::origin::{self, Cause};
 use crate::republish::{Republish, Republished, Target};
 
 /// A rule of a generation: its program, what is done with its rows, and its counters, which outlive it.
@@ -20,12 +21,14 @@ pub(crate) struct Rule {
     pub(crate) program: Arc<Program>,
     pub(crate) actions: Box<[Binding]>,
     pub(crate) metrics: Arc<RuleMetrics>,
+    /// The generation it was bound for.
+    pub(crate) generation: u64,
 }
 
 /// An action of a rule, looked up.
 pub(crate) enum Binding {
-    /// A declared action: its templates and its queue.
-    Queue { render: Arc<dyn Render>, queue: Arc<ActionQueue> },
+    /// A declared action.
+    Queue(Bound),
     /// A declared action that is disabled: rows are counted there as dropped.
     Disabled { queue: Arc<ActionQueue> },
     /// An action that is not there any more.
@@ -34,6 +37,23 @@ pub(crate) enum Binding {
     Republish(Arc<Republish>),
     /// Into the log.
     Console,
+}
+
+/// A declared action that runs: its templates and its queue.
+pub(crate) struct Bound {
+    pub(crate) render: Arc<dyn Render>,
+    pub(crate) queue: Arc<ActionQueue>,
+    /// Whether it has fallback actions, which will want to see the row.
+    pub(crate) keeps_row: bool,
+}
+
+/// Buffers to work in, kept from event to event.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// Where requests are rendered.
+    pub(crate) request: Vec<u8>,
+    /// What they are made of.
+    pub(crate) origin: Vec<u8>,
 }
 
 /// What the actions of one event have in common.
@@ -49,7 +69,7 @@ pub(crate) struct Surroundings<'a> {
 
 impl Rule {
     /// Hands a row to every action, in their order.
-    pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, buffer: &mut Vec<u8>) {
+    pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
         let scope = RowScope::new(*row, around.event, &self.id);
         let event = around.event;
         let row = Row {
@@ -60,13 +80,15 @@ impl Rule {
         };
         for action in &self.actions {
             match action {
-                Binding::Queue { render, queue } => self.queue(&**render, queue, &row, around, buffer),
+                Binding::Queue(bound) => self.queue(bound, &row, around, scratch),
                 Binding::Disabled { queue } => {
                     queue.refuse(Dropped::ResourceStopped);
                     self.metrics.actions_failed_out_of_service.add_one();
                 }
                 Binding::Missing => self.metrics.actions_failed_out_of_service.add_one(),
-                Binding::Republish(republish) => self.republish(republish, &row, around, buffer),
+                Binding::Republish(republish) => {
+                    self.republish(republish, &row, around, &mut scratch.request)
+                }
                 Binding::Console => {
                     self.print(&scope, around);
                     self.metrics.actions_success.add_one();
@@ -82,22 +104,25 @@ impl Rule {
         }
     }
 
-    fn queue(
-        &self,
-        render: &dyn Render,
-        queue: &ActionQueue,
-        row: &Row<'_>,
-        around: &Surroundings<'_>,
-        buffer: &mut Vec<u8>,
-    ) {
-        buffer.clear();
-        match render.render(row, around.arena, buffer) {
+    fn queue(&self, bound: &Bound, row: &Row<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
+        let Scratch { request, origin } = scratch;
+        request.clear();
+        origin.clear();
+        let rendered = bound.render.render(row, around.arena, request);
+        if rendered.is_err() {
+            request.clear();
+        }
+        let cause =
+            Cause { rule: &self.id, generation: self.generation, event: around.event, arena: around.arena };
+        let kept = row.scope.row();
+        origin::write(&cause, request, bound.keeps_row.then_some(&kept), origin);
+        match rendered {
             Ok(()) => {
-                queue.push(around.key, &*buffer, around.completion, around.now);
+                bound.queue.push(around.key, Item { request, origin }, around.completion, around.now);
                 self.metrics.actions_success.add_one();
             }
             Err(error) => {
-                queue.fail(&error.to_string());
+                bound.queue.fail(&error.to_string(), origin, around.completion);
                 self.metrics.actions_failed_unknown.add_one();
             }
         }
@@ -139,7 +164,7 @@ impl Rule {
         let mut row = Vec::new();
         value::json::write(&scope.row, &mut row);
         let mut columns = Vec::new();
-        value::json::write(&scope.columns(around.arena), &mut columns);
+        value::json::write(&event_columns(around.event, around.arena), &mut columns);
         tracing::info!(
             rule = &*self.id,
             row = %String::from_utf8_lossy(&row),
@@ -151,13 +176,29 @@ impl Rule {
 
 /// The hash by which an event finds its lane in every action.
 pub(crate) fn order_key(event: &Event<'_>, arena: &Arena) -> u64 {
+    let columns = [Column::Clientid, Column::Topic].map(|column| event.columns.get(column, arena));
+    key_of(columns.into_iter().filter_map(|value| match value {
+        Value::Str(bytes) => Some(bytes),
+        _ => None,
+    }))
+}
+
+/// The hash of publisher and topic.
+pub(crate) fn key_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
     let mut hasher = FxHasher::default();
-    for column in [Column::Clientid, Column::Topic] {
-        if let Value::Str(bytes) = event.columns.get(column, arena) {
-            bytes.hash(&mut hasher);
-        }
-    }
+    parts.for_each(|part| part.hash(&mut hasher));
     hasher.finish()
+}
+
+/// Every column of an event that has a value.
+pub(crate) fn event_columns<'a>(event: &Event<'a>, arena: &'a Arena) -> Value<'a> {
+    let spec = event.kind.spec();
+    let columns = spec.columns.iter().map(|(column, _)| *column).chain(spec.unfilled.iter().copied());
+    let entries: Vec<Entry<'_>> = columns
+        .map(|column| Entry { key: column.name().as_bytes(), value: event.columns.get(column, arena) })
+        .filter(|entry| !entry.value.is_undefined())
+        .collect();
+    Value::Map(Map::new(arena.slice(&entries)))
 }
 
 /// What placeholders see: the row, then the columns of the event.
@@ -187,19 +228,5 @@ impl Scope for RowScope<'_> {
 impl<'r> RowScope<'r> {
     pub(crate) fn new(row: Value<'r>, event: &'r Event<'r>, rule_id: &'r str) -> Self {
         Self { row, event, rule_id }
-    }
-
-    /// Every column of the event that has a value.
-    fn columns<'a>(&'a self, arena: &'a Arena) -> Value<'a> {
-        let spec = self.event.kind.spec();
-        let columns = spec.columns.iter().map(|(column, _)| *column).chain(spec.unfilled.iter().copied());
-        let entries: Vec<Entry<'_>> = columns
-            .map(|column| Entry {
-                key: column.name().as_bytes(),
-                value: self.event.columns.get(column, arena),
-            })
-            .filter(|entry| !entry.value.is_undefined())
-            .collect();
-        Value::Map(Map::new(arena.slice(&entries)))
     }
 }

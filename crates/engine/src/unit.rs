@@ -9,6 +9,7 @@ use connector::Render;
 use diagnostic::{Diagnostic, Source, Span};
 use eval::Program;
 
+use crate::last_resort::Fallback;
 use crate::republish::Republish;
 use crate::view::{Category, ManagedBy, ResourceId};
 
@@ -76,6 +77,8 @@ pub(crate) struct ResourceItem {
     pub(crate) render: Option<Arc<dyn Render>>,
     /// What of the far side it alone may use.
     pub(crate) claims: Vec<(String, Span)>,
+    /// What an action does with what it cannot deliver.
+    pub(crate) fallbacks: Arc<[Fallback]>,
 }
 
 impl Unit {

@@ -36,10 +36,12 @@ pub struct Cursor {
 pub struct Journal {
     dir: PathBuf,
     options: Options,
-    segments: VecDeque<Segment>,
+    pub(crate) segments: VecDeque<Segment>,
     next_number: u64,
     /// The id after the last that was written.
-    next_id: u64,
+    pub(crate) next_id: u64,
+    /// With fewer segments compacting was of no use.
+    pub(crate) compact_again_at: usize,
     /// Files that were written since they were last synced.
     unsynced: Vec<Arc<File>>,
 }
@@ -73,6 +75,7 @@ impl Journal {
             segments: segments.into(),
             next_number,
             next_id: recovered.next_id,
+            compact_again_at: 0,
             unsynced: Vec::new(),
         };
         if writable {
@@ -238,6 +241,11 @@ impl Journal {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// The id after the last that was written.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
     /// The number of segments.
     pub fn segments(&self) -> usize {
         self.segments.len()
@@ -267,7 +275,7 @@ fn whole_records(bytes: &[u8]) -> usize {
 }
 
 /// Makes sure that a file which came into a folder is found there after a power cut.
-fn sync_folder(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }

@@ -21,6 +21,7 @@
 
 mod batch;
 mod bitmap;
+mod compact;
 mod frame;
 mod journal;
 mod recover;

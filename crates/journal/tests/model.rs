@@ -45,6 +45,7 @@ enum Step {
         gone: Vec<usize>,
     },
     Reopen,
+    Compact,
     /// The last write comes back from the disk's cache as a failure.
     Unwrite(usize),
     /// The machine dies while a write of this many bytes is under way, of which this share arrives.
@@ -60,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (bodies.clone(), gone).prop_map(|(bodies, gone)| Step::Write { bodies, gone }),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Compact),
         1 => (0usize..400).prop_map(Step::Unwrite),
         2 => (bodies, any::<u8>()).prop_map(|(bodies, share)| Step::Tear { bodies, share }),
     ]
@@ -135,6 +137,7 @@ proptest! {
             match step {
                 Step::Write { bodies, gone } => world.write(&bodies, &gone),
                 Step::Reopen => drop(world.reopen()),
+                Step::Compact => world.journal.compact(u64::MAX).unwrap(),
                 Step::Unwrite(bytes) => {
                     let (mut batch, added) = world.batch(&[bytes, 1]);
                     world.journal.write(&mut batch).unwrap();
@@ -219,6 +222,21 @@ fn a_flipped_bit_costs_one_record_and_is_counted() {
             file.write_all_at(&before[at..=at], at as u64).unwrap();
         }
     }
+}
+
+#[test]
+fn one_entry_that_stays_does_not_keep_the_others_on_disk() {
+    let mut world = World::new();
+    world.write(&[10, 10], &[]);
+    for _ in 0..500 {
+        world.write(&[300], &[1]);
+        if world.journal.is_sparse() {
+            world.journal.compact(u64::MAX).unwrap();
+        }
+    }
+    assert_eq!(world.model.len(), 2);
+    assert!(world.journal.bytes() < 60_000, "{} bytes for two entries", world.journal.bytes());
+    world.reopen();
 }
 
 #[test]

@@ -14,7 +14,9 @@ mod screen;
 mod signals;
 mod supervisor;
 
+pub use api::show_letter;
 pub use connectors::KINDS;
+pub use engine::dead_letters;
 pub use local::check_link;
 pub use logging::{LogFormat, install as install_log};
 pub use run::{ServerError, run};

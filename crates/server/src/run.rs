@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use broker::{AllowAll, Broker, BrokerConfig, Fsync, Persistence, Users};
 use config::server_file::{ApiRole, MqttConfig, ServerConfig};
 use config::store::Store;
-use engine::{Engine, EngineConfig};
+use engine::{DataConfig, Engine, EngineConfig};
 use event::LocalPublish;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -257,7 +257,10 @@ fn engine_config(
         watch: config.rules.watch,
         strict: config.rules.strict,
         store,
-        data_dir: config.data_dir.clone(),
+        data: DataConfig {
+            dir: config.data_dir.clone(),
+            dead_letter_bytes_max: config.dead_letter_bytes_max,
+        },
         kinds: KINDS,
         local,
         surroundings: surroundings(),

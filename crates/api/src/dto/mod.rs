@@ -1,6 +1,7 @@
 //! The JSON of answers, and the keys of requests.
 
 pub(crate) mod buffer;
+pub(crate) mod dead_letter;
 pub(crate) mod diagnostic;
 pub(crate) mod event;
 pub(crate) mod metrics;

@@ -80,6 +80,7 @@ impl<'a> Operation<'a> {
                 (json!({ "type": "string", "minLength": 1 }), "The id of the rule.")
             }
             "id" => (json!({ "type": "string", "pattern": "^[^:]+:.+$" }), "The id, written `type:name`."),
+            "letter" => (json!({ "type": "integer", "minimum": 1 }), "The number of the dead letter."),
             "enable" => (json!({ "type": "string", "enum": ["true", "false"] }), "Whether it is to run."),
             "operation" => (json!({ "type": "string", "enum": ["start"] }), "What is to be done."),
             _ => (json!({ "type": "string", "minLength": 1 }), "The name of the node."),

@@ -52,9 +52,33 @@ pub(crate) fn page(context: &Context) -> String {
     server(&mut page, &context.engine);
     rules(&mut page, &context.engine);
     resources(&mut page, &context.engine);
+    dead_letters(&mut page, &context.engine);
     page.samples(&(context.broker)(), false);
     page.samples(&(context.process)(), true);
     page.finish()
+}
+
+fn dead_letters(page: &mut Exposition, engine: &Engine) {
+    let summary = engine.dead_letters().summary();
+    for (name, kind, help, value) in [
+        (
+            "dead_letters",
+            MetricKind::Gauge,
+            "Messages that could not be delivered and are kept.",
+            summary.letters,
+        ),
+        ("dead_letters_stored_bytes", MetricKind::Gauge, "Bytes of these on disk.", summary.bytes),
+        ("dead_letters_buried", MetricKind::Counter, "Messages that became dead letters.", summary.buried),
+        (
+            "dead_letters_dropped",
+            MetricKind::Counter,
+            "Dead letters that gave way to newer ones.",
+            summary.dropped,
+        ),
+        ("dead_letters_lost", MetricKind::Counter, "Dead letters that could not be kept.", summary.lost),
+    ] {
+        page.metric(name, kind, help).value(&[], value);
+    }
 }
 
 fn server(page: &mut Exposition, engine: &Engine) {

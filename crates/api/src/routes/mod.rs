@@ -1,6 +1,7 @@
 //! Paths and methods.
 
 mod buffers;
+mod dead_letters;
 mod front;
 mod health;
 mod node;
@@ -33,6 +34,7 @@ pub fn router(context: Context) -> Router {
     rules::routes(&mut api);
     rule_engine::routes(&mut api);
     buffers::routes(&mut api);
+    dead_letters::routes(&mut api);
     for category in Category::ALL {
         resources::routes(&mut api, category);
         operate::routes(&mut api, category);

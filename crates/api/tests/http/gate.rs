@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use config::Secret;
 use config::store::Store;
-use engine::{Category, Engine, EngineConfig, Kinds, ResourceView, State};
+use engine::{Category, DataConfig, Engine, EngineConfig, Kinds, ResourceView, State};
 use event::{Completion, LocalMessage, LocalPublish, PublishError};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -105,7 +105,7 @@ async fn start_engine(folder: &TempDir) -> Engine {
         watch: false,
         strict: false,
         store: Store::open(&folder.path().join("data")).unwrap(),
-        data_dir: folder.path().join("data"),
+        data: DataConfig { dir: folder.path().join("data"), dead_letter_bytes_max: 1 << 20 },
         kinds: KINDS,
         local: Arc::new(Nobody),
         surroundings: eval::Surroundings::default(),

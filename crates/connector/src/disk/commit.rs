@@ -104,8 +104,14 @@ impl Committer {
         }
         let mut is_first = true;
         loop {
+            // Before it is written, since a full disk may have no room for it until a segment has gone.
+            self.forget_gone(self.journal.next_id());
+            if self.journal.segments() == 0 && self.work.batch.ids().is_none() {
+                // Everything is gone, and so is everything that would say so.
+                return self.committed(None, !is_first);
+            }
             let error = match self.write() {
-                Ok(place) => return self.committed(place, !is_first),
+                Ok(place) => return self.committed(Some(place), !is_first),
                 Err(error) => error,
             };
             if std::mem::take(&mut is_first) {
@@ -144,14 +150,14 @@ impl Committer {
         Ok(place)
     }
 
-    fn committed(&mut self, place: Cursor, was_in_trouble: bool) {
-        self.forget_gone();
+    fn committed(&mut self, place: Option<Cursor>, was_in_trouble: bool) {
+        self.forget_gone(u64::MAX);
         let unsynced = self.journal.take_unsynced();
         let is_synced_later = {
             let mut state = self.shared.state.lock();
             state.unwritten_bytes = state.staged.len() as u64;
             state.write_trouble = None;
-            if let Some(from) = self.work.read_from.take()
+            if let (Some(from), Some(place)) = (self.work.read_from.take(), place)
                 && state.read_at == ReadAt::BeingWritten
             {
                 state.read_at = ReadAt::Written(Cursor { offset: place.offset + from as u64, ..place });
@@ -168,17 +174,34 @@ impl Committer {
         self.work.parts.drain(..).for_each(Part::settle);
     }
 
-    /// Lets the journal forget what the batch says is gone.
-    fn forget_gone(&mut self) {
+    /// Lets the journal forget what is gone, as far as the ids are below `end`: those in the batch itself have to be
+    /// written first.
+    fn forget_gone(&mut self, end: u64) {
         if self.work.gone.is_empty() {
             return;
         }
         self.work.gone.sort_unstable();
-        for run in self.work.gone.chunk_by(|one, next| one + 1 == *next) {
+        let known = self.work.gone.partition_point(|id| *id < end);
+        for run in self.work.gone[..known].chunk_by(|one, next| one + 1 == *next) {
             self.journal.forget(run[0]..run[0] + run.len() as u64);
         }
-        self.work.gone.clear();
+        self.work.gone.drain(..known);
         self.journal.reclaim();
+        if self.journal.is_sparse() {
+            self.compact();
+        }
+    }
+
+    /// One lane that is stuck must not keep on disk what all others have delivered.
+    fn compact(&mut self) {
+        let read_at = self.shared.state.lock().read_at;
+        let before = match read_at {
+            ReadAt::Written(cursor) => cursor.segment,
+            ReadAt::Nowhere | ReadAt::Staged(_) | ReadAt::BeingWritten => u64::MAX,
+        };
+        if let Err(error) = self.journal.compact(before) {
+            tracing::warn!(name = &*self.shared.name, %error, "the buffer on disk could not be made smaller");
+        }
     }
 
     /// The end came while nothing could be written: what waits for it stays unacknowledged.
@@ -220,7 +243,6 @@ impl Committer {
                 }
             }
         }
-        self.shared.state.lock().read_wanted = false;
         self.tell(refilled);
     }
 
@@ -322,7 +344,7 @@ impl Committer {
     }
 
     fn note_unread(&self, state: &State) {
-        self.shared.has_unread.store(state.unread > 0, Ordering::Relaxed);
+        self.shared.has_unread.store(state.unread > 0, Ordering::Release);
         if state.unread == 0 {
             self.shared.all_read.notify_all();
         }

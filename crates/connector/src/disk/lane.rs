@@ -33,14 +33,14 @@ impl DiskLane {
             self.shared.freed(self.waiting_bytes - now);
         }
         self.waiting_bytes = now;
-        // Asked for before the lane is empty, so that the far side need not wait for the disk.
-        if self.shared.has_unread() && (self.shared.is_low() || self.near.fill().queuing < READ_BELOW) {
-            self.shared.want(self.number);
-        }
+        self.shared.has_near(self.number, self.near.fill().queuing);
     }
 
     /// Fetches what was read from the disk.
     fn fetch(&mut self) {
+        if !self.shared.has_inbox(self.number) {
+            return;
+        }
         for (read, claim, part) in self.shared.fetch(self.number) {
             // What is no entry of a queue passed its checksum all the same: it goes out as it is, and its sink says so.
             let content = Content::from_stored(&read.bytes)
@@ -48,11 +48,9 @@ impl DiskLane {
             self.waiting_bytes += read.bytes.len() as u64;
             self.near.put(Put { at_ms: read.at_ms, content, part, claim, sendings: 0 });
         }
+        self.account();
     }
 }
-
-/// With fewer entries at hand than this a lane asks for more.
-const READ_BELOW: u64 = 32;
 
 impl Buffer for DiskLane {
     fn append(&mut self, item: Item<'_>, hold: Hold, now: Instant) -> Result<(), StoreError> {
@@ -70,6 +68,7 @@ impl Buffer for DiskLane {
                 let claim = id.map(|id| self.shared.claim(id));
                 self.waiting_bytes += content.bytes();
                 self.near.put(Put { at_ms, content, part: held, claim, sendings: 0 });
+                self.account();
             }
         }
         Ok(())
@@ -134,6 +133,7 @@ impl Buffer for DiskLane {
                 let claim = id.map(|id| self.shared.claim(id));
                 self.waiting_bytes += content.bytes();
                 self.near.put(Put { at_ms, content, part: held, claim, sendings });
+                self.account();
             }
         }
         Ok(())

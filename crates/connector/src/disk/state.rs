@@ -27,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) all_read: Condvar,
     /// What is in memory of that which waits (bytes).
     memory_bytes: AtomicU64,
+    /// With less than this in memory it is time to read on (bytes).
+    low_bytes: AtomicU64,
+    /// One bit for each lane that has something in memory.
+    near: AtomicU64,
     /// `unread` is not zero. Changed under the lock.
     pub(crate) has_unread: AtomicBool,
     /// One bit for each lane whose inbox has something.
@@ -58,7 +62,6 @@ pub(crate) struct State {
     pub(crate) held: HashMap<(u8, u64), Part>,
     /// Claims that were not forgotten, in memory.
     claims: u64,
-    pub(crate) read_wanted: bool,
     /// Everything is to be in memory, whatever it takes: the log is to be left.
     pub(crate) read_all: bool,
     pub(crate) is_asleep: bool,
@@ -117,6 +120,8 @@ pub struct Claim {
 impl Shared {
     /// What may be staged before the disk is said not to keep up with what holds no acknowledgement (bytes).
     const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
+    /// With fewer entries at hand than this a lane asks for more.
+    const FEW: u64 = 32;
     /// How far beyond its memory a log reads when a lane has run dry while others are stuck.
     const OVERDRAFT: u64 = 4;
 
@@ -143,7 +148,6 @@ impl Shared {
             inbox: std::array::from_fn(|_| VecDeque::new()),
             held: HashMap::new(),
             claims: 0,
-            read_wanted: unread > 0,
             read_all: false,
             is_asleep: false,
             is_stopping: false,
@@ -158,6 +162,8 @@ impl Shared {
             commit: Condvar::new(),
             all_read: Condvar::new(),
             memory_bytes: AtomicU64::new(0),
+            low_bytes: AtomicU64::new(options.memory_bytes / 2),
+            near: AtomicU64::new(0),
             has_unread: AtomicBool::new(unread > 0),
             inboxes: AtomicU64::new(0),
             lanes: OnceLock::new(),
@@ -205,7 +211,7 @@ impl Shared {
                 state.read_at = ReadAt::Staged(state.staged.len());
             }
             state.unread += 1;
-            self.has_unread.store(true, Ordering::Relaxed);
+            self.has_unread.store(true, Ordering::Release);
             let cold = &mut state.cold[usize::from(lane)];
             cold.entries += 1;
             cold.bytes += bytes;
@@ -230,12 +236,8 @@ impl Shared {
 
     /// What was read for a lane. Entries of a volatile log are nowhere but in memory from here on.
     pub(crate) fn fetch(self: &Arc<Self>, lane: u8) -> Vec<(Read, Option<Claim>, Option<Part>)> {
-        let bit = 1u64 << lane;
-        if self.inboxes.load(Ordering::Acquire) & bit == 0 {
-            return Vec::new();
-        }
         let mut state = self.state.lock();
-        self.inboxes.fetch_and(!bit, Ordering::AcqRel);
+        self.inboxes.fetch_and(!(1 << lane), Ordering::AcqRel);
         let inbox = std::mem::take(&mut state.inbox[usize::from(lane)]);
         let is_volatile = self.is_volatile;
         let mut fetched = Vec::with_capacity(inbox.len());
@@ -261,17 +263,6 @@ impl Shared {
         self.memory_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Whether memory has run so low that reading on is worth it, if there is anything to read.
-    pub(crate) fn is_low(&self) -> bool {
-        // A moment late is early enough: the next one who takes something sees it.
-        self.has_unread.load(Ordering::Relaxed)
-            && self.memory_bytes.load(Ordering::Relaxed) < DiskOptions::MEMORY_BYTES / 2
-    }
-
-    pub(crate) fn has_unread(&self) -> bool {
-        self.has_unread.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn has_inbox(&self, lane: u8) -> bool {
         self.inboxes.load(Ordering::Acquire) & (1 << lane) != 0
     }
@@ -280,26 +271,40 @@ impl Shared {
         !self.is_volatile
     }
 
-    /// A lane has less than it could send: more is to be read, if there is any for it.
-    pub(crate) fn want(&self, lane: u8) {
-        if !self.has_unread() {
-            return;
+    /// A lane has so many entries in memory that wait. Wakes the thread if it should read on: asked for before the lane is
+    /// empty, so that the far side need not wait for the disk.
+    pub(crate) fn has_near(&self, lane: u8, entries: u64) {
+        let bit = 1u64 << lane;
+        if (self.near.load(Ordering::Relaxed) & bit != 0) != (entries > 0) {
+            self.near.fetch_xor(bit, Ordering::AcqRel);
         }
-        let mut state = self.state.lock();
-        if state.cold[usize::from(lane)].entries > 0 {
-            state.read_wanted = true;
+        let is_few = entries < Self::FEW
+            || self.memory_bytes.load(Ordering::Relaxed) < self.low_bytes.load(Ordering::Relaxed);
+        if is_few && self.has_unread.load(Ordering::Acquire) {
+            let mut state = self.state.lock();
             if self.should_read(&state) {
                 self.wake(&mut state);
             }
         }
     }
 
-    /// Whether the thread is to read on.
+    /// Whether the thread is to read on: memory has room, or a lane could send and has nothing at hand while others are
+    /// stuck.
     pub(crate) fn should_read(&self, state: &State) -> bool {
+        if state.unread == 0 || !matches!(state.read_at, ReadAt::Written(_)) {
+            return false;
+        }
         let used = self.memory_bytes.load(Ordering::Relaxed);
         let max = state.options.memory_bytes;
-        let has_room = used < max / 2 || (state.read_wanted && used < max * Self::OVERDRAFT);
-        state.unread > 0 && matches!(state.read_at, ReadAt::Written(_)) && (has_room || state.read_all)
+        state.read_all || used < max / 2 || (used < max * Self::OVERDRAFT && self.is_any_dry(state))
+    }
+
+    /// Whether there are entries on disk for a lane that has none in memory.
+    fn is_any_dry(&self, state: &State) -> bool {
+        let near = self.near.load(Ordering::Acquire);
+        state.cold.iter().zip(&state.inbox).enumerate().any(|(lane, (cold, inbox))| {
+            near >> lane & 1 == 0 && inbox.is_empty() && cold.entries > cold.lost
+        })
     }
 
     /// What a lane has that is not in its memory.
@@ -372,6 +377,7 @@ impl Shared {
     pub(crate) fn set_options(&self, options: DiskOptions) {
         let mut state = self.state.lock();
         state.options = options;
+        self.low_bytes.store(options.memory_bytes / 2, Ordering::Relaxed);
         self.wake(&mut state);
     }
 

@@ -12,7 +12,7 @@ use connector::{
     ActionQueue, BoxFuture, Connector, ConnectorKind, Context, Render, RenderError, Row, Source, Status,
     Taken, Verdict, Wake,
 };
-use engine::{Engine, EngineConfig, ReloadOutcome};
+use engine::{DataConfig, Engine, EngineConfig, ReloadOutcome};
 use event::{
     Acker, Completion, Event, EventKind, LocalMessage, LocalPublish, MessageId, MessagePublish, Outcome,
     PublishError, Trail,
@@ -49,7 +49,7 @@ impl House {
             watch: false,
             strict: false,
             store: Store::open(&dir.path().join("data")).unwrap(),
-            data_dir: dir.path().join("data"),
+            data: DataConfig { dir: dir.path().join("data"), dead_letter_bytes_max: 1 << 20 },
             kinds: KINDS,
             local: Arc::clone(&local) as Arc<dyn LocalPublish>,
             surroundings: eval::Surroundings::default(),

@@ -1,0 +1,214 @@
+//! Where messages end that an action cannot deliver: its fallback actions, and the dead letters.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use config::Category;
+use connector::{Dead, DeadEnd, Item, Release, Row};
+use dead_letters::{Letter, Store};
+use event::{Column, LocalPublish, Properties, Trail};
+use template::Scope;
+use value::{Arena, Entry, Map, Value, json};
+
+use crate::generation::Generation;
+use crate::origin;
+use crate::republish::{Republish, Republished, Target};
+use crate::view::ResourceId;
+
+/// What an action does with what it cannot deliver.
+#[derive(Debug, Clone)]
+pub(crate) enum Fallback {
+    /// Another action.
+    Reference(ResourceId),
+    /// The local broker.
+    Republish(Arc<Republish>),
+}
+
+/// Keeps a letter of everything that dies, and runs the fallback actions of its action.
+pub(crate) struct LastResort {
+    pub(crate) store: Arc<Store>,
+    pub(crate) live: Arc<ArcSwap<Generation>>,
+    pub(crate) local: Arc<dyn LocalPublish>,
+    pub(crate) node: Arc<str>,
+}
+
+thread_local! {
+    /// Whether a fallback is running on this thread: what dies of it, or makes room for it, has none of its own.
+    static FALLING_BACK: Cell<bool> = const { Cell::new(false) };
+}
+
+impl DeadEnd for LastResort {
+    fn bury(&self, dead: &Dead<'_>, release: Release) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut letter = Letter {
+            died_at_ms: now.as_millis() as i64,
+            action: dead.action.to_owned(),
+            stage: dead.stage.name().to_owned(),
+            reason: dead.reason.to_owned(),
+            sendings: dead.sendings,
+            request: dead.request.to_vec(),
+            ..Letter::default()
+        };
+        let is_fallback = origin::read(dead.origin, dead.request, &mut letter);
+        let live = self.live.load();
+        let id = ResourceId::parse(dead.action);
+        let item = id.as_ref().and_then(|id| live.resource_item(Category::Action, id));
+        if let Some(item) = item {
+            if let Some(render) = item.render.as_ref().filter(|_| !dead.request.is_empty()) {
+                letter.rendered = render.describe(dead.request);
+            }
+            if !is_fallback && !FALLING_BACK.replace(true) {
+                for fallback in &*item.fallbacks {
+                    self.fall_back(fallback, &item.id, &letter, &live);
+                }
+                FALLING_BACK.set(false);
+            }
+        }
+        self.store.bury(letter, move || release.settle());
+    }
+}
+
+impl LastResort {
+    fn fall_back(&self, fallback: &Fallback, from: &ResourceId, letter: &Letter, live: &Generation) {
+        let (arena, mut text) = (Arena::new(), Vec::new());
+        let scope = LetterScope::new(letter, &self.node, &arena);
+        let row =
+            Row { scope: &scope, properties: scope.properties.as_ref(), hops: 0, at_ms: letter.event_at_ms };
+        let problem = match fallback {
+            // An action that falls back to itself would never end.
+            Fallback::Reference(id) if id == from => None,
+            Fallback::Reference(id) => self.push(id, letter, &row, &arena, live).err(),
+            Fallback::Republish(republish) => {
+                let rule: Arc<str> = letter.rule.as_str().into();
+                let target =
+                    Target { local: &*self.local, rule: &rule, trail: &Trail::empty(), completion: None };
+                match republish.run(&row, &arena, &mut text, &target) {
+                    Republished::Published => None,
+                    Republished::Discarded => Some("the rule would have fed itself".to_owned()),
+                    Republished::Failed(reason) => Some(reason),
+                    Republished::Stopping => Some("the broker is stopping".to_owned()),
+                }
+            }
+        };
+        if let Some(problem) = problem {
+            tracing::warn!(action = %from, "a fallback action failed: {problem}");
+        }
+    }
+
+    /// Hands the row to another action.
+    fn push(
+        &self,
+        id: &ResourceId,
+        letter: &Letter,
+        row: &Row<'_>,
+        arena: &Arena,
+        live: &Generation,
+    ) -> Result<(), String> {
+        let item = live.resource_item(Category::Action, id).filter(|item| item.enable);
+        let render = item.and_then(|item| item.render.as_ref());
+        let (Some(render), Some(queue)) = (render, live.live.actions.get(id)) else {
+            return Err(format!("there is no action `{id}` that runs"));
+        };
+        let mut request = Vec::new();
+        render.render(row, arena, &mut request).map_err(|error| error.to_string())?;
+        let origin = origin::of_letter(letter, &request, true);
+        let item = Item { request: &request, origin: &origin };
+        queue.push(order_key(letter), item, None, Instant::now());
+        Ok(())
+    }
+}
+
+/// The lane of what a letter tells of: the one that the message itself had.
+pub(crate) fn order_key(letter: &Letter) -> u64 {
+    let Some(message) = &letter.message else { return 0 };
+    let parts = [message.clientid.as_ref(), Some(&message.topic)];
+    crate::rule::key_of(parts.into_iter().flatten().map(String::as_bytes))
+}
+
+/// What the templates of a fallback action see: the row, the failure, and the columns of the event.
+struct LetterScope<'a> {
+    row: Value<'a>,
+    failure: Value<'a>,
+    columns: Value<'a>,
+    letter: &'a Letter,
+    node: &'a str,
+    properties: Option<Properties>,
+}
+
+impl<'a> LetterScope<'a> {
+    fn new(letter: &'a Letter, node: &'a str, arena: &'a Arena) -> Self {
+        let parsed = |found: Option<&serde_json::Value>| {
+            let text = arena.str(&found.map(ToString::to_string)?);
+            json::parse(text.as_bytes(), arena).ok()
+        };
+        let failure = [
+            Entry { key: b"action", value: Value::text(&letter.action) },
+            Entry { key: b"stage", value: Value::text(&letter.stage) },
+            Entry { key: b"reason", value: Value::text(&letter.reason) },
+            Entry { key: b"sendings", value: Value::Int(i64::from(letter.sendings)) },
+            Entry { key: b"at", value: Value::Int(letter.died_at_ms) },
+        ];
+        let pub_props = parsed(letter.message.as_ref().and_then(|message| message.pub_props.as_ref()));
+        Self {
+            row: parsed(letter.row.as_ref()).unwrap_or(Value::Undefined),
+            failure: Value::Map(Map::new(arena.slice(&failure))),
+            columns: parsed(letter.columns.as_ref()).unwrap_or(Value::Undefined),
+            properties: pub_props.map(|value| Properties::from_value(&value)),
+            letter,
+            node,
+        }
+    }
+}
+
+impl Scope for LetterScope<'_> {
+    fn row(&self) -> Value<'_> {
+        self.row
+    }
+
+    fn get<'b>(&'b self, name: &str, arena: &'b Arena) -> Value<'b> {
+        if name == "failure" {
+            return self.failure;
+        }
+        if let Value::Map(columns) = self.columns {
+            return columns.get(name.as_bytes()).unwrap_or(Value::Undefined);
+        }
+        let (Some(message), Some(column)) = (&self.letter.message, Column::from_name(name)) else {
+            return Value::Undefined;
+        };
+        let text = |text: &'b Option<String>| text.as_deref().map_or(Value::Undefined, Value::text);
+        match column {
+            Column::Event => Value::text(&self.letter.event),
+            Column::Id => Value::text(&message.id),
+            Column::Clientid => text(&message.clientid),
+            Column::Username => text(&message.username),
+            Column::Server => text(&message.server),
+            Column::Topic => Value::text(&message.topic),
+            Column::Payload => Value::Str(&message.payload),
+            Column::Qos => Value::Int(i64::from(message.qos)),
+            Column::Retain => Value::Bool(message.retain),
+            Column::Dup => Value::Bool(message.dup),
+            Column::Flags => {
+                let flags = [
+                    Entry { key: b"retain", value: Value::Bool(message.retain) },
+                    Entry { key: b"dup", value: Value::Bool(message.dup) },
+                ];
+                Value::Map(Map::new(arena.slice(&flags)))
+            }
+            Column::PubProps => self
+                .properties
+                .as_ref()
+                .map_or(Value::Map(Map::default()), |properties| properties.to_value(arena)),
+            Column::Timestamp | Column::PublishReceivedAt | Column::MessageReceivedAt => {
+                Value::Int(self.letter.event_at_ms)
+            }
+            Column::Metadata => {
+                let rule_id = Entry { key: b"rule_id", value: Value::text(&self.letter.rule) };
+                Value::Map(Map::new(arena.slice(&[rule_id])))
+            }
+            Column::Node => Value::text(self.node),
+            _ => Value::Undefined,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What cannot be delivered is kept with its reason, looked at, sent again, or thrown away.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+use testkit::{Client, Mosquitto, Publish, Sluicegate, wait_until};
+
+use crate::{PROGRAM, cloud, gate, number};
+
+/// `sluicegate dlq …` against a running server.
+fn dlq(gate: &Sluicegate, args: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("dlq").args(args).arg("--url").arg(format!("http://{}", gate.http().address()));
+    command.output().expect("the command runs")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+async fn letters(gate: &Sluicegate, query: &str) -> serde_json::Value {
+    gate.http().get(&format!("/api/v5/dead_letters{query}")).await.json()
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_rendered_becomes_a_letter_and_goes_to_the_fallback() {
+    let remote = Mosquitto::builder().start().await;
+    let action = "[actions.mqtt.uplink]\nconnector = \"cloud\"\n\
+         parameters = { topic = \"pub/${payload.where}\", qos = 1 }\n\
+         fallback_actions = [\n\
+           { kind = \"republish\", args = { topic = \"failed/${topic}\", payload = \"${failure.stage} ${failure.reason}: ${place}\" } },\n\
+           { kind = \"reference\", type = \"mqtt\", name = \"other\" },\n\
+           { kind = \"reference\", type = \"mqtt\", name = \"uplink\" },\n\
+         ]\n\
+         [actions.mqtt.other]\nconnector = \"cloud\"\nparameters = { topic = \"other\", payload = \"${payload}\" }\n";
+    let mut gate = gate()
+        .file("cloud.toml", &cloud(&remote, "pool_size = 1\nproto_ver = \"v5\"", action))
+        .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT payload.where AS place FROM \"t/#\"")
+        .start()
+        .await;
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    let reader = Client::connect(remote.address(), "reader").await;
+    reader.subscribe("other", 1).await;
+    let device = Client::connect(gate.mqtt(), "device").await;
+    device.subscribe("failed/#", 1).await;
+    device.publish("t/1", r#"{"where": "a/+"}"#, 1).await;
+
+    let failed = device.next("failed/t/1").await;
+    let payload = String::from_utf8_lossy(&failed.payload).into_owned();
+    assert!(payload.starts_with("render the topic `pub/a/+` cannot be published to"), "{payload}");
+    assert!(payload.ends_with(": a/+"), "{payload}");
+    assert_eq!(reader.next("other").await.payload, br#"{"where": "a/+"}"#.as_slice());
+
+    wait_until("there is one letter", async || letters(&gate, "").await["meta"]["count"] == 1).await;
+    let letter = letters(&gate, "?action=mqtt:uplink&rule=to_cloud&stage=render").await["data"][0].clone();
+    assert_eq!((&letter["rule"], &letter["generation"]), (&json!("to_cloud"), &json!(1)));
+    let message = &letter["message"];
+    assert_eq!(
+        (&message["clientid"], &message["topic"], &message["qos"]),
+        (&json!("device"), &json!("t/1"), &json!(1))
+    );
+    assert_eq!(message["payload"], r#"{"where": "a/+"}"#);
+    assert_eq!(letters(&gate, "?action=mqtt:other").await["meta"]["count"], 0);
+    gate.wait_metric("/actions/mqtt:uplink", "failed", 1).await;
+
+    let id = letter["id"].to_string();
+    let listed = text(&dlq(&gate, &["list"]));
+    assert!(
+        listed.contains("render") && listed.contains("mqtt:uplink") && listed.contains("t/1"),
+        "{listed}"
+    );
+    let shown = text(&dlq(&gate, &["show", &id]));
+    assert!(shown.contains("\"rule\": \"to_cloud\""), "{shown}");
+    // There is no request to send again, and that is said.
+    let replay = dlq(&gate, &["replay", &id]);
+    assert_eq!(replay.status.code(), Some(1));
+    assert!(text(&replay).contains("was never rendered"), "{}", text(&replay));
+    assert_eq!(dlq(&gate, &["show", "999"]).status.code(), Some(1));
+    assert_eq!(dlq(&gate, &["discard"]).status.code(), Some(2));
+
+    // It is there after a restart, and can be read without a server.
+    assert!(gate.terminate().await.success());
+    let offline = Command::new(PROGRAM)
+        .args(["dlq", "list", "--format", "json", "--data"])
+        .arg(gate.home().join("data"))
+        .output();
+    let offline = offline.expect("the command runs");
+    assert!(text(&offline).contains("\"rule\":\"to_cloud\""), "{}", text(&offline));
+    gate.resume().await;
+    assert_eq!(letters(&gate, "").await["meta"]["count"], 1);
+    assert_eq!(text(&dlq(&gate, &["discard", "--all"])), "1 discarded\n");
+    assert_eq!(letters(&gate, "").await["meta"]["count"], 0);
+}
+
+#[tokio::test]
+async fn what_overflows_can_be_kept_and_sent_again() {
+    const COUNT: usize = 200;
+    let mut remote = Mosquitto::builder().keeps().start().await;
+    let action = "[actions.mqtt.uplink]\nconnector = \"cloud\"\n\
+         parameters = { topic = \"pub/${topic}\", qos = 1, payload = \"${payload}\" }\n\
+         resource_opts = { overflow = \"dead_letter\", max_buffer_bytes = \"10KB\", request_ttl = \"infinity\" }\n";
+    let gate = gate()
+        .file("cloud.toml", &cloud(&remote, "pool_size = 1", action))
+        .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"t/#\"")
+        .start()
+        .await;
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    let reader = Client::builder("reader").keeps_session().connect(remote.address()).await;
+    reader.subscribe("pub/#", 1).await;
+    remote.stop().await;
+    let device = Client::connect(gate.mqtt(), "device").await;
+    let mut receipts = Vec::new();
+    for n in 0..COUNT {
+        let publish =
+            Publish { topic: "t/1".into(), payload: n.to_string().into(), qos: 1, ..Publish::default() };
+        receipts.push(device.send(publish).await);
+    }
+    for receipt in receipts {
+        receipt.wait(&device).await;
+    }
+    gate.wait_metric("/actions/mqtt:uplink", "matched", COUNT as u64).await;
+    let metrics = gate.http().get("/api/v5/actions/mqtt:uplink/metrics").await.json()["metrics"].clone();
+    let dropped = metrics["dropped.queue_full"].as_u64().unwrap_or_default() as usize;
+    assert!(dropped > 50, "{metrics}");
+    wait_until("all of it is kept", async || {
+        letters(&gate, "?stage=overflow&limit=1").await["meta"]["count"] == dropped
+    })
+    .await;
+    // The oldest are the ones that gave way, and the newest of those comes first.
+    assert_eq!(letters(&gate, "?limit=1").await["data"][0]["message"]["payload"], (dropped - 1).to_string());
+    assert_eq!(letters(&gate, "?limit=1").await["data"][0]["rendered"]["topic"], "pub/t/1");
+
+    remote.resume().await;
+    for n in dropped..COUNT {
+        assert_eq!(number(&reader.next("pub/t/1").await), n);
+    }
+    // As many as the queue has room for, in their old order.
+    let first = letters(&gate, &format!("?limit=10&page={}", dropped.div_ceil(10))).await["data"].clone();
+    let ids: Vec<u64> =
+        first.as_array().expect("a list").iter().filter_map(|letter| letter["id"].as_u64()).collect();
+    let answer = gate.http().post("/api/v5/dead_letters/replay", &json!({ "ids": ids })).await.json();
+    assert_eq!(answer["replayed"].as_array().map(Vec::len), Some(ids.len()));
+    for _ in &ids {
+        assert!(number(&reader.next("pub/t/1").await) < dropped);
+    }
+    wait_until("they are no letters any more", async || {
+        letters(&gate, "").await["meta"]["count"] == dropped - ids.len()
+    })
+    .await;
+    let refused = gate.http().post("/api/v5/dead_letters/replay", &json!({})).await;
+    assert_eq!(refused.status, 400);
+}
