@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use functions::{FAMILIES, Function, NOT_YET};
-use value::{Kinds, Signature};
+use value::{Kind, Kinds, Signature};
 
 use crate::EXIT_FINDINGS;
 use crate::args::FunctionsArgs;
@@ -77,10 +77,15 @@ pub(crate) fn signature_text(name: &str, signature: &Signature) -> String {
     format!("{name}({}) → {}", params.join(", "), kinds_shown(signature.result))
 }
 
+/// Strings, and the words that pass for them: booleans, and the names of events.
+const TEXT: Kinds = Kinds::of(Kind::Str).or(Kind::Atom).or(Kind::Bool);
+
 fn kinds_shown(kinds: Kinds) -> String {
     match kinds {
         Kinds::ANY => "any".to_owned(),
         Kinds::NONE => "never".to_owned(),
+        TEXT => "text".to_owned(),
+        Kinds::NUMBER => "number".to_owned(),
         kinds => kinds.to_string(),
     }
 }

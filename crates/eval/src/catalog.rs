@@ -1,5 +1,5 @@
 use event::{Column, EVENTS, EventKind, EventSpec, Example};
-use functions::{Args, CallContext, CallError, Function, Random, Surroundings};
+use functions::{Args, CallContext, CallError, Effort, Function, Random, Surroundings};
 use sql::{ColumnId, FunctionId, Lookup, Refusal};
 use value::{Arena, Kind, Kinds, Value};
 
@@ -163,8 +163,14 @@ fn is_impure(function: &Function) -> bool {
 
 /// The error of a call with these arguments.
 fn call(function: &'static Function, args: &[Value<'_>], arena: &Arena) -> Option<CallError> {
-    let (random, surroundings) = (Random::new(1), Surroundings::default());
-    let context =
-        CallContext { arena, columns: None, now_micros: 0, random: &random, surroundings: &surroundings };
+    let (random, surroundings, effort) = (Random::new(1), Surroundings::default(), Effort::default());
+    let context = CallContext {
+        arena,
+        columns: None,
+        now_micros: 0,
+        random: &random,
+        surroundings: &surroundings,
+        effort: &effort,
+    };
     (function.body)(Args::new(args, &context)).err()
 }

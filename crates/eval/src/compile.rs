@@ -356,7 +356,7 @@ impl<'s> Compiler<'s> {
             ir::ExprKind::Slice { base, from, to } => {
                 Node::Slice { base: self.boxed(base, reader), from: *from, to: *to, span }
             }
-            ir::ExprKind::List(items) => Node::List(self.exprs(items, reader)),
+            ir::ExprKind::List(items) => Node::List { items: self.exprs(items, reader), span },
             ir::ExprKind::Range { from, to } => Node::Range { from: *from, to: *to, span },
             ir::ExprKind::Call { function, args } => {
                 let function = functions::all()[function.0 as usize];

@@ -21,7 +21,7 @@ pub(crate) fn of(node: &Node) -> u64 {
         Node::Slice { base: inner, .. }
         | Node::Negate { operand: inner, .. }
         | Node::Plus { operand: inner, .. } => of(inner),
-        Node::List(nodes) | Node::Call { args: nodes, .. } => all(nodes),
+        Node::List { items: nodes, .. } | Node::Call { args: nodes, .. } => all(nodes),
         Node::Arith { first, rest } => of(first) + rest.iter().map(|(_, _, node)| of(node)).sum::<u64>(),
         Node::Compare { left, right, .. } => of(left) + of(right),
         Node::In { needle, list } => of(needle) + all(list),

@@ -44,13 +44,7 @@ impl<'m> Run<'m> {
             Node::Payload { path, span } => self.payload(*path, *span)?,
             Node::Steps { base, steps } => self.steps(base, steps)?,
             Node::Slice { base, from, to, span } => slice(self.eval(base)?, *from, *to, *span)?,
-            Node::List(items) => {
-                let mut list = Vec::with_capacity_in(items.len(), self.arena().bump());
-                for item in items {
-                    list.push(self.eval(item)?);
-                }
-                Value::Array(list.into_bump_slice())
-            }
+            Node::List { items, span } => self.list(items, *span)?,
             Node::Range { from, to, span } => self.range(*from, *to, *span)?,
             Node::Call { function, args, span } => self.call(function, args, *span)?,
             Node::Negate { operand, span } => self.negate(operand, *span)?,
@@ -201,6 +195,19 @@ impl<'m> Run<'m> {
         }
     }
 
+    fn list(&self, items: &'m [Node], span: Span) -> Result<Value<'m>, Box<EvalError>> {
+        let mut list = Vec::with_capacity_in(items.len(), self.arena().bump());
+        for item in items {
+            list.push(self.eval(item)?);
+        }
+        let is_plain = !list.iter().any(is_composite);
+        let list = Value::Array(list.into_bump_slice());
+        if !is_plain {
+            self.sized(&list, span)?;
+        }
+        Ok(list)
+    }
+
     fn call(
         &self,
         function: &'static functions::Function,
@@ -211,10 +218,15 @@ impl<'m> Run<'m> {
         for arg in args {
             values.push(self.eval(arg)?);
         }
-        let args = Args::new(values.into_bump_slice(), self.context.get());
+        let values = values.into_bump_slice();
+        let context = self.context.get();
+        context.effort.spend(values.iter().map(call_cost).sum());
         let failed = |error: CallError| fault(span, Fault::Call { name: function.name, error });
-        let value = (function.body)(args).map_err(failed)?;
+        let value = (function.body)(Args::new(values, context)).map_err(failed)?;
         self.bounded(span)?;
+        if context.effort.is_spent() {
+            return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));
+        }
         Ok(value)
     }
 
@@ -291,4 +303,19 @@ fn slice<'m>(base: Value<'m>, from: i64, to: i64, span: Span) -> Result<Value<'m
     let clamp = |end: i64| usize::try_from(end.min(length)).unwrap_or(0);
     let start = clamp(from - 1);
     Ok(Value::Array(&items[start..clamp(to).max(start)]))
+}
+
+/// Whether other values lie in it.
+pub(crate) fn is_composite(value: &Value<'_>) -> bool {
+    matches!(value, Value::Array([_, ..]) | Value::Map(_))
+}
+
+/// What an argument adds to the cost of a call (nanoseconds): functions look at each byte or element, but not deeper.
+fn call_cost(value: &Value<'_>) -> u64 {
+    10 + match value {
+        Value::Str(bytes) => bytes.len() as u64,
+        Value::Array(items) => items.len() as u64 * 10,
+        Value::Map(map) => map.len() as u64 * 10,
+        _ => 0,
+    }
 }

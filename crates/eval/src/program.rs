@@ -262,7 +262,10 @@ pub(crate) enum Node {
         to: i64,
         span: Span,
     },
-    List(Box<[Node]>),
+    List {
+        items: Box<[Node]>,
+        span: Span,
+    },
     Range {
         from: i64,
         to: i64,

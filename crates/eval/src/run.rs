@@ -6,10 +6,10 @@ use event::Column;
 use functions::CallContext;
 use value::json::Place;
 use value::path;
-use value::{Arena, Entry, Map, Value, json};
+use value::{Arena, Entry, Map, Value, json, size};
 
 use crate::catalog::bit;
-use crate::evaluate::fault;
+use crate::evaluate::{fault, is_composite};
 use crate::program::{Base, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
 use crate::scan::Scan;
 use crate::watch::Watch;
@@ -17,6 +17,8 @@ use crate::{EvalError, Fault, Message};
 
 /// The most rows one message may give.
 pub const ROWS_MAX: usize = 100_000;
+/// Rows of more fields than this are looked at for their size.
+const PLAIN_FIELDS_MAX: usize = 32;
 /// The most work one loop may be: elements times nodes.
 const WORK_MAX: u64 = 50_000_000;
 
@@ -188,7 +190,11 @@ impl<'m> Run<'m> {
         if steps.len() > path::STEPS_MAX {
             return Err(fault(span, Fault::TooMuch("the alias has too many steps")));
         }
-        Ok(path::put(base, &steps, value, self.arena()))
+        let whole = path::put(base, &steps, value, self.arena());
+        if is_composite(&value) {
+            self.sized(&whole, span)?;
+        }
+        Ok(whole)
     }
 
     fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
@@ -294,7 +300,12 @@ impl<'m> Run<'m> {
                 }
             }
         }
-        Ok(Value::Map(Map::new(entries.into_bump_slice())))
+        let row = Value::Map(Map::new(entries.into_bump_slice()));
+        // A few fields cannot be much more than the message, but there may be thousands.
+        if list.row.len() > PLAIN_FIELDS_MAX {
+            self.sized(&row, self.program.from[0].span)?;
+        }
+        Ok(row)
     }
 
     /// Every column that the event declares. Those that only some of its kind have are there if
@@ -317,6 +328,19 @@ impl<'m> Run<'m> {
             }
         }
         push(Column::Metadata, self.column(Column::Metadata));
+    }
+
+    /// Fails when a value that was built of others is larger, or nested deeper, than an evaluation may give.
+    pub(crate) fn sized(&self, value: &Value<'m>, span: Span) -> Result<(), Box<EvalError>> {
+        let Some(bytes) = size::of(value, Arena::BYTES_MAX) else {
+            return Err(fault(span, Fault::TooMuch("the value is too large, or nested too deeply")));
+        };
+        let effort = self.context.get().effort;
+        effort.spend(bytes as u64 / 8);
+        if effort.is_spent() {
+            return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));
+        }
+        Ok(())
     }
 
     /// Fails when the evaluation has taken more memory than it may.

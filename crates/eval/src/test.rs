@@ -8,7 +8,10 @@ use functions::{Random, Surroundings};
 use value::json::{self, JsonError};
 use value::{Arena, Kind, Value, number, text};
 
-use crate::{EvalError, Program, Reason, Union, Verdict, Worker, watch};
+use crate::{EvalError, Fault, Program, Reason, Union, Verdict, Worker, watch};
+
+/// How much the rows of a loop may be together when they are shown (bytes).
+const OUTPUT_BYTES_MAX: usize = Arena::BYTES_MAX;
 
 /// What surrounds a test: it has no clock and no randomness of its own.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +174,21 @@ pub fn run_rows(
                 let mut out = Vec::new();
                 match rows {
                     [row] if !program.is_foreach() => json::write(row, &mut out),
-                    rows => json::write(&Value::Array(rows), &mut out),
+                    rows => {
+                        // One row is bounded by the evaluation, but here they all come together.
+                        out.push(b'[');
+                        for (at, row) in rows.iter().enumerate() {
+                            if at > 0 {
+                                out.push(b',');
+                            }
+                            json::write(row, &mut out);
+                            if out.len() > OUTPUT_BYTES_MAX {
+                                let fault = Fault::TooMuch("the rows are too large together");
+                                return Outcome::Error(EvalError { span: program.from()[0].span, fault });
+                            }
+                        }
+                        out.push(b']');
+                    }
                 }
                 Outcome::Output(out)
             }

@@ -2,7 +2,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use event::{Column, Event};
-use functions::{CallContext, ColumnSource, Random, Surroundings};
+use functions::{CallContext, ColumnSource, Effort, Random, Surroundings};
 use value::json::JsonError;
 use value::{Arena, Value};
 
@@ -20,12 +20,13 @@ pub struct Worker {
     arena: Arena,
     random: Random,
     surroundings: Arc<Surroundings>,
+    effort: Effort,
 }
 
 impl Worker {
     /// A worker whose random numbers begin at `seed`.
     pub fn new(surroundings: Arc<Surroundings>, seed: u64) -> Self {
-        Self { arena: Arena::new(), random: Random::new(seed), surroundings }
+        Self { arena: Arena::new(), random: Random::new(seed), surroundings, effort: Effort::default() }
     }
 
     /// Takes up the next message: everything that was built for the one before is gone. `union` belongs to the
@@ -41,6 +42,7 @@ impl Worker {
             now_micros: event.timestamp_ms.saturating_mul(1000),
             random: &this.random,
             surroundings: &this.surroundings,
+            effort: &this.effort,
         };
         Message {
             arena,
@@ -89,6 +91,7 @@ impl<'m> Message<'m> {
 
     /// The same, not begun yet.
     pub(crate) fn start(&self, place: usize, program: &'m Program) -> Run<'m> {
+        self.selecting.effort.reset();
         Run::new(*self, program, self.union.program(place))
     }
 

@@ -99,6 +99,58 @@ fn what_asks_for_too_much_is_refused() {
 }
 
 #[test]
+fn values_in_one_another_are_bounded() {
+    let mut worker = worker();
+    let payload = serde_json::json!({"s": "a".repeat(100_000), "l": vec![1; 10_000]}).to_string();
+    // Each field holds the one before it often, and so on.
+    let chain = |first: &str, next: &dyn Fn(usize) -> String| {
+        let fields: Vec<String> = (1..200).map(|at| format!("{} AS f{at}", next(at - 1))).collect();
+        format!("{first} AS f0, {}, 1", fields.join(", "))
+    };
+    let refused = [
+        chain("payload.l", &|at| format!("[f{at}, f{at}, f{at}]")),
+        chain("payload.s", &|at| format!("[f{at}, f{at}]")),
+        chain("map_new()", &|at| format!("map_put('a', f{at}, map_put('b', f{at}, f{at}))")),
+        chain("map_new()", &|at| format!("mput('a', f{at}, f{at})")),
+        // Compared with one another, too.
+        format!("{} AS g, f20 = f19", chain("payload.l", &|at| format!("[f{at}, f{at}]"))),
+        (0..2000).map(|at| format!("payload AS f{at}, ")).collect::<String>() + "1",
+        "payload.s AS a.x, ".to_owned()
+            + &(0..30).map(|at| format!("a AS a.k{at}, ")).collect::<String>()
+            + "1",
+        (0..3000).map(|at| format!("[f{at}] AS f{}, ", at + 1)).collect::<String>() + "1",
+    ];
+    for fields in refused {
+        let found = outcome(&fields, &payload, &mut worker);
+        assert!(found.is_err(), "{}… gives {found:?} bytes", &fields[..80]);
+    }
+    let plain = "[payload.l, payload.l] AS a, [a, a] AS b, map_put('x', b, map_new())";
+    assert!(outcome(plain, &payload, &mut worker).is_ok());
+}
+
+#[test]
+fn calls_in_a_loop_are_bounded_together() {
+    let mut worker = worker();
+    let payload = serde_json::json!({"s": "a".repeat(1_000_000)}).to_string();
+    for call in [
+        "sha256(payload.s)",
+        "regex_match(payload.s, '(a|aa)+\\1c')",
+        "contains(1, [1..100000])",
+        "jq('last(range(1000000))', 1)",
+    ] {
+        let (program, diagnostics) =
+            eval::prepare(&format!("FOREACH [1..100000] AS i DO {call} AS y FROM \"t\""), 0, "bounds");
+        let program = program.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let context = serde_json::json!({"event_type": "message_publish", "topic": "t", "payload": payload});
+        let context = context.to_string();
+        let arena = Arena::new();
+        let context = Context::parse(context.as_bytes(), &SETTING, &arena).expect("a context");
+        let found = test::run(&program, &context, &SETTING, &mut worker);
+        assert!(matches!(found, Outcome::Error(_)), "{call}");
+    }
+}
+
+#[test]
 fn what_grows_stays_within_bounds() {
     let mut worker = worker();
     let payload =

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use value::{Arena, BigInt, Entry, Map, Value};
 
-use crate::{Args, CallContext, Random, Surroundings, all};
+use crate::{Args, CallContext, Effort, Random, Surroundings, all};
 
 /// What results and their making may take at the most (bytes): the bound of an evaluation, and one result more.
 const TAKEN_BYTES_MAX: usize = 2 * Arena::BYTES_MAX;
@@ -130,7 +130,7 @@ fn nested(depth: usize, arena: &Arena) -> Value<'_> {
 }
 
 fn call_all(seed: u64, arguments: &dyn for<'a> Fn(&Random, &'a Arena) -> Value<'a>) {
-    let (random, surroundings) = (Random::new(seed), Surroundings::default());
+    let (random, surroundings, effort) = (Random::new(seed), Surroundings::default(), Effort::default());
     for function in all() {
         for signature in function.signatures {
             let arena = Arena::new();
@@ -143,6 +143,7 @@ fn call_all(seed: u64, arguments: &dyn for<'a> Fn(&Random, &'a Arena) -> Value<'
                 now_micros: 1_700_000_000_123_456,
                 random: &random,
                 surroundings: &surroundings,
+                effort: &effort,
             };
             // What it says is of no interest here.
             let _ = (function.body)(Args::new(&values, &context));

@@ -1,6 +1,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use value::{Arena, Value};
 
@@ -19,6 +20,60 @@ pub struct CallContext<'a> {
     pub random: &'a Random,
     /// What rules share with the process.
     pub surroundings: &'a Surroundings,
+    /// What the evaluation may still spend in calls.
+    pub effort: &'a Effort,
+}
+
+/// What an evaluation may spend in calls, in nanoseconds: those that something took, or may take.
+///
+/// Whoever makes a call spends a little for it and its arguments; functions whose time depends on more than the size of
+/// their arguments spend what they took. It is no clock: what costs little always has room.
+#[derive(Debug)]
+pub struct Effort(Cell<u64>);
+
+impl Effort {
+    /// What one evaluation may spend, unless a call asks for more.
+    pub const MAX: Duration = Duration::from_secs(1);
+
+    /// Begins anew, for another evaluation.
+    pub fn reset(&self) {
+        self.0.set(Self::MAX.as_nanos() as u64);
+    }
+
+    /// Spends so many nanoseconds.
+    pub fn spend(&self, nanos: u64) {
+        self.0.set(self.0.get().saturating_sub(nanos));
+    }
+
+    /// Sees to it that there is at least so much.
+    pub(crate) fn allow(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0.set(self.0.get().max(nanos));
+    }
+
+    /// Runs something and spends the time that it takes.
+    pub(crate) fn timed<T>(&self, run: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = run();
+        self.spend(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        result
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Duration {
+        Duration::from_nanos(self.0.get())
+    }
+
+    /// Whether nothing is left.
+    pub fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self(Cell::new(Self::MAX.as_nanos() as u64))
+    }
 }
 
 /// Gives the columns of the event under evaluation by name.

@@ -1,5 +1,5 @@
 use bumpalo::collections::Vec;
-use value::{Entry, Map, Value, path};
+use value::{Arena, Entry, Map, Value, path, size};
 
 use crate::args::is_word;
 use crate::function::{ANY, ARRAY, INT, MAP, MAP_LIKE, STR, fails, gives, optional, sig};
@@ -140,7 +140,16 @@ fn map_get(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn map_put(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    Ok(path::put(args.value(2), &dotted(args, 0)?, args.value(1), args.arena()))
+    sized(args, path::put(args.value(2), &dotted(args, 0)?, args.value(1), args.arena()))
+}
+
+/// A map with a value put into it, unless they are too large together; where the value is plain they cannot be.
+fn sized<'a>(args: Args<'a>, map: Value<'a>) -> Result<Value<'a>, CallError> {
+    if matches!(args.value(1), Value::Array(_) | Value::Map(_)) {
+        let bytes = size::of(&map, Arena::BYTES_MAX).ok_or(CallError::TooLarge)?;
+        args.context().effort.spend(bytes as u64 / 8);
+    }
+    Ok(map)
 }
 
 fn map_to_entries(args: Args<'_>) -> Result<Value<'_>, CallError> {
@@ -183,5 +192,5 @@ fn mget(args: Args<'_>) -> Result<Value<'_>, CallError> {
 
 fn mput(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let step = path::Step::Key(args.bytes(0)?);
-    Ok(path::put(Value::Map(args.map_like(2)?), &[step], args.value(1), args.arena()))
+    sized(args, path::put(Value::Map(args.map_like(2)?), &[step], args.value(1), args.arena()))
 }

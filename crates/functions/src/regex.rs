@@ -22,7 +22,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         errors: BAD_PATTERN,
         source: SOURCE,
         examples: &[gives("regex_extract('rack 12', '([a-z]+) ([0-9]+)')", "['rack', '12']")],
-        body: regex_extract,
+        body: |args| args.context().effort.timed(|| regex_extract(args)),
     },
     Function {
         name: "regex_match",
@@ -36,7 +36,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
             fails("regex_match('x', '[a-')"),
         ],
         body: |args| {
-            let found = pattern(args)?.is_match(subject(args)?);
+            let (regex, text) = (pattern(args)?, subject(args)?);
+            let found = args.context().effort.timed(|| regex.is_match(text));
             found.map(Value::Bool).map_err(|_| TOO_LONG)
         },
     },
@@ -51,7 +52,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
             gives("regex_replace('a1b22', '[0-9]+', '#')", "'a#b#'"),
             gives(r"regex_replace('k=v', '(.)=(.)', '\2=\1')", "'v=k'"),
         ],
-        body: regex_replace,
+        body: |args| args.context().effort.timed(|| regex_replace(args)),
     },
 ];
 

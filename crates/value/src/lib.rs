@@ -12,6 +12,7 @@ pub mod json;
 mod kind;
 pub mod number;
 pub mod path;
+pub mod size;
 pub mod text;
 mod value;
 

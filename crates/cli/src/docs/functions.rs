@@ -11,7 +11,7 @@ pub(super) fn page() -> String {
     let mut page = head(
         "Functions",
         "Every builtin function of the rule SQL. `sluicegate functions NAME` shows the same on a terminal. Arguments in brackets may be \
-         left out. A call that fails fails the whole statement for this message.",
+         left out; where `text` stands, booleans and the names of events pass for strings. A call that fails fails the whole statement for this message.",
     );
     page.push_str("\n| | |\n| --- | --- |\n");
     for (family, functions) in FAMILIES {

@@ -58,9 +58,14 @@ thread_local! {
 }
 
 fn jq(args: Args<'_>) -> Result<Value<'_>, CallError> {
+    let effort = args.context().effort;
     let time = match args.len() {
-        2 => TIME,
-        _ => Duration::from_millis(args.count(2)? as u64).min(TIME_MAX),
+        2 => effort.left().min(TIME),
+        _ => {
+            let time = Duration::from_millis(args.count(2)? as u64).min(TIME_MAX);
+            effort.allow(time);
+            time
+        }
     };
     let program =
         program(args.bytes(0)?).map_err(|reason| CallError::Said { arg: 0, reason: reason.into() })?;
@@ -69,7 +74,7 @@ fn jq(args: Args<'_>) -> Result<Value<'_>, CallError> {
         value => value,
     };
     let now = args.context().now_micros as f64 / 1e6;
-    let outputs = run(&program, &input, now, time, args.arena());
+    let outputs = effort.timed(|| run(&program, &input, now, time, args.arena()));
     let outputs = outputs.map_err(|reason| CallError::Said { arg: 0, reason: reason.into() })?;
     Ok(args.list(outputs))
 }
