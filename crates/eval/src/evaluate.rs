@@ -7,7 +7,8 @@ use sql::ir::{ArithOp, CompareOp};
 use value::compare::{self, Comparison};
 use value::number::{self, NumberError};
 use value::path;
-use value::{BigInt, Kind, Value};
+use value::size;
+use value::{Arena, BigInt, Kind, Value};
 
 use crate::program::{Condition, Node, Step};
 use crate::run::Run;
@@ -130,7 +131,9 @@ impl<'m> Run<'m> {
     fn is_in(&self, needle: &'m Node, list: &'m [Node]) -> Result<bool, Box<EvalError>> {
         let needle = self.eval(needle)?;
         for item in list {
-            if compare::strict(&needle, &self.eval(item)?) {
+            let item = self.eval(item)?;
+            self.spend_on_comparing(&needle, &item);
+            if compare::strict(&needle, &item) {
                 return Ok(true);
             }
         }
@@ -154,7 +157,19 @@ impl<'m> Run<'m> {
             CompareOp::GreaterEqual => Comparison::GreaterOrEqual,
             CompareOp::TopicMatch => return Ok(topic_matches(&left, &right)),
         };
+        self.spend_on_comparing(&left, &right);
+        if self.context.get().effort.is_spent() {
+            return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));
+        }
         compare::loose(comparison, &left, &right, self.arena()).map_err(|_| fault(span, Fault::NotANumber))
+    }
+
+    /// Lists and maps take as long to compare as they are large.
+    fn spend_on_comparing(&self, left: &Value<'m>, right: &Value<'m>) {
+        if is_composite(left) && is_composite(right) {
+            let bytes = size::of(left, Arena::BYTES_MAX).unwrap_or(Arena::BYTES_MAX);
+            self.context.get().effort.spend(bytes as u64);
+        }
     }
 
     fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {

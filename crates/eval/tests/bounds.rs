@@ -111,7 +111,7 @@ fn values_in_one_another_are_bounded() {
         chain("payload.l", &|at| format!("[f{at}, f{at}, f{at}]")),
         chain("payload.s", &|at| format!("[f{at}, f{at}]")),
         chain("map_new()", &|at| format!("map_put('a', f{at}, map_put('b', f{at}, f{at}))")),
-        chain("map_new()", &|at| format!("mput('a', f{at}, f{at})")),
+        chain("map_new()", &|at| format!("mput('a{at}', f{at}, f{at})")),
         // Compared with one another, too.
         format!("{} AS g, f20 = f19", chain("payload.l", &|at| format!("[f{at}, f{at}]"))),
         (0..2000).map(|at| format!("payload AS f{at}, ")).collect::<String>() + "1",
@@ -131,11 +131,12 @@ fn values_in_one_another_are_bounded() {
 #[test]
 fn calls_in_a_loop_are_bounded_together() {
     let mut worker = worker();
-    let payload = serde_json::json!({"s": "a".repeat(1_000_000)}).to_string();
+    let payload = serde_json::json!({"s": "a".repeat(1_000_000), "l": vec![1; 50_000]}).to_string();
     for call in [
         "sha256(payload.s)",
         "regex_match(payload.s, '(a|aa)+\\1c')",
         "contains(1, [1..100000])",
+        "CASE WHEN payload.l = payload.l THEN 1 END",
         "jq('last(range(1000000))', 1)",
     ] {
         let (program, diagnostics) =

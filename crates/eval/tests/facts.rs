@@ -514,3 +514,60 @@ fn contexts_are_checked_and_converted() {
     assert_eq!(with("no_such_field", json!(1)), Answer::Refused);
     assert_eq!(with("event_type", json!("no_such_event")), Answer::Refused);
 }
+
+#[test]
+fn functions_on_odd_arguments() {
+    values(&[
+        ("format_date('second', 0, '%Y', 1700000000000)", json!("55840")),
+        ("format_date('millisecond', 0, '%S.%3N', -1500)", json!("59.-500")),
+        ("format_date('second', 100000, '%d %H', 0)", json!("02 03")),
+        ("format_date('second', '+01:02:03', '%::z|%:z|%z', 0)", json!("+01:02:03|+01:02|+0102")),
+        ("format_date('second', payload.nothing, '%z', 0)", json!("+0000")),
+        ("timezone_to_second(100000)", json!(100_000)),
+        ("date_to_unix_ts('second', '%Y-%m-%dT%H:%M:%S%::z', '1970-01-01T00:00:00+00:00:30')", json!(-30)),
+        ("date_to_unix_ts('nanosecond', '%Y%m%d%H%M%S%3N%6N', '19700101000000001000002')", json!(1_002_000)),
+        ("date_to_unix_ts('second', '%Y%m%d%H%M%S and more', '19700101000001')", json!(1)),
+        ("rfc3339_to_unix_ts('1970-01-01x24:00:61Z')", json!(86_461)),
+        ("rfc3339_to_unix_ts('1970-01-01T01:00:00.5+01', 'millisecond')", json!(500)),
+        ("pad('ab', -5)", json!("ab")),
+        ("find('abc', '', 'trailing')", json!("abc")),
+        ("rm_prefix(payload.list, 'a')", json!([10, 20, 30])),
+        ("coalesce_ne([], 1)", json!(1)),
+        ("int([52, 50])", json!(42)),
+        ("float([52, 46, 53])", json!(4.5)),
+        ("subbits('ab', -1)", json!(24_930)),
+        ("subbits(hexstr2bin('400921FB54442D18'), 1, 24, 'float')", json!(std::f64::consts::PI)),
+        ("bitsize(subbits('abc', 2, 11, 'bits'))", json!(11)),
+        ("subbits(subbits('abc', 2, 11, 'bits'), 1, 11)", json!(1558)),
+        (
+            "map_to_redis_hset_args('{\"a\": 1, \"b\": 2}')",
+            json!(["map_to_redis_hset_args", "b", "2", "a", "1"]),
+        ),
+        ("hash('sha1', event)", json!("183815403636a7dfc8e0d702c961864dd3333f8b")),
+        ("gunzip(concat(gzip('a'), ''))", json!("a")),
+        ("bin2hexstr(gunzip(hexstr2bin(bin2hexstr(gzip('a'), bin2hexstr(gzip('b'))))))", json!("6261")),
+        ("tokens(base64_decode('/yD+'), ' ')", json!(["\u{fffd}", "\u{fffd}"])),
+        ("spb_decode(base64_decode('ogYBeAgB'))", json!({"timestamp": 1, "metrics": []})),
+        ("jq('.a', 'null')", json!([null])),
+        ("jq('. == \"undefined\"', payload.nothing)", json!([true])),
+        ("jq('now', 1)", json!([1_700_000_000.0])),
+    ]);
+    fail(&[
+        "format_date('second', 100000, '%z', 0)",
+        "format_date('second', 0, '%Y', -99999999999)",
+        "date_to_unix_ts('second', '%Y%m%d%H%M%S', '1970010100000')",
+        "date_to_unix_ts('second', '%Y%m%d%H%M%S and', '19700101000001 a')",
+        "rfc3339_to_unix_ts('1970-01-01T00:00:00')",
+        "rfc3339_to_unix_ts('1970-01-01T00:00:00.Z', 'millisecond')",
+        "map_size('[]')",
+        "split('a true b', true)",
+        "find('a', event)",
+        "getenv(event)",
+        "jq(event, 1)",
+        "jq('.', '1 2')",
+        "jq('.', 1, -1)",
+        "rm_prefix('true', true)",
+        "sparkplug_decode(map_new())",
+        "spb_encode('{}')",
+    ]);
+}

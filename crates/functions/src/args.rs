@@ -77,6 +77,12 @@ impl<'a> Args<'a> {
             .map_err(|_| CallError::Domain { arg: at, reason: "is not UTF-8" })
     }
 
+    /// [`Args::bytes`] that are UTF-8.
+    pub fn str(&self, at: usize) -> Result<&'a str, CallError> {
+        simdutf8::basic::from_utf8(self.bytes(at)?)
+            .map_err(|_| CallError::Domain { arg: at, reason: "is not UTF-8" })
+    }
+
     /// An integer of 64 bits.
     pub fn int(&self, at: usize) -> Result<i64, CallError> {
         match self.value(at) {
@@ -114,13 +120,13 @@ impl<'a> Args<'a> {
 
     /// A map, or what passes for one: JSON text that holds one, or the empty list.
     pub fn map_like(&self, at: usize) -> Result<Map<'a>, CallError> {
-        let value = match self.value(at) {
-            Value::Str(text) => self.json(at, text)?,
-            value => value,
-        };
-        match value {
+        match self.value(at) {
             Value::Map(map) => Ok(map),
             Value::Array([]) => Ok(Map::default()),
+            Value::Str(text) => match self.json(at, text)? {
+                Value::Map(map) => Ok(map),
+                _ => Err(CallError::Domain { arg: at, reason: "is JSON, but not a map" }),
+            },
             _ => Err(self.kind(at, function::MAP)),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "regex_extract",
         usage: "regex_extract(string, pattern)",
-        signatures: &[sig(&[TEXT.union(ARRAY), TEXT], ARRAY)],
+        signatures: &[sig(&[TEXT.union(ARRAY), STR], ARRAY)],
         summary: "The groups of the first match; none if nothing matches. Works on bytes.",
         errors: BAD_PATTERN,
         source: SOURCE,
@@ -27,7 +27,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "regex_match",
         usage: "regex_match(string, pattern)",
-        signatures: &[sig(&[TEXT.union(ARRAY), TEXT], BOOL)],
+        signatures: &[sig(&[TEXT.union(ARRAY), STR], BOOL)],
         summary: "Whether the pattern matches anywhere. Works on bytes.",
         errors: BAD_PATTERN,
         source: SOURCE,
@@ -44,7 +44,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "regex_replace",
         usage: "regex_replace(string, pattern, new)",
-        signatures: &[sig(&[TEXT.union(ARRAY), TEXT, TEXT], STR)],
+        signatures: &[sig(&[TEXT.union(ARRAY), STR, STR], STR)],
         summary: r"The string with every match replaced; `&` in the new text stands for the match, `\1` for its first group. Works on bytes.",
         errors: BAD_PATTERN,
         source: SOURCE,
@@ -70,7 +70,7 @@ thread_local! {
 }
 
 fn pattern(args: Args<'_>) -> Result<Rc<Regex>, CallError> {
-    compiled(args.text(1)?).map_err(|reason| CallError::Said { arg: 1, reason: reason.into() })
+    compiled(args.bytes(1)?).map_err(|reason| CallError::Said { arg: 1, reason: reason.into() })
 }
 
 /// Whether a text is a regular expression.
@@ -124,7 +124,7 @@ fn regex_extract(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn regex_replace(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (regex, text, new) = (pattern(args)?, subject(args)?, args.text(2)?);
+    let (regex, text, new) = (pattern(args)?, subject(args)?, args.bytes(2)?);
     let parts = parts(new);
     let mut out = args.builder(text.len());
     let mut copied = 0;

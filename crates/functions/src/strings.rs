@@ -21,7 +21,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "find",
         usage: "find(string, part[, 'leading' | 'trailing'])",
-        signatures: &[optional(2, &[TEXT, TEXT, STR], STR)],
+        signatures: &[optional(2, &[TEXT, STR, STR], STR)],
         summary: "The string from the first (or last) occurrence of the part on; empty where it does not occur.",
         errors: NOT_TEXT,
         source: SOURCE,
@@ -92,7 +92,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "replace",
         usage: "replace(string, part, new[, 'all' | 'leading' | 'trailing'])",
-        signatures: &[optional(3, &[TEXT, TEXT, TEXT, STR], STR)],
+        signatures: &[optional(3, &[TEXT, STR, STR, STR], STR)],
         summary: "The string with every (or the first, or the last) occurrence of the part replaced.",
         errors: NOT_TEXT,
         source: SOURCE,
@@ -128,7 +128,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "rtrim",
         usage: "rtrim(string[, characters])",
-        signatures: &[optional(1, &[TEXT, TEXT], STR)],
+        signatures: &[optional(1, &[TEXT, STR], STR)],
         summary: "The string without white space, or any of the characters, at its end.",
         errors: NOT_TEXT,
         source: SOURCE,
@@ -138,7 +138,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "split",
         usage: "split(string, separator[, 'notrim' | 'leading' | 'leading_notrim' | 'trailing' | 'trailing_notrim'])",
-        signatures: &[optional(2, &[TEXT, TEXT, STR], ARRAY)],
+        signatures: &[optional(2, &[TEXT, STR, STR], ARRAY)],
         summary: "The parts between separators (or what is before and behind the first or last one). Empty parts are left out unless the option ends in `notrim`.",
         errors: "Fails when an argument is not text, or the option is none of these.",
         source: SOURCE,
@@ -172,7 +172,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "tokens",
         usage: "tokens(string, separators[, 'nocrlf'])",
-        signatures: &[optional(2, &[TEXT, TEXT, STR], ARRAY)],
+        signatures: &[optional(2, &[TEXT, STR, STR], ARRAY)],
         summary: "The parts between any of the separating characters, without empty ones; `nocrlf` separates lines too.",
         errors: "Fails when an argument is not text, or the option is none.",
         source: SOURCE,
@@ -238,7 +238,7 @@ fn ascii(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn find(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (text, part) = (args.utf8(0)?, args.utf8(1)?);
+    let (text, part) = (args.utf8(0)?, args.str(1)?);
     let trailing = args.len() > 2 && option(args, 2, &["leading", "trailing"])? == "trailing";
     if part.is_empty() {
         return Ok(Value::text(text));
@@ -357,7 +357,7 @@ fn pad(args: Args<'_>) -> Result<Value<'_>, CallError> {
         2 => "trailing",
         _ => option(args, 2, &["leading", "trailing", "both"])?,
     };
-    let fill = if args.len() > 3 { args.utf8(3)? } else { " " };
+    let fill = if args.len() > 3 { args.str(3)? } else { " " };
     if !fill.is_ascii() {
         return Err(CallError::Domain { arg: 3, reason: "is not ASCII" });
     }
@@ -378,7 +378,7 @@ fn pad(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn replace(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (text, part, new) = (args.utf8(0)?, args.utf8(1)?, args.utf8(2)?);
+    let (text, part, new) = (args.utf8(0)?, args.str(1)?, args.str(2)?);
     let which = if args.len() > 3 { option(args, 3, &["all", "leading", "trailing"])? } else { "all" };
     if part.is_empty() {
         return Ok(Value::text(text));
@@ -427,7 +427,7 @@ fn rtrim(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let rest = match args.len() {
         1 => text.trim_end_matches(is_space),
         _ => {
-            let characters = args.utf8(1)?;
+            let characters = args.str(1)?;
             text.trim_end_matches(|character| characters.contains(character))
         }
     };
@@ -435,7 +435,7 @@ fn rtrim(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn split(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let (text, separator) = (args.utf8(0)?, args.utf8(1)?);
+    let (text, separator) = (args.utf8(0)?, args.str(1)?);
     let options = ["notrim", "leading", "leading_notrim", "trailing", "trailing_notrim"];
     let which = if args.len() > 2 { option(args, 2, &options)? } else { "" };
     let keep = |part: &&str| which.ends_with("notrim") || !part.is_empty();
@@ -470,7 +470,7 @@ fn substr(args: Args<'_>) -> Result<Value<'_>, CallError> {
 }
 
 fn tokens(args: Args<'_>) -> Result<Value<'_>, CallError> {
-    let separators = args.utf8(1)?;
+    let separators = args.str(1)?;
     let lines = args.len() > 2 && option(args, 2, &["nocrlf"])? == "nocrlf";
     if separators.is_ascii() {
         // What is between need not be text then.

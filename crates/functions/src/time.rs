@@ -263,50 +263,72 @@ fn mongo_date(args: Args<'_>) -> Result<Value<'_>, CallError> {
 fn rfc3339_to_unix_ts(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let unit = unit_or_second(args, 1)?;
     let no_time = CallError::Domain { arg: 0, reason: "is no time by RFC 3339" };
-    let seconds = parse_rfc3339(args.utf8(0)?).ok_or(no_time)?;
-    let (seconds, digits) = seconds;
+    let (seconds, fraction) = parse_rfc3339(args.bytes(0)?).ok_or(no_time.clone())?;
     // Decimals are rounded to the unit, but for seconds, which drop them.
-    let fraction = match unit.0 {
-        0 => 0,
-        _ => {
-            let scale = 10i128.pow(u32::try_from(digits.len()).unwrap_or(0));
-            let fraction = digits.parse::<i128>().unwrap_or(0);
-            (fraction * unit.per_second() * 2 + scale) / (scale * 2)
+    let fraction = match (unit.0, fraction) {
+        (0, _) | (_, "") => 0,
+        (_, text) => {
+            let digits = text.strip_prefix('.').unwrap_or_default();
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(no_time);
+            }
+            let fraction: f64 = text.parse().unwrap_or_default();
+            (fraction * unit.per_second() as f64).round() as i128
         }
     };
     let count = BigInt::from(i128::from(seconds) * unit.per_second() + fraction);
     number::from_wide(&count, args.arena()).map_err(|error| args.number_error(0, error))
 }
 
-/// The seconds since 1970 UTC of a time by RFC 3339, and the digits of its fraction.
-fn parse_rfc3339(text: &str) -> Option<(i64, &str)> {
-    let number = |range| {
-        let digits: &str = text.get(range)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<i16>().ok())?
-    };
-    let part = |range| number(range).and_then(|part| i8::try_from(part).ok());
+/// The seconds since 1970 UTC of a time by RFC 3339, and its fraction with the point. As the reference reads it: whatever
+/// stands between date and time, hours and minutes of any size, and an offset that may have no minutes.
+fn parse_rfc3339(text: &[u8]) -> Option<(i64, &str)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let number = |range| integer(text.get(range)?).ok();
     let separators = [(4, "-"), (7, "-"), (13, ":"), (16, ":")];
-    if separators.iter().any(|(at, sign)| text.get(*at..*at + 1) != Some(sign))
-        || !matches!(text.get(10..11)?, "T" | "t" | " ")
-    {
+    if separators.iter().any(|(at, sign)| text.get(*at..*at + 1) != Some(sign)) {
         return None;
     }
-    let date = Date::new(number(0..4)?, part(5..7)?, part(8..10)?).ok()?;
-    let time = Time::new(part(11..13)?, part(14..16)?, part(17..19)?, 0).ok()?;
+    let [year, month, day] = [number(0..4)?, number(5..7)?, number(8..10)?];
+    let [hour, minute, second] = [number(11..13)?, number(14..16)?, number(17..19)?];
     let behind = text.get(19..)?;
-    let (digits, zone) = match behind.strip_prefix('.') {
-        Some(fraction) => fraction.split_at(fraction.bytes().take_while(u8::is_ascii_digit).count()),
-        None => ("", behind),
-    };
-    if behind.starts_with('.') && digits.is_empty() || digits.len() > 30 {
-        return None;
-    }
+    let (fraction, zone) =
+        behind.split_at(behind.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count());
     let offset = match zone {
         "Z" | "z" => 0,
-        zone if zone.len() == 6 && zone.is_ascii() => parse_offset(zone)?,
-        _ => return None,
+        zone => {
+            let sign = match zone.get(..1)? {
+                "+" => 1,
+                "-" => -1,
+                _ => return None,
+            };
+            let minutes = match zone.get(3..)? {
+                "" => 0,
+                minutes if minutes.len() == 3 => integer(minutes.strip_prefix(':')?).ok()?,
+                _ => return None,
+            };
+            sign * (integer(zone.get(1..3)?).ok()? * 3600 + minutes * 60)
+        }
     };
-    Some((seconds_of(date, time) - offset, digits))
+    let local = epoch_seconds([year, month, day, hour, minute, second]).ok()?;
+    Some((within_years(local - offset).ok()?, fraction))
+}
+
+/// The seconds since 1970 of a date and a time of day, which may be past the day's end.
+fn epoch_seconds([year, month, day, hour, minute, second]: [i64; 6]) -> Result<i64, &'static str> {
+    let small = |part: i64| i8::try_from(part).unwrap_or(0);
+    let year = i16::try_from(year).ok().filter(|year| *year >= 0).unwrap_or(i16::MAX);
+    let date = Date::new(year, small(month), small(day)).map_err(|_| "is a date that does not exist")?;
+    Ok(seconds_of(date, Time::midnight()) + hour * 3600 + minute * 60 + second)
+}
+
+/// A count of seconds, if it lies within the years 0 to 9999.
+fn within_years(seconds: i64) -> Result<i64, &'static str> {
+    /// The start of the year 0.
+    const MIN: i64 = -62_167_219_200;
+    /// The start of the year 10,000.
+    const END: i64 = 253_402_300_800;
+    if (MIN..END).contains(&seconds) { Ok(seconds) } else { Err("is beyond the years 0 to 9999") }
 }
 
 fn seconds_of(date: Date, time: Time) -> i64 {
@@ -477,21 +499,11 @@ fn parse_date(text: &[u8], format: &str) -> Result<i128, &'static str> {
     else {
         return Err(MISSING);
     };
-    let small = |part: i64| i8::try_from(part).unwrap_or(0);
-    let year = i16::try_from(year).ok().filter(|year| *year >= 0).unwrap_or(i16::MAX);
-    let date = Date::new(year, small(month), small(day)).map_err(|_| "is a date that does not exist")?;
-    let seconds = seconds_of(date, Time::midnight()) + hour * 3600 + minute * 60 + second - offset;
-    if !(SECONDS_MIN..SECONDS_END).contains(&seconds) {
-        return Err("is beyond the years 0 to 9999");
-    }
+    let local = epoch_seconds([year, month, day, hour, minute, second])?;
+    let seconds = within_years(local - offset)?;
     let fraction = millis.unwrap_or(0) * 1_000_000 + micros.unwrap_or(0) * 1000 + nanos.unwrap_or(0);
     Ok(i128::from(seconds) * 1_000_000_000 + i128::from(fraction))
 }
-
-/// The start of the year 0, in seconds since 1970.
-const SECONDS_MIN: i64 = -62_167_219_200;
-/// The start of the year 10,000, in seconds since 1970.
-const SECONDS_END: i64 = 253_402_300_800;
 
 const NO_DIGITS: &str = "has something else where digits should be";
 
