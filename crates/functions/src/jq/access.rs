@@ -153,7 +153,7 @@ impl jaq_core::ValT for Val {
         opt: Opt,
         change: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
-        let items = match self {
+        let mut items = match self {
             Val::Null => Vec::new(),
             Val::Arr(items) => Heap::into_inner(items),
             value => return opt.fail(value, |value| Exn::from(Error::typ(value, "array"))),
@@ -167,7 +167,6 @@ impl jaq_core::ValT for Val {
             Some(Val::Arr(new)) => Heap::into_inner(new),
             Some(value) => return Err(Exn::from(Error::typ(value, "array"))),
         };
-        let mut items = items;
         meter::work(items.len() / 4);
         items.splice(from..to, new);
         Ok(Val::array(items))

@@ -29,7 +29,7 @@ pub(super) trait Measured: Default + Clone {
 /// What each thing takes beside its content (bytes).
 const HEAD_BYTES: usize = 48;
 /// What each entry of a map takes beside its key (bytes).
-const ENTRY_BYTES: usize = 64;
+pub(super) const ENTRY_BYTES: usize = 64;
 
 /// The entries of an object, in the order in which they were put.
 pub(super) type Entries = IndexMap<Rc<str>, Val>;

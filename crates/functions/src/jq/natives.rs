@@ -207,8 +207,7 @@ fn trimmed(value: Val, part: &Val, strip: for<'t> fn(&'t str, &str) -> Option<&'
 
 /// A value without what the paths lead to: the last first, so that places in arrays stay what they were.
 fn delete_paths(value: Val, paths: Val) -> ValR<Val> {
-    let paths: Vec<Val> = paths.into_seq().map_err(|value| Error::typ(value, "array"))?;
-    let mut paths = paths;
+    let mut paths: Vec<Val> = paths.into_seq().map_err(|value| Error::typ(value, "array"))?;
     paths.sort_by(|left, right| right.cmp(left));
     paths.into_iter().try_fold(value, |value, path| {
         let path: Vec<Val> = path.into_seq().map_err(|value| Error::typ(value, "array"))?;

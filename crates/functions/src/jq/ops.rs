@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jaq_core::ops::Math;
 use jaq_core::{Error, ValR};
 
-use super::heap::{Entries, Heap};
+use super::heap::{ENTRY_BYTES, Entries, Heap};
 use super::meter;
 use super::value::Val;
 
@@ -110,7 +110,6 @@ impl Add for Val {
 
 /// Puts an entry into an object that is ours alone.
 pub(super) fn put(object: &mut Heap<Entries>, key: Rc<str>, item: Val) {
-    const ENTRY_BYTES: usize = 64;
     meter::work(1);
     let (size, depth, length) = (item.size(), item.depth(), key.len());
     match object.value_mut().insert(key, item) {
