@@ -360,6 +360,29 @@ async fn a_shared_source_is_shared_by_the_pool() {
 }
 
 #[tokio::test]
+async fn a_queue_is_shared_by_the_pool() {
+    const MESSAGES: usize = 20;
+    let remote = gate().start().await;
+    let far = source("far", "topic = \"$queue/far/#\"")
+        + "resource_opts = { health_check_interval = \"15s\", health_check_timeout = \"60s\", resume_interval = \"15s\" }\n";
+    let text = format!(
+        "[connectors.mqtt.cloud]\nserver = \"{}\"\nproto_ver = \"v5\"\npool_size = 2\n{far}",
+        remote.mqtt()
+    );
+    let gate = gate().file("cloud.toml", &text).rule("down", &down("far", "${payload}")).start().await;
+    gate.wait_status("/sources/mqtt:far", "connected").await;
+    let here = Client::connect(gate.mqtt(), "here").await;
+    here.subscribe("far/#", 1).await;
+    let there = Client::connect(remote.mqtt(), "there").await;
+    for n in 0..MESSAGES {
+        there.publish("far/1", n.to_string(), 1).await;
+    }
+    let seen: BTreeSet<usize> = here.take("far/far/1", MESSAGES).await.iter().map(crate::number).collect();
+    assert_eq!(seen.len(), MESSAGES, "each once");
+    here.nothing("far/#").await;
+}
+
+#[tokio::test]
 async fn a_lasting_session_keeps_what_comes_while_we_are_away() {
     for version in ["v4", "v5"] {
         let remote = Mosquitto::start().await;
