@@ -1,5 +1,10 @@
 //! Sessions and retained messages outlive the server, however it ends.
 
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use testkit::{Client, Publish, wait_until};
 
 use crate::{gate, number};
@@ -37,6 +42,88 @@ async fn what_was_acknowledged_for_a_kept_session_survives_kill_9() {
     assert!(numbers.iter().copied().eq(0..COUNT), "{numbers:?}");
     reader.subscribe("state", 1).await;
     assert_eq!(reader.next("state").await.payload, b"on");
+    reader.nothing("t/#").await;
+}
+
+/// A publisher of QoS 2 and MQTT 3.1.1 that keeps its session and does not answer by itself.
+struct Device(TcpStream);
+
+impl Device {
+    /// Connects, and says whether its session was there.
+    fn connect(address: SocketAddr) -> (Self, bool) {
+        let mut device = Self(TcpStream::connect(address).expect("the server listens"));
+        device.0.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        device.send(b"\x10\x12\0\x04MQTT\x04\0\0\0\0\x06device");
+        let [first, _, present, code] = device.read();
+        assert_eq!((first, code), (0x20, 0));
+        (device, present == 1)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the server reads");
+    }
+
+    fn publish(&mut self, id: u16, dup: bool) {
+        let payload = format!("{id:05}");
+        let mut bytes = vec![0x34 | u8::from(dup) << 3, 12, 0, 3, b't', b'/', b'1'];
+        bytes.extend(id.to_be_bytes());
+        bytes.extend(payload.as_bytes());
+        self.send(&bytes);
+    }
+
+    fn release(&mut self, id: u16) {
+        let [high, low] = id.to_be_bytes();
+        self.send(&[0x62, 2, high, low]);
+    }
+
+    /// The next packet, all of which have four bytes.
+    fn read(&mut self) -> [u8; 4] {
+        let mut bytes = [0; 4];
+        self.0.read_exact(&mut bytes).expect("the server answers");
+        bytes
+    }
+}
+
+#[tokio::test]
+async fn qos_2_is_exactly_once_over_kill_9() {
+    const COUNT: u16 = 300;
+    let mut gate = gate().start().await;
+    let reader = Client::builder("reader").keeps_session().connect(gate.mqtt()).await;
+    reader.subscribe("t/#", 2).await;
+    drop(reader);
+    let (mut device, _) = Device::connect(gate.mqtt());
+    (1..=COUNT).for_each(|id| device.publish(id, false));
+    let mut received = BTreeSet::new();
+    while received.len() < usize::from(COUNT) / 3 {
+        let [first, _, high, low] = device.read();
+        assert_eq!(first, 0x50);
+        received.insert(u16::from_be_bytes([high, low]));
+    }
+    // Of some of the others it has been heard and stored, and the answer is not read any more.
+    gate.kill().await;
+    gate.resume().await;
+
+    let (mut device, was_there) = Device::connect(gate.mqtt());
+    assert!(was_there);
+    for id in 1..=COUNT {
+        if received.contains(&id) {
+            device.release(id);
+        } else {
+            device.publish(id, true);
+        }
+    }
+    let mut done = 0;
+    while done < COUNT {
+        let [first, _, high, low] = device.read();
+        match first {
+            0x50 => device.release(u16::from_be_bytes([high, low])),
+            0x70 => done += 1,
+            other => panic!("{other:x}"),
+        }
+    }
+    let reader = Client::builder("reader").keeps_session().connect(gate.mqtt()).await;
+    let numbers: Vec<usize> = reader.take("t/1", COUNT.into()).await.iter().map(number).collect();
+    assert!(numbers.iter().copied().eq(1..=usize::from(COUNT)), "{numbers:?}");
     reader.nothing("t/#").await;
 }
 

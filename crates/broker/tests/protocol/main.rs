@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod acknowledgement;
+mod connack;
 mod connecting;
 mod events;
 mod flows;
