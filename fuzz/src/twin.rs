@@ -1,5 +1,7 @@
 //! Runs a target for a moment, on seeds and on what comes of them when they are damaged.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -41,9 +43,20 @@ fn apply(data: &mut Vec<u8>, edit: &Edit) {
     }
 }
 
-/// Runs `target` on every seed, and on `cases` damaged ones.
+/// Runs `target` on every seed, and on `cases` damaged ones; with `FUZZ_SECONDS` in the environment for as long, on others every
+/// time.
 pub(crate) fn run(seeds: &[Vec<u8>], cases: u32, target: fn(&[u8])) {
     seeds.iter().for_each(|seed| target(seed));
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (start, mut rounds) = (Instant::now(), 0_u64);
+    while rounds == 0 || start.elapsed() < Duration::from_secs(seconds) {
+        round(seeds, cases, target);
+        rounds += 1;
+    }
+    println!("{} damaged seeds in {} s", rounds * u64::from(cases), start.elapsed().as_secs());
+}
+
+fn round(seeds: &[Vec<u8>], cases: u32, target: fn(&[u8])) {
     let damaged = (0..seeds.len(), prop::collection::vec(edit(), 1..12));
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = runner.run(&damaged, |(seed, edits)| {

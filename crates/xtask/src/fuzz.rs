@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: the targets of `fuzz/`, one after the other, with cargo-fuzz on a nightly toolchain.
+//! `cargo xtask fuzz`: the targets of `fuzz/`, one after the other, with cargo-fuzz on a nightly toolchain, and otherwise as the
+//! tests run them, only longer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,16 +14,48 @@ struct Target {
     /// Whether it runs unsafe code of ours, so that memory is watched.
     has_unsafe: bool,
     seeds: fn() -> Vec<Vec<u8>>,
+    /// The package, test target and name of the test that runs the same on stable.
+    twin: [&'static str; 3],
 }
 
 /// Every target; the files in `fuzz/targets` have these names.
 const TARGETS: &[Target] = &[
-    Target { name: "parser", has_unsafe: false, seeds: statements },
-    Target { name: "evaluator", has_unsafe: false, seeds: statements_with_payloads },
-    Target { name: "scan", has_unsafe: true, seeds: payloads },
-    Target { name: "templates", has_unsafe: false, seeds: templates },
-    Target { name: "rule_file", has_unsafe: false, seeds: rule_files },
-    Target { name: "mqtt", has_unsafe: false, seeds: packets },
+    Target {
+        name: "parser",
+        has_unsafe: false,
+        seeds: statements,
+        twin: ["sql", "it", "any_text_is_parsed"],
+    },
+    Target {
+        name: "evaluator",
+        has_unsafe: false,
+        seeds: statements_with_payloads,
+        twin: ["eval", "fuzz", "any_statement_on_any_payload_ends"],
+    },
+    Target {
+        name: "scan",
+        has_unsafe: true,
+        seeds: payloads,
+        twin: ["eval", "fuzz", "the_scan_finds_what_a_full_read_finds"],
+    },
+    Target {
+        name: "templates",
+        has_unsafe: false,
+        seeds: templates,
+        twin: ["template", "fuzz", "any_text_is_a_template"],
+    },
+    Target {
+        name: "rule_file",
+        has_unsafe: false,
+        seeds: rule_files,
+        twin: ["config", "fuzz", "any_text_is_read_as_a_rule"],
+    },
+    Target {
+        name: "mqtt",
+        has_unsafe: false,
+        seeds: packets,
+        twin: ["mqtt", "fuzz", "any_bytes_are_packets_or_an_error"],
+    },
 ];
 
 /// Runs one target, or each. `Err` says what is wrong with the arguments.
@@ -44,30 +77,35 @@ pub(crate) fn run(args: &[&str]) -> Result<bool, String> {
             }
         }
     }
-    if !prepare() {
+    let guided = has_nightly();
+    if guided && !has_cargo_fuzz() && !Cargo::new(&["install", "cargo-fuzz", "--locked"]).run() {
         return Ok(false);
+    }
+    if !guided {
+        eprintln!(
+            "no nightly toolchain (`rustup toolchain install nightly`): fuzzing on stable, not guided by coverage"
+        );
     }
     let targets = TARGETS.iter().filter(|target| wanted.is_none_or(|wanted| wanted == target.name));
     let mut green = true;
     for target in targets {
+        println!("fuzzing {} for {minutes} min", target.name);
         // The others too, after one has found something.
-        green &= target.run(minutes);
+        green &= if guided { target.run(minutes) } else { target.run_twin(minutes) };
     }
     Ok(green)
 }
 
-/// Makes sure that a nightly toolchain and cargo-fuzz are there; says what is needed where it cannot.
-fn prepare() -> bool {
-    let answers = |command: &mut Command| {
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    if !answers(Command::new("cargo").args(["+nightly", "--version"]).env_remove("RUSTUP_TOOLCHAIN")) {
-        eprintln!("fuzzing needs a nightly toolchain: `rustup toolchain install nightly`");
-        eprintln!("without one, the tests still run every target for a moment");
-        return false;
-    }
+fn answers(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn has_nightly() -> bool {
+    answers(Command::new("cargo").args(["+nightly", "--version"]).env_remove("RUSTUP_TOOLCHAIN"))
+}
+
+fn has_cargo_fuzz() -> bool {
     answers(Command::new("cargo").args(["fuzz", "--version"]))
-        || Cargo::new(&["install", "cargo-fuzz", "--locked"]).run()
 }
 
 impl Target {
@@ -77,7 +115,6 @@ impl Target {
             eprintln!("cannot write seeds to {}: {error}", corpus.display());
             return false;
         }
-        println!("fuzzing {} for {minutes} min", self.name);
         let seconds = format!("-max_total_time={}", minutes * 60);
         let mut command = Command::new("cargo");
         // Which cargo runs is rustup's business here, not that of the one that runs this.
@@ -103,6 +140,14 @@ impl Target {
             "-print_final_stats=1",
         ]);
         command.status().is_ok_and(|status| status.success())
+    }
+
+    /// What the tests do for a moment, for longer.
+    fn run_twin(&self, minutes: u64) -> bool {
+        let [package, test, name] = self.twin;
+        Cargo::new(&["test", "--quiet", "--package", package, "--test", test, "--", "--nocapture", name])
+            .env("FUZZ_SECONDS", &(minutes * 60).to_string())
+            .run()
     }
 
     fn seed(&self, corpus: &Path) -> std::io::Result<()> {
@@ -206,6 +251,10 @@ mod tests {
         assert_eq!(files, names);
         for target in TARGETS {
             assert!((target.seeds)().len() >= 5, "{}", target.name);
+            let [package, test, name] = target.twin;
+            let file = if test == "it" { "it/fuzz.rs" } else { "fuzz.rs" };
+            let text = std::fs::read_to_string(root().join(format!("crates/{package}/tests/{file}")));
+            assert!(text.is_ok_and(|text| text.contains(&format!("fn {name}()"))), "{}", target.name);
         }
     }
 }

@@ -24,7 +24,7 @@ cargo xtask TASK
   golden          run the tests and let them rewrite their expectations; review the difference like code
   docs            print the pages of docs/generated anew
   fuzz [TARGET] [--minutes N]
-                  each fuzz target, or one, for N minutes (1); needs a nightly toolchain
+                  each fuzz target, or one, for N minutes (1); guided by coverage on nightly
   torture [--minutes N] [--seed S]
                   rounds of random faults (kills, cut and stalled connections, restarts, edits), none of which may lose or
                   reorder a message; 10 minutes from seed 3 if not told otherwise
