@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::Client;
+use testkit::{Certificates, Client, Mosquitto};
 
-use crate::{PROGRAM, gate};
+use crate::{PROGRAM, cloud, gate};
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -26,13 +26,21 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn dashboards_and_alerts_ask_for_metrics_that_exist() {
-    let resources = "[connectors.mqtt.cloud]\nserver = \"127.0.0.1:1\"\n\
-                     [actions.mqtt.up]\nconnector = \"cloud\"\nparameters = { topic = \"t\" }\n\
-                     [sources.mqtt.down]\nconnector = \"cloud\"\nparameters = { topic = \"t\" }\n";
+    let remote = Mosquitto::start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let authority = Certificates::write(folder.path()).ca;
+    let more = format!(
+        "[actions.mqtt.up]\nconnector = \"cloud\"\nparameters = {{ topic = \"t\" }}\n\
+         [sources.mqtt.down]\nconnector = \"cloud\"\nparameters = {{ topic = \"t\" }}\n\
+         [connectors.mqtt.secure]\nserver = \"127.0.0.1:1\"\nssl = {{ enable = true, cacertfile = \"{}\" }}\n",
+        authority.display()
+    );
+    let resources = &cloud(&remote, "pool_size = 1", &more);
     let rule = "--- actions = [\"mqtt:up\"]\nSELECT * FROM \"t\"";
     let gate = gate().file("cloud.toml", resources).rule("r", rule).start().await;
     Client::connect(gate.mqtt(), "c").await.publish("t", "x", 1).await;
     gate.wait_metric("/rules/r", "passed", 1).await;
+    gate.wait_metric("/actions/mqtt:up", "success", 1).await;
     let page = gate.http().get("/metrics").await.expect(200).body;
     let series: BTreeSet<&str> = page
         .lines()

@@ -344,6 +344,17 @@ impl Settings {
         files
     }
 
+    /// The files that paths among these settings name, without those that hold secrets.
+    pub fn paths(&self) -> Vec<&Path> {
+        let inner = self.values.iter().map(|setting| match &setting.value {
+            SettingValue::Path(path, _) => vec![path.as_path()],
+            SettingValue::Table(settings) => settings.paths(),
+            SettingValue::Tables(tables) => tables.iter().flat_map(Settings::paths).collect(),
+            _ => Vec::new(),
+        });
+        inner.flatten().collect()
+    }
+
     fn collect_files(&self, files: &mut Vec<PathBuf>) {
         for setting in &self.values {
             files.extend(setting.file.clone());

@@ -1,6 +1,7 @@
 //! One lane of an action's queue: what its lock guards.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::buffer::{Buffer, Fill};
 use crate::metrics::Counters;
@@ -14,7 +15,18 @@ pub(crate) struct Lane {
     pub(crate) reader: Option<Owner>,
     /// Counts the buffers that the lane has had, since each counts its entries anew.
     epoch: u64,
+    probe: Option<Probe>,
 }
+
+/// An entry whose way through the lane is timed. Which one it is need not be known: it has left once the lane holds no more
+/// entries than came after it.
+struct Probe {
+    queued_at: Instant,
+    came_after: u64,
+}
+
+/// One of so many entries of a lane is timed at most, so that reading the clock costs next to nothing.
+const TIMED_EVERY: u64 = 8;
 
 /// The reader of a lane.
 pub(crate) struct Owner {
@@ -27,13 +39,34 @@ const SEQ_BITS: u32 = 48;
 
 impl Lane {
     pub(crate) fn new(buffer: Box<dyn Buffer>) -> Self {
-        Self { buffer, counters: Counters::default(), reader: None, epoch: 0 }
+        Self { buffer, counters: Counters::default(), reader: None, epoch: 0, probe: None }
     }
 
     /// Whom to wake once the lock is gone; `None` where nobody sleeps.
     pub(crate) fn wake(&self) -> Option<Arc<Wake>> {
         let reader = self.reader.as_ref().filter(|reader| reader.wake.is_armed())?;
         Some(Arc::clone(&reader.wake))
+    }
+
+    /// An entry was appended: perhaps the next one to be timed. `counters.matched` has it already.
+    pub(crate) fn time_push(&mut self, now: Instant) {
+        match &mut self.probe {
+            Some(probe) => probe.came_after += 1,
+            None if self.counters.matched % TIMED_EVERY == 1 => {
+                self.probe = Some(Probe { queued_at: now, came_after: 0 });
+            }
+            None => {}
+        }
+    }
+
+    /// An entry was delivered: since when the timed one waited, if it has left with it.
+    pub(crate) fn time_delivery(&mut self) -> Option<Instant> {
+        let probe = self.probe.as_ref()?;
+        let fill = self.buffer.fill();
+        if fill.queuing + fill.inflight > probe.came_after {
+            return None;
+        }
+        self.probe.take().map(|probe| probe.queued_at)
     }
 
     pub(crate) fn is_read_by(&self, owner: u64) -> bool {
@@ -43,6 +76,7 @@ impl Lane {
     /// Puts another buffer in place, and gives the one that was there. Places that were handed out mean nothing any more.
     pub(crate) fn replace(&mut self, buffer: Box<dyn Buffer>) -> Box<dyn Buffer> {
         self.epoch += 1;
+        self.probe = None;
         std::mem::replace(&mut self.buffer, buffer)
     }
 

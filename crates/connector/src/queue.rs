@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::buffer::{Buffer, Fill, Hold, Item, Release, Removed};
 use crate::dead::{Dead, DeadEnd, Stage};
 use crate::disk::{DiskLog, Lanes};
+use crate::histogram::Histogram;
 use crate::lane::{Lane, Owner};
 use crate::memory::MemoryBuffer;
 use crate::metrics::{ActionReading, Counters, Dropped};
@@ -70,6 +71,7 @@ pub struct ActionQueue {
     readers: AtomicU64,
     closed: AtomicBool,
     notice: Notice,
+    delivery: Histogram,
     dead_end: OnceLock<Arc<dyn DeadEnd>>,
     /// Looked at by whoever changes or shows the queue, never by push or take.
     logs: Mutex<Logs>,
@@ -180,6 +182,7 @@ impl ActionQueue {
             readers: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             notice: Notice::default(),
+            delivery: Histogram::new(Duration::from_micros(250)),
             dead_end: OnceLock::new(),
             is_unstored: AtomicBool::new(unstored.is_some()),
             logs: Mutex::new(Logs { current: log.clone(), former: None, unstored }),
@@ -260,6 +263,7 @@ impl ActionQueue {
             drop(lane);
             return self.notice.failed(&self.id, &error.to_string());
         }
+        lane.time_push(now);
         // Added before the lock goes, so that nobody can subtract an entry that is not added yet.
         let held = self.held.fetch_add(size, Ordering::AcqRel) + size;
         if lane.buffer.is_ready() {
@@ -340,8 +344,14 @@ impl ActionQueue {
         reading
     }
 
+    /// How long a sample of the requests took from the rule to the far side's word that it has them.
+    pub fn delivery(&self) -> &Histogram {
+        &self.delivery
+    }
+
     /// Starts counting anew. What is still queued or in flight counts as matched, so that the sum stays right.
     pub fn reset_metrics(&self) {
+        self.delivery.reset();
         let mut lanes: Vec<_> = self.lanes.iter().map(|lane| lane.lock()).collect();
         for lane in &mut lanes {
             let fill = lane.settled_fill();

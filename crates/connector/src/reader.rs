@@ -131,12 +131,19 @@ impl Reader {
             }
         };
         let Some(removed) = lane.buffer.ack(seq) else { return };
+        let mut queued_at = None;
         match verdict {
-            Verdict::Success => lane.counters.success += 1,
+            Verdict::Success => {
+                lane.counters.success += 1;
+                queued_at = lane.time_delivery();
+            }
             Verdict::Expired => lane.counters.dropped_expired += 1,
             Verdict::Final(_) | Verdict::Later(_) | Verdict::Retry => lane.counters.failed += 1,
         }
         drop(lane);
+        if let Some(queued_at) = queued_at {
+            self.queue.delivery().observe(queued_at.elapsed());
+        }
         self.queue.freed(removed.bytes);
         self.queue.release(1);
         match verdict {

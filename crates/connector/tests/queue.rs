@@ -290,3 +290,24 @@ fn consume(reader: &mut Reader, wake: &Wake, done: &AtomicBool) {
         }
     });
 }
+
+#[test]
+fn deliveries_are_timed_from_the_push_to_the_far_sides_word() {
+    let queue = ActionQueue::in_memory("far:up", ROOMY);
+    let mut reader = reader(&queue, 0, 1);
+    let pushed_at = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+    for n in 0..20 {
+        queue.push(7, format!("{n}").as_bytes(), None, pushed_at);
+    }
+    let taken = take(&mut reader, 20);
+    reader.settle(taken[0].lane, taken[0].seq, Verdict::Final("no"));
+    assert_eq!(queue.delivery().read().count, 0, "what failed was not delivered");
+    for taken in &taken[1..] {
+        reader.settle(taken.lane, taken.seq, Verdict::Success);
+    }
+    let delivery = queue.delivery().read();
+    assert!((1..=3).contains(&delivery.count), "{delivery:?}");
+    assert!(delivery.sum >= 2.0 * delivery.count as f64, "{delivery:?}");
+    queue.reset_metrics();
+    assert_eq!(queue.delivery().read().count, 0);
+}

@@ -278,6 +278,20 @@ impl Engine {
         stored.map_err(|error| WriteError::Storage(error.to_string()))?
     }
 
+    /// The files that the connectors in force name by a path, such as certificates; each once.
+    pub fn connector_files(&self) -> Vec<PathBuf> {
+        let current = self.0.current.load();
+        let ids = current.resource_ids(Category::Connector).into_iter();
+        let items = ids.filter_map(|id| {
+            let item = current.resource_item(Category::Connector, &id)?;
+            Some(item.settings.paths().into_iter().map(std::path::Path::to_owned).collect::<Vec<_>>())
+        });
+        let mut files: Vec<PathBuf> = items.flatten().collect();
+        files.sort();
+        files.dedup();
+        files
+    }
+
     /// The kinds of connectors of this build, with the settings that each declares.
     pub fn connector_kinds(&self) -> Kinds {
         self.0.kinds

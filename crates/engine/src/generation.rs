@@ -169,8 +169,9 @@ impl Generation {
                 Some(self.connector_reading(id))
             }
             Category::Action => {
-                let reading = self.live.actions.get(id)?.reading(Instant::now());
-                Some(ResourceReading::Action { reading, rate: rate() })
+                let queue = self.live.actions.get(id)?;
+                let (reading, delivery) = (queue.reading(Instant::now()), queue.delivery().read());
+                Some(ResourceReading::Action { reading, rate: rate(), delivery })
             }
             Category::Source => {
                 let received = self.live.sources.get(id)?.metrics.received();

@@ -136,6 +136,8 @@ pub enum ResourceReading {
         reading: ActionReading,
         /// How fast `matched` rises.
         rate: RateReading,
+        /// How long a sample of the requests took to be delivered.
+        delivery: HistogramReading,
     },
     /// Of a source: messages received.
     Source {

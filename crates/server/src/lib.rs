@@ -4,6 +4,7 @@
 //! and awaits the end of every one of them.
 
 mod broker_metrics;
+mod certificates;
 mod connectors;
 mod data_dir;
 mod local;

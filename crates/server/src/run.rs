@@ -14,6 +14,7 @@ use event::LocalPublish;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::certificates;
 use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
 use crate::local::{Local, ack_level};
@@ -306,12 +307,12 @@ fn api_context(
     };
     let mqtt = addresses.mqtt.map(|address| listener("mqtt", address));
     let listeners: Vec<_> = mqtt.into_iter().chain([listener("http", addresses.http)]).collect();
-    let local = local.clone();
+    let (local, watched) = (local.clone(), engine.clone());
     api::Context {
         engine: engine.clone(),
         listeners: Arc::new(OnceLock::from(listeners)),
         broker: Arc::new(move || local.samples()),
-        process: Arc::new(process_metrics::samples),
+        process: Arc::new(move || [certificates::samples(&watched), process_metrics::samples()].concat()),
         started_at,
         api_keys: Arc::new(api::ApiKeys::new(keys)),
     }

@@ -159,7 +159,7 @@ impl ResourceMetrics {
                     queuing_bytes: fill.queuing_bytes,
                 })
             }
-            ResourceReading::Action { reading, rate } => Self::Action(ActionMetrics::new(reading, rate)),
+            ResourceReading::Action { reading, rate, .. } => Self::Action(ActionMetrics::new(reading, rate)),
             ResourceReading::Source { received, rate } => Self::Source(SourceMetrics {
                 received: *received,
                 rate: rounded(rate.now),
@@ -201,6 +201,8 @@ fn rounded(rate: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use engine::HistogramReading;
+
     use super::*;
 
     #[test]
@@ -232,8 +234,11 @@ mod tests {
         reading.counters.dropped_expired = 2;
         reading.counters.dropped_queue_full = 3;
         reading.fill.queuing = 4;
-        let metrics =
-            ResourceMetrics::new(&ResourceReading::Action { reading, rate: RateReading::default() });
+        let metrics = ResourceMetrics::new(&ResourceReading::Action {
+            reading,
+            rate: RateReading::default(),
+            delivery: HistogramReading::default(),
+        });
         let json = serde_json::to_value(MetricsInfo::new("n1", metrics)).unwrap();
         assert_eq!(json["id"], serde_json::Value::Null);
         assert_eq!((&json["metrics"]["dropped"], &json["metrics"]["queuing"]), (&5.into(), &4.into()));

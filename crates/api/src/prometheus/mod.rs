@@ -7,7 +7,7 @@ mod exposition;
 mod page;
 mod reference;
 
-use engine::{ActionReading, Category, Engine, ResourceReading, RuleMetricsView, RuleView};
+use engine::{ActionReading, Category, Engine, HistogramReading, ResourceReading, RuleMetricsView, RuleView};
 
 pub(crate) use exposition::CONTENT_TYPE;
 pub(crate) use page::page;
@@ -19,6 +19,7 @@ struct ActionView {
     enable: bool,
     connected: bool,
     reading: ActionReading,
+    delivery: HistogramReading,
 }
 
 /// Every rule with what it counts.
@@ -43,11 +44,12 @@ fn actions_of(engine: &Engine) -> Vec<ActionView> {
     let actions = engine.resources(Category::Action).into_iter();
     actions
         .filter_map(|action| match engine.resource_reading(Category::Action, &action.id)? {
-            ResourceReading::Action { reading, .. } => Some(ActionView {
+            ResourceReading::Action { reading, delivery, .. } => Some(ActionView {
                 id: action.id.to_string(),
                 enable: action.enable,
                 connected: action.status.state == engine::State::Connected,
                 reading,
+                delivery,
             }),
             ResourceReading::Source { .. } | ResourceReading::Connector { .. } => None,
         })

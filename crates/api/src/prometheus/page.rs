@@ -208,6 +208,13 @@ fn actions(page: &mut Exposition, actions: &[ActionView]) {
             metric.value(&[("action", &action.id)], read(action));
         }
     }
+    let mut metric = page.histogram(
+        "action_delivery_seconds",
+        "From the rule to the far side's word that it has the request; of one request in eight at most.",
+    );
+    for action in actions.iter().filter(|action| action.delivery.count > 0) {
+        metric.distribution(&[("action", &action.id)], &action.delivery);
+    }
     let mut metric =
         page.metric("action_dropped", MetricKind::Counter, "Requests given up before sending, by reason.");
     for ActionView { id, reading, .. } in actions {
