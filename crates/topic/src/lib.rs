@@ -7,9 +7,11 @@
 
 mod index;
 mod name;
+mod pattern;
 
 pub use index::Index;
 pub use name::{
     BYTES_MAX, LEVELS_MAX, Subscription, TopicError, TopicFilter, TopicName, matches, matches_bytes,
     split_levels,
 };
+pub use pattern::{AccessPattern, BoundPattern};
