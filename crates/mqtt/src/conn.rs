@@ -122,6 +122,11 @@ impl Conn {
         self.stream.tcp().peer_addr()
     }
 
+    /// The certificate that the other side has shown in TLS, and that was verified (DER).
+    pub fn peer_certificate(&self) -> Option<&rustls::pki_types::CertificateDer<'static>> {
+        self.stream.peer_certificate()
+    }
+
     /// The address of this side.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.tcp().local_addr()

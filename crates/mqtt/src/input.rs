@@ -84,6 +84,11 @@ impl Input {
         self.version
     }
 
+    /// Sets what the peer may send (bytes, whole packet), from the next packet on.
+    pub fn set_packet_bytes_max(&mut self, packet_bytes_max: u32) {
+        self.packet_bytes_max = packet_bytes_max as usize;
+    }
+
     /// The number of bytes that have come and are not taken yet.
     pub fn buffered_bytes(&self) -> usize {
         self.end - self.start

@@ -1,4 +1,5 @@
-//! MQTT packets on a connection: 3.1, 3.1.1 and 5 as one set of types, read and written in batches, over TCP or TLS.
+//! MQTT packets on a connection: 3.1, 3.1.1 and 5 as one set of types, read and written in batches, over TCP,
+//! TLS and WebSocket.
 //!
 //! A [`Conn`] has an [`Input`] that packets are taken from and an [`Output`] that packets are put into; neither waits.
 //! Bytes move in [`Conn::turn`], which reads and writes whatever is possible in one go and may be cancelled at any
@@ -30,6 +31,7 @@
 //!
 //! *Invariant:* moves packets. Knows nothing of sessions, routing, retries or rules, starts no task and has no clock.
 
+pub mod certificate;
 mod ciphers;
 mod conn;
 mod input;
@@ -41,6 +43,8 @@ mod rare;
 mod reason;
 mod stream;
 pub mod tls;
+pub mod tls_server;
+mod websocket;
 mod wire;
 
 pub use conn::{Conn, Reading, Turn};
@@ -49,6 +53,7 @@ pub use output::{EncodeError, Output};
 pub use packet::{Ack, Connect, Packet, PacketId, Publish, Version};
 pub use reason::ReasonCode;
 pub use stream::Stream;
+pub use websocket::{Origins, WebSocketError, WebSocketTerms};
 
 pub use bytestring::ByteString;
 pub use rmqtt_codec::types::QoS;

@@ -3,9 +3,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::websocket::{WebSocket, WebSocketError, WebSocketTerms};
 
 /// The bytes below a connection.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Encrypted, from either side.
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// In the frames of a WebSocket, over either.
+    WebSocket(Box<WebSocket>),
 }
 
 impl Stream {
@@ -33,11 +37,26 @@ impl Stream {
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 
+    /// Takes the upgrade to a WebSocket as a server.
+    pub async fn websocket_server(self, terms: &WebSocketTerms) -> Result<Self, WebSocketError> {
+        Ok(Stream::WebSocket(Box::new(WebSocket::accept(self, terms).await?)))
+    }
+
+    /// The certificate that the other side has shown, and that was verified (DER).
+    pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Stream::Tcp(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.peer_certificates()?.first(),
+            Stream::WebSocket(websocket) => websocket.below().peer_certificate(),
+        }
+    }
+
     /// The socket.
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Stream::Tcp(tcp) => tcp,
             Stream::Tls(tls) => tls.get_ref().0,
+            Stream::WebSocket(websocket) => websocket.below().tcp(),
         }
     }
 }
@@ -53,6 +72,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, into),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, into),
+            Stream::WebSocket(websocket) => Pin::new(websocket).poll_read(cx, into),
         }
     }
 }
@@ -62,6 +82,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, from),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, from),
+            Stream::WebSocket(websocket) => Pin::new(websocket).poll_write(cx, from),
         }
     }
 
@@ -69,6 +90,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Stream::WebSocket(websocket) => Pin::new(websocket).poll_flush(cx),
         }
     }
 
@@ -76,6 +98,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Stream::WebSocket(websocket) => Pin::new(websocket).poll_shutdown(cx),
         }
     }
 }

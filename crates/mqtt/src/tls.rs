@@ -89,7 +89,7 @@ pub enum TlsError {
     #[error("no certificate in PEM format found in the client certificate")]
     Certificate,
     /// What should be a private key in PEM is not.
-    #[error("no private key in PEM format found in the client key")]
+    #[error("no private key in PEM format found")]
     Key,
     /// The private key is encrypted, and nothing was given to open it.
     #[error("the private key is encrypted, and there is no password")]
@@ -161,12 +161,12 @@ fn add_system_roots(roots: &mut RootCertStore) -> Result<(), TlsError> {
     if added == 0 { Err(TlsError::System(found.errors.pop())) } else { Ok(()) }
 }
 
-fn add_pem_roots(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
+pub(crate) fn add_pem_roots(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
     let (added, _) = roots.add_parsable_certificates(certificates(pem).ok_or(TlsError::Authorities)?);
     if added == 0 { Err(TlsError::Authorities) } else { Ok(()) }
 }
 
-fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     Some(found).filter(|found| !found.is_empty())
 }
