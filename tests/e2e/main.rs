@@ -12,6 +12,7 @@ mod connector_fields;
 mod connector_tls;
 mod dead_letters;
 mod deployment;
+mod door;
 mod durable;
 mod events;
 mod hostile;

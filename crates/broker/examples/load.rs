@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use broker::{AllowAll, Broker, BrokerConfig, Listener, Users};
+use broker::{AccessList, Acl, Broker, BrokerConfig, Everybody, Limits, Listener};
 use event::{Completion, Dispatch, Event, EventKind};
 use mqtt::{
     Ack, Conn, Connect, ConnectRequest, Packet, PacketId, Publish, QoS, Reading, ReasonCode, Subscribe,
@@ -57,9 +57,9 @@ impl Dispatch for Nothing {
 }
 
 async fn serve(port: u16) {
-    let auth = Arc::new(Users::new(true, []));
-    let broker = Broker::new(BrokerConfig::with_defaults("load", auth, Arc::new(AllowAll)));
-    let listener = Listener { name: "tcp".into(), address: ([127, 0, 0, 1], port).into(), tls: None };
+    let acl = AccessList::new(Acl::open());
+    let broker = Broker::new(BrokerConfig::with_defaults("load", Arc::new(Everybody), acl));
+    let listener = Listener::tcp("tcp", ([127, 0, 0, 1], port).into(), Limits::DEFAULT);
     broker.open(Arc::new(Nothing), &[listener]).await.expect("a free port");
     loop {
         tokio::time::sleep(Duration::from_secs(3600)).await;

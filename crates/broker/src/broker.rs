@@ -1,7 +1,6 @@
 use std::hash::BuildHasher;
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -14,9 +13,10 @@ use tokio_util::task::TaskTracker;
 use topic::TopicName;
 
 use crate::config::{Bound, BrokerConfig, Listener};
+use crate::gate::{Gate, ListenerMetrics};
 use crate::inflight::Slot;
 use crate::janitor::Janitor;
-use crate::listener;
+use crate::listener::{self, ListenError};
 use crate::message::{Now, Numbers};
 use crate::metrics::{Counters, Metrics, Tally};
 use crate::publish::{From, Publication, Safekeeping};
@@ -41,8 +41,8 @@ pub struct Broker {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
-    /// Connections accepted from the network, also those that have not sent CONNECT yet.
-    pub(crate) connections: AtomicUsize,
+    /// The listeners, once they are open.
+    gates: OnceLock<Vec<Arc<Gate>>>,
     /// Clients connected.
     pub(crate) clients: AtomicUsize,
     pub(crate) janitor: Janitor,
@@ -109,7 +109,7 @@ impl Broker {
             subscriptions: Subscriptions::default(),
             retained: Retained::new(config.retained_messages_max, config.retained_bytes_max),
             counters: Counters::default(),
-            connections: AtomicUsize::new(0),
+            gates: OnceLock::new(),
             clients: AtomicUsize::new(0),
             janitor: Janitor::default(),
             started: Instant::now(),
@@ -124,12 +124,12 @@ impl Broker {
     }
 
     /// Gives events to `rules` from now on, and lets clients in at every listener. Returns the addresses bound, in
-    /// order; if one cannot be bound, none is, and the error is the operating system's. Call it once, on a runtime.
+    /// order; if one cannot be bound, none is. Call it once, on a runtime.
     pub async fn open(
         self: &Arc<Self>,
         rules: Arc<dyn Dispatch>,
         listeners: &[Listener],
-    ) -> io::Result<Vec<Bound>> {
+    ) -> Result<Vec<Bound>, ListenError> {
         let sockets = listener::bind(listeners).await?;
         self.rules.store(Some(Arc::new(Rules(rules))));
         let broker = Arc::clone(self);
@@ -138,11 +138,14 @@ impl Broker {
             let broker = Arc::clone(self);
             self.tasks.spawn(async move { sys::publish(&broker, interval).await });
         }
-        let mut bound = Vec::new();
-        for (listener, socket, address) in sockets {
-            bound.push(Bound { name: listener.name.clone(), address });
-            self.tasks.spawn(listener::listen(Arc::clone(self), listener, socket));
+        let (mut bound, mut gates) = (Vec::new(), Vec::new());
+        for (gate, socket, address) in sockets {
+            let gate = Arc::new(gate);
+            bound.push(Bound { name: gate.listener.name.clone(), address });
+            gates.push(Arc::clone(&gate));
+            self.tasks.spawn(listener::listen(Arc::clone(self), gate, socket));
         }
+        let _ = self.gates.set(gates);
         Ok(bound)
     }
 
@@ -180,6 +183,11 @@ impl Broker {
             store_healthy: self.store().is_none_or(Store::is_healthy),
             ..self.counters.snapshot()
         }
+    }
+
+    /// The counters of each listener at this moment.
+    pub fn listener_metrics(&self) -> Vec<ListenerMetrics> {
+        self.gates.get().into_iter().flatten().map(|gate| gate.metrics()).collect()
     }
 
     /// Waits until closing has come this far.
@@ -330,7 +338,7 @@ impl LocalPublish for Broker {
             return Err(PublishError::Closed);
         }
         let topic = TopicName::parse(message.topic).map_err(|_| PublishError::InvalidTopic)?;
-        if message.payload.len() + message.topic.len() > self.config.packet_bytes_max as usize {
+        if message.payload.len() + message.topic.len() > self.config.limits.packet_bytes_max as usize {
             return Err(PublishError::TooLarge);
         }
         let now = Now::read();

@@ -2,9 +2,10 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use event::Trail;
 use mqtt::{
@@ -12,13 +13,17 @@ use mqtt::{
     ReasonCode, Stream, Version,
 };
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use topic::TopicName;
 
 use crate::Broker;
-use crate::access::{Login, Who};
+use crate::access::{Identity, Login, PeerCertificate};
+use crate::acl::{Access, Permissions};
+use crate::admission;
 use crate::broker::{Claimed, Phase};
-use crate::connection::{Connection, Link, SAY_GOODBYE, seconds};
+use crate::connection::{Admitted, Connection, Link, SAY_GOODBYE, seconds};
 use crate::events::{self, Client};
+use crate::gate::{Gate, Refused};
 use crate::message::{Now, Publisher};
 use crate::metrics::Tally;
 use crate::will::Will;
@@ -26,75 +31,130 @@ use crate::will::Will;
 /// The highest topic alias that clients may use.
 pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
+/// The largest CONNECT that is taken (bytes): a will, a user name and a token have room in it, and strangers have no more.
+const CONNECT_BYTES_MAX: u32 = 256 * 1024;
+
 /// One connection, from its first byte to its last.
-pub(crate) async fn serve(broker: &Arc<Broker>, tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) {
+pub(crate) async fn serve(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) {
     // On the heap, since what it takes to get a connection is larger than the connection, and over soon.
-    if let Some(connection) = Box::pin(establish(broker, tcp, tls)).await {
+    if let Some(connection) = Box::pin(establish(broker, gate, tcp)).await {
         connection.live().await;
     }
 }
 
-/// Gets a client connected. `None` if that came to nothing.
-async fn establish(
-    broker: &Arc<Broker>,
-    tcp: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> Option<Box<Connection>> {
-    let (peername, sockname) = (tcp.peer_addr().ok()?, tcp.local_addr().ok()?);
-    let greeting = tokio::time::timeout(broker.config.connect_timeout, greet(broker, tcp, tls));
-    let (mut conn, connect) = tokio::select! {
-        () = broker.reached(Phase::Closing) => return None,
-        greeting = greeting => match greeting {
-            Ok(greeting) => greeting?,
-            Err(_) => {
-                tracing::debug!(%peername, "connection closed: no CONNECT in time");
-                return None;
-            }
+/// Hears a client out that may not stay, and tells it so.
+pub(crate) async fn turn_away(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let heard = tokio::time::timeout(PATIENCE, Box::pin(greet(broker, gate, tcp)));
+    tokio::select! {
+        () = broker.reached(Phase::Closing) => {}
+        heard = heard => if let Ok(Ok((mut conn, connect))) = heard {
+            conn.output.set_version(connect.version);
+            refuse(conn, ReasonCode::QuotaExceeded).await;
         },
+    }
+}
+
+/// Gets a client connected. `None` if that came to nothing.
+async fn establish(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) -> Option<Box<Connection>> {
+    let (peername, sockname) = (tcp.peer_addr().ok()?, tcp.local_addr().ok()?);
+    let deadline = Instant::now() + gate.limits().connect_timeout;
+    let greeting = tokio::time::timeout_at(deadline, greet(broker, gate, tcp));
+    let greeting = tokio::select! {
+        () = broker.reached(Phase::Closing) => return None,
+        greeting = greeting => greeting.unwrap_or(Err(Mishap(Some(Refused::Timeout), "no CONNECT in time".to_owned()))),
     };
-    match admit(broker, &mut conn, *connect, peername, sockname).await {
-        Ok(link) => link.map(|link| Box::new(Connection::new(conn, link))),
-        Err(refusal) => {
-            tracing::info!(%peername, reason = refusal.text(), "client refused");
+    let (mut conn, connect) = match greeting {
+        Ok(greeting) => greeting,
+        Err(Mishap(None, detail)) => {
+            tracing::debug!(%peername, "no client: {detail}");
+            return None;
+        }
+        Err(Mishap(Some(why), detail)) => {
             broker.counters.add(&mut Tally { clients_refused: 1, ..Tally::default() });
-            refuse(conn, refusal).await;
+            gate.refused(why, peername, &detail);
+            return None;
+        }
+    };
+    let comer = Comer { gate, peername, sockname, deadline };
+    match admit(broker, &comer, &mut conn, *connect).await {
+        Ok(link) => link.map(|link| Box::new(Connection::new(conn, link))),
+        Err(reason) => {
+            broker.counters.add(&mut Tally { clients_refused: 1, ..Tally::default() });
+            let why = match reason {
+                ReasonCode::BadUserNameOrPassword => Refused::Credentials,
+                ReasonCode::NotAuthorized | ReasonCode::Banned => Refused::NotAuthorized,
+                ReasonCode::ServerBusy => Refused::Timeout,
+                _ => Refused::Unacceptable,
+            };
+            gate.refused(why, peername, &reason.text());
+            refuse(conn, reason).await;
             None
         }
     }
 }
 
-/// Shakes hands and reads CONNECT. `None` if the connection is over, and said goodbye to where that makes sense.
-async fn greet(
-    broker: &Broker,
-    tcp: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> Option<(Conn, Box<Connect>)> {
-    let stream = match tls {
+/// Why there was no CONNECT, with the particulars. `None` where nobody wanted to connect.
+struct Mishap(Option<Refused>, String);
+
+/// Whoever wants to come in.
+struct Comer<'a> {
+    gate: &'a Arc<Gate>,
+    peername: SocketAddr,
+    sockname: SocketAddr,
+    deadline: Instant,
+}
+
+/// Shakes hands, as often as the listener asks for, and reads CONNECT. If the connection is over, goodbye has been said
+/// where that makes sense.
+async fn greet(broker: &Broker, gate: &Gate, tcp: TcpStream) -> Result<(Conn, Box<Connect>), Mishap> {
+    let listener = &gate.listener;
+    let mut stream = match &listener.tls {
         None => Stream::from(tcp),
-        Some(config) => Stream::tls_server(tcp, config).await.ok()?,
+        Some(tls) => {
+            let shaken = Stream::tls_server(tcp, tls.load_full()).await;
+            shaken.map_err(|error| Mishap(Some(Refused::Tls), format!("TLS: {error}")))?
+        }
     };
-    let mut conn = Conn::server(stream, broker.config.packet_bytes_max);
+    if let Some(terms) = &listener.websocket {
+        let upgraded = stream.websocket_server(terms).await;
+        stream = upgraded.map_err(|error| Mishap(Some(Refused::WebSocket), error.to_string()))?;
+    }
+    let mut conn = Conn::server(stream, listener.limits.packet_bytes_max.min(CONNECT_BYTES_MAX));
     loop {
         match conn.input.next() {
-            Ok(Some(Packet::Connect(connect))) => return Some((conn, connect)),
+            Ok(Some(Packet::Connect(connect))) => {
+                conn.input.set_packet_bytes_max(listener.limits.packet_bytes_max);
+                return Ok((conn, connect));
+            }
             // The codec gives nothing but CONNECT first.
-            Ok(Some(_)) => return None,
+            Ok(Some(_)) => return Err(Mishap(Some(Refused::Malformed), "no CONNECT".to_owned())),
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!(%error, "connection closed before CONNECT");
-                if let DecodeError::UnsupportedVersion(_) | DecodeError::ClientIdNeeded = error {
+                let why = match error {
+                    DecodeError::UnsupportedVersion(_) | DecodeError::ClientIdNeeded => Refused::Unacceptable,
+                    _ => Refused::Malformed,
+                };
+                if why == Refused::Unacceptable {
                     if let DecodeError::UnsupportedVersion(6..) = error {
                         conn.output.set_version(Version::V5);
                     }
                     refuse(conn, error.reason()).await;
                 }
-                return None;
+                return Err(Mishap(Some(why), error.to_string()));
             }
         }
-        let turn = conn.turn(Reading::Wanted).await.ok()?;
-        broker.counters.add(&mut Tally { bytes_received: turn.read_bytes as u64, ..Tally::default() });
+        let lost =
+            |error: io::Error| Mishap(Some(Refused::Malformed), format!("lost before CONNECT: {error}"));
+        let turn = conn.turn(Reading::Wanted).await.map_err(lost)?;
+        let mut tally = Tally { bytes_received: turn.read_bytes as u64, ..Tally::default() };
+        gate.moved(&tally);
+        broker.counters.add(&mut tally);
         if turn.closed {
-            return None;
+            // Whoever says nothing at all, as load balancers do that only want to know whether somebody is there, is no
+            // client that was refused.
+            let why = (conn.input.buffered_bytes() > 0).then_some(Refused::Malformed);
+            return Err(Mishap(why, "closed before CONNECT".to_owned()));
         }
     }
 }
@@ -115,53 +175,80 @@ async fn refuse(mut conn: Conn, reason: ReasonCode) {
 /// Checks a CONNECT, gets its session and answers. `Ok(None)` if a later connection has got the session instead.
 async fn admit(
     broker: &Arc<Broker>,
+    comer: &Comer<'_>,
     conn: &mut Conn,
     connect: Connect,
-    peername: SocketAddr,
-    sockname: SocketAddr,
 ) -> Result<Option<Link>, ReasonCode> {
-    let Connect { version, bridge, request } = connect;
-    conn.output.set_version(version);
-    if let Some(max) = request.max_packet_size {
+    conn.output.set_version(connect.version);
+    if let Some(max) = connect.request.max_packet_size {
         conn.output.set_packet_bytes_max(max.get());
     }
-    let assigned = request.client_id.is_empty().then(assigned_client_id);
-    let clientid: Arc<str> = assigned.as_deref().unwrap_or(&request.client_id).into();
-    let username: Option<Arc<str>> = request.username.as_deref().map(Into::into);
-    check(broker, &request, &clientid, username.as_deref(), peername)?;
-
-    let Some(claimed) = broker.claim(&clientid, request.clean_start).await else { return Ok(None) };
-    let session_expiry = Duration::from_secs(request.session_expiry_interval_secs.into());
+    let assigned = connect.request.client_id.is_empty().then(assigned_client_id);
+    let session_expiry = Duration::from_secs(connect.request.session_expiry_interval_secs.into());
     let link_expiry = session_expiry.min(broker.config.session_expiry_max);
-    let client = Client {
-        clientid: Arc::clone(&clientid),
+    let granted = seconds(link_expiry);
+    let mut client = client(comer, &connect, assigned.as_deref());
+    let request = connect.request;
+    let checked = check(broker, comer, conn, &request, &mut client).await;
+    if let Some(rules) = broker.rules() {
+        let reason = checked.as_ref().err().copied().unwrap_or(ReasonCode::Success);
+        admission::connack(broker, &*rules, &client, reason, granted);
+    }
+    let (permissions, expires_at) = checked?;
+
+    let Some(claimed) = broker.claim(&client.clientid, request.clean_start).await else { return Ok(None) };
+    let Client { clientid, username, .. } = &client;
+    let publisher = Arc::new(Publisher {
+        clientid: Arc::clone(clientid),
         username: username.clone(),
-        peername,
-        sockname,
-        version,
-        bridge: bridge || is_bridge(&request),
-        clean_start: request.clean_start,
-        keepalive: request.keep_alive,
-        receive_max: request.receive_max.map_or(u16::MAX, Into::into),
-        numbers: if version == Version::V5 { events::numbers(&request) } else { Vec::new() },
-        properties: events::user_properties(&request.user_properties),
-        connected_at_ms: Now::read().ms(),
-    };
-    let publisher = Arc::new(Publisher { clientid, username, peername: Some(peername) });
-    acknowledge(broker, conn, &claimed, &request, assigned, link_expiry);
+        peername: Some(comer.peername),
+    });
+    acknowledge(comer, conn, &claimed, &request, assigned, granted, client.keepalive);
     let will = Will::of(&request, &publisher).map(Arc::new);
-    Ok(Link::new(broker, claimed, client, publisher, will, link_expiry))
+    let gate = Arc::clone(comer.gate);
+    let topic_alias_max = request.topic_alias_max;
+    let admitted = Admitted { gate, client, permissions, expires_at, topic_alias_max };
+    Ok(Link::new(broker, claimed, admitted, publisher, will, link_expiry))
 }
 
-/// What a CONNECT must fulfil before it gets a session.
-fn check(
+/// A client as its CONNECT describes it.
+fn client(comer: &Comer<'_>, connect: &Connect, assigned: Option<&str>) -> Client {
+    let Connect { version, bridge, request } = connect;
+    let asked = request.keep_alive;
+    let keepalive = match comer.gate.limits().keepalive_max {
+        Some(max) if *version == Version::V5 && (asked == 0 || asked > max) => max,
+        Some(_) | None => asked,
+    };
+    Client {
+        clientid: assigned.unwrap_or(&request.client_id).into(),
+        username: request.username.as_deref().map(Into::into),
+        peername: comer.peername,
+        sockname: comer.sockname,
+        version: *version,
+        bridge: *bridge || is_bridge(request),
+        clean_start: request.clean_start,
+        keepalive,
+        receive_max: request.receive_max.map_or(u16::MAX, Into::into),
+        numbers: if *version == Version::V5 { events::numbers(request) } else { Vec::new() },
+        properties: events::user_properties(&request.user_properties),
+        connected_at_ms: Now::read().ms(),
+    }
+}
+
+/// What a CONNECT must fulfil before it gets a session. The user of `client` is who it was found to be. Returns what it
+/// may do, and until when.
+async fn check(
     broker: &Broker,
+    comer: &Comer<'_>,
+    conn: &Conn,
     request: &ConnectRequest,
-    clientid: &str,
-    username: Option<&str>,
-    peername: SocketAddr,
-) -> Result<(), ReasonCode> {
-    if clientid.contains('\0') || username.is_some_and(|username| username.contains('\0')) {
+    client: &mut Client,
+) -> Result<(Permissions, Option<Instant>), ReasonCode> {
+    let has_nul = |text: &str| text.contains('\0');
+    if client.clientid.len() > comer.gate.limits().clientid_bytes_max
+        || has_nul(&client.clientid)
+        || client.username.as_deref().is_some_and(has_nul)
+    {
         return Err(ReasonCode::ClientIdentifierNotValid);
     }
     if request.auth_data.is_some() && request.auth_method.is_none() {
@@ -170,38 +257,78 @@ fn check(
     if request.auth_method.is_some() {
         return Err(ReasonCode::BadAuthenticationMethod);
     }
-    let password = request.password.as_deref();
-    broker.config.auth.check(&Login { clientid, username, password, peername })?;
+    let identified = identify(broker, comer, conn, request, client).await;
+    if let Some(rules) = broker.rules() {
+        let (reason, is_anonymous) = match &identified {
+            Ok(identity) => (ReasonCode::Success, identity.is_anonymous),
+            Err(reason) => (*reason, false),
+        };
+        if let Ok(Identity { username, .. }) = &identified {
+            client.username = username.as_deref().map(Into::into);
+        }
+        admission::authenticated(broker, &*rules, client, reason, is_anonymous);
+    }
+    let identity = identified?;
+    let mut permissions = Permissions::of(&broker.config.acl, &client.who());
     if let Some(will) = &request.last_will {
         TopicName::parse(&will.topic).map_err(|_| ReasonCode::TopicNameInvalid)?;
-        let who = Who { clientid, username, peername };
-        if !broker.config.acl.may_publish(&who, &will.topic) {
+        let access = Access::Publish { topic: &will.topic, qos: will.qos, retain: will.retain };
+        if !permissions.check(&broker.config.acl, &client.who(), access).is_allowed() {
             return Err(ReasonCode::NotAuthorized);
         }
     }
-    Ok(())
+    let valid_for = identity.expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    Ok((permissions, valid_for.map(|valid_for| Instant::now() + valid_for)))
+}
+
+/// Asks who a client is.
+async fn identify(
+    broker: &Broker,
+    comer: &Comer<'_>,
+    conn: &Conn,
+    request: &ConnectRequest,
+    client: &Client,
+) -> Result<Identity, ReasonCode> {
+    let listener = &comer.gate.listener;
+    let certificate = conn.peer_certificate();
+    let name = certificate.and_then(|certificate| listener.peer_name?.of(certificate));
+    let login = Login {
+        listener: &listener.name,
+        clientid: &client.clientid,
+        username: client.username.as_deref(),
+        password: request.password.as_deref(),
+        peername: comer.peername,
+        certificate: certificate.map(|_| PeerCertificate { name: name.as_deref() }),
+    };
+    let checked = tokio::time::timeout_at(comer.deadline, broker.config.auth.check(login));
+    tokio::select! {
+        () = broker.reached(Phase::Closing) => Err(ReasonCode::ServerShuttingDown),
+        checked = checked => checked.unwrap_or(Err(ReasonCode::ServerBusy)),
+    }
 }
 
 fn acknowledge(
-    broker: &Broker,
+    comer: &Comer<'_>,
     conn: &mut Conn,
     claimed: &Claimed,
     request: &ConnectRequest,
     assigned: Option<String>,
-    session_expiry: Duration,
+    session_expiry: u32,
+    keepalive: u16,
 ) {
-    let config = &broker.config;
-    let granted = seconds(session_expiry);
+    let limits = comer.gate.limits();
     let mut ack = ConnectAck {
         session_present: claimed.kept.is_old,
-        session_expiry_interval_secs: Some(granted)
+        session_expiry_interval_secs: Some(session_expiry)
             .filter(|secs| *secs != request.session_expiry_interval_secs),
-        max_packet_size: Some(config.packet_bytes_max),
+        max_packet_size: Some(limits.packet_bytes_max),
         assigned_client_id: assigned.map(ByteString::from),
         topic_alias_max: TOPIC_ALIAS_MAX,
+        // [MQTT-3.1.2-21]
+        server_keepalive_sec: Some(keepalive).filter(|secs| *secs != request.keep_alive),
         ..Default::default()
     };
-    if let Ok(receive_max) = config.receive_max.try_into() {
+    if let Ok(receive_max) = limits.receive_max.try_into() {
         ack.receive_max = receive_max;
     }
     crate::acks::put(&mut conn.output, &Packet::ConnectAck(Box::new(ack)));
@@ -217,13 +344,13 @@ mod tests {
     use super::*;
     use crate::session::{Kept, Session};
 
-    fn size_of_future<F>(_: impl FnOnce(&'static Arc<Broker>, TcpStream) -> F) -> usize {
+    fn size_of_future<F>(_: impl FnOnce(&'static Arc<Broker>, &'static Arc<Gate>, TcpStream) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn an_idle_connection_is_small() {
-        let task = size_of_future(|broker, tcp| serve(broker, tcp, None));
+        let task = size_of_future(serve);
         assert!(task < 1024, "{task}");
         let all = task + size_of::<Connection>() + size_of::<Session>() + size_of::<Kept>();
         assert!(all < 3 * 1024, "{all}");

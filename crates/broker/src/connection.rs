@@ -14,8 +14,12 @@ use tokio::time::{Instant, Sleep};
 
 use crate::Broker;
 use crate::acks::{self, AckKind, Acks, Answers};
+use crate::acl::{Access, Permissions, Verdict};
+use crate::admission;
+use crate::aliases::TopicAliases;
 use crate::broker::Claimed;
 use crate::events::{self, Client};
+use crate::gate::{Gate, Pace};
 use crate::janitor::Duty;
 use crate::message::{Delivery, Now, Numbers, Publisher};
 use crate::metrics::Tally;
@@ -56,6 +60,8 @@ pub(crate) enum End {
     Unreadable(DecodeError),
     /// A message could not be dealt with, and must come again.
     Abandoned,
+    /// What the client showed when it connected is no longer valid.
+    Expired,
 }
 
 impl End {
@@ -69,6 +75,7 @@ impl End {
             End::Fault(code) => Some(*code),
             End::Unreadable(error) => Some(error.reason()),
             End::Abandoned => Some(ReasonCode::ImplementationSpecificError),
+            End::Expired => Some(ReasonCode::MaximumConnectTime),
         }
     }
 
@@ -85,6 +92,7 @@ impl End {
             End::Fault(code) => code.text().replace(' ', "_").to_lowercase(),
             End::Unreadable(error) => error.reason().text().replace(' ', "_").to_lowercase(),
             End::Abandoned => "internal_error".to_owned(),
+            End::Expired => "auth_expired".to_owned(),
         }
     }
 }
@@ -108,6 +116,16 @@ pub(crate) struct Connection {
     is_trimmed: bool,
 }
 
+/// A client that may connect.
+pub(crate) struct Admitted {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) client: Client,
+    pub(crate) permissions: Permissions,
+    pub(crate) expires_at: Option<Instant>,
+    /// How many aliases the client takes.
+    pub(crate) topic_alias_max: u16,
+}
+
 /// A client that is connected, without its socket: what packets are handled by.
 pub(crate) struct Link {
     pub(crate) broker: Arc<Broker>,
@@ -117,10 +135,19 @@ pub(crate) struct Link {
     pub(crate) kept: OwnedMutexGuard<Kept>,
     pub(crate) client: Client,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) gate: Arc<Gate>,
+    permissions: Permissions,
+    /// When what the client showed is no longer valid.
+    expires_at: Option<Instant>,
     pub(crate) will: Option<Arc<Will>>,
     pub(crate) session_expiry: Duration,
     /// Topics by alias, from 1 [MQTT-3.3.2-9].
     pub(crate) aliases: Vec<String>,
+    /// Aliases for what goes to the client.
+    pub(crate) topic_aliases: TopicAliases,
+    pace: Pace,
+    /// The client sends too fast: nothing is read before this.
+    paused_until: Option<Instant>,
     pub(crate) routes: RouteCache,
     pub(crate) numbers: Numbers,
     pub(crate) acks: Acks,
@@ -147,12 +174,16 @@ impl Link {
     pub(crate) fn new(
         broker: &Arc<Broker>,
         claimed: Claimed,
-        client: Client,
+        admitted: Admitted,
         publisher: Arc<Publisher>,
         will: Option<Arc<Will>>,
         session_expiry: Duration,
     ) -> Option<Self> {
         let Claimed { session, claim, mut kept } = claimed;
+        let Admitted { gate, client, permissions, expires_at, topic_alias_max } = admitted;
+        let limits = gate.limits();
+        session.inbox.set_bounds(limits.session_messages_max, limits.session_bytes_max);
+        let pace = Pace::new(limits.message_rate_max);
         kept.will = None;
         session.client.store(Some(Arc::clone(&publisher)));
         if let Some(store) = broker.store()
@@ -174,9 +205,15 @@ impl Link {
             kept,
             client,
             publisher,
+            gate,
+            permissions,
+            expires_at,
             will,
             session_expiry,
             aliases: Vec::new(),
+            topic_aliases: TopicAliases::new(topic_alias_max),
+            pace,
+            paused_until: None,
             routes: RouteCache::default(),
             numbers: Numbers::default(),
             acks: Acks::default(),
@@ -204,6 +241,8 @@ impl Link {
             Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, output),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, output),
             Packet::PingRequest => {
+                let expiry = u32::try_from(self.session_expiry.as_secs()).unwrap_or(u32::MAX);
+                admission::ping(&self.broker, &*self.rules, &self.client, expiry, now);
                 acks::put(output, &Packet::PingResponse);
                 Ok(())
             }
@@ -234,8 +273,28 @@ impl Link {
     /// it that this does not happen, but for a store that is slower than what comes.
     fn is_at_bound(&self) -> bool {
         self.is_held
-            || self.acks.len() >= usize::from(self.broker.config.receive_max)
+            || self.acks.len() >= usize::from(self.gate.limits().receive_max)
                 && self.client.version != Version::V5
+    }
+
+    /// Whether no more packets may be handled for now.
+    fn is_paused(&self) -> bool {
+        self.paused_until.is_some() || self.is_at_bound()
+    }
+
+    /// One more message has come: a client that sends too fast is left unread until it would be fast no more.
+    pub(crate) fn keep_pace(&mut self) {
+        if self.gate.limits().message_rate_max.is_some() {
+            self.paused_until = self.pace.pass(Instant::now(), 1);
+        }
+    }
+
+    /// Whether the client may do this. Tells those rules that want to know.
+    pub(crate) fn may(&mut self, access: Access<'_>) -> Verdict {
+        let Self { broker, rules, client, permissions, .. } = self;
+        let verdict = permissions.check(&broker.config.acl, &client.who(), access);
+        admission::authorized(broker, &**rules, client, access, verdict);
+        verdict
     }
 
     /// Everything that can be done without waiting: acknowledgements that were settled, packets that have come, and
@@ -250,7 +309,7 @@ impl Link {
         let now = Now::read();
         self.settle(&mut conn.output)?;
         self.is_held = self.broker.store().is_some_and(|store| store.is_congested(&self.session));
-        while !self.is_at_bound() {
+        while !self.is_paused() {
             let Some(packet) = conn.input.next().map_err(End::Unreadable)? else { break };
             self.handle(&packet, &mut conn.output, now)?;
         }
@@ -342,6 +401,8 @@ impl Link {
             End::Stopped => self.session.is_stored(),
             _ => true,
         });
+        // Asked once more, since the list may have changed since CONNECT.
+        let will = will.filter(|will| self.may(will.access()).is_allowed());
         self.session.connected.store(false, Ordering::Relaxed);
         broker.clients.fetch_sub(1, Ordering::Relaxed);
         if self.session_expiry.is_zero() {
@@ -417,6 +478,7 @@ impl Connection {
         };
         events::client_disconnected(broker, &**rules, client, &end.reason(), farewell);
         link.tally.clients_disconnected = 1;
+        link.gate.moved(&link.tally);
         link.broker.counters.add(&mut link.tally);
         link.leave(end);
         conn
@@ -429,12 +491,16 @@ impl Connection {
         let mut is_closed = false;
         loop {
             let worked = wake::batched(|| self.link.work(&mut self.conn));
+            self.link.gate.moved(&self.link.tally);
             self.link.broker.counters.add(&mut self.link.tally);
             if let Err(end) = worked {
                 return end;
             }
             if is_closed {
                 return End::Closed;
+            }
+            if let Some(at) = self.link.paused_until {
+                timer.as_mut().reset(at);
             }
             let reading = self.reading();
             tokio::select! {
@@ -460,7 +526,7 @@ impl Connection {
     }
 
     fn reading(&self) -> Reading {
-        if self.link.is_at_bound() || self.conn.output.pending_bytes() > OUTPUT_BYTES_MAX {
+        if self.link.is_paused() || self.conn.output.pending_bytes() > OUTPUT_BYTES_MAX {
             Reading::Paused
         } else {
             Reading::Wanted
@@ -485,15 +551,20 @@ impl Connection {
     fn next_check(&self, now: Instant) -> Instant {
         const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         let gone = self.keep_alive().map_or(now + NEVER, |keep_alive| self.heard_at + keep_alive);
+        let gone = self.link.expires_at.map_or(gone, |at| gone.min(at));
         if self.is_trimmed { gone } else { gone.min(self.heard_at + TRIM_AFTER) }
     }
 
     /// Looks whether the client is idle or gone. A client that is not read at the moment is neither.
     fn check(&mut self) -> Result<Instant, End> {
         let now = Instant::now();
-        if self.link.is_at_bound() {
+        if self.link.expires_at.is_some_and(|at| now >= at) {
+            return Err(End::Expired);
+        }
+        if self.link.is_paused() {
             self.heard_at = now;
         }
+        self.link.paused_until = self.link.paused_until.filter(|until| now < *until);
         if self.keep_alive().is_some_and(|keep_alive| now >= self.heard_at + keep_alive) {
             return Err(End::KeepAlive);
         }

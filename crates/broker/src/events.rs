@@ -8,6 +8,7 @@ use mqtt::{Ack, ConnectRequest, Disconnect, QoS, UserProperties, Version};
 use value::{Arena, Entry, Map, Value};
 
 use crate::Broker;
+use crate::acl::Who;
 use crate::message::{Delivery, Now};
 use crate::publish::Publication;
 use crate::session::Session;
@@ -32,22 +33,29 @@ pub(crate) struct Client {
     pub(crate) connected_at_ms: i64,
 }
 
-type Field<'a> = (Column, Value<'a>);
+impl Client {
+    /// As the ACL asks for it.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who { clientid: &self.clientid, username: self.username.as_deref(), peername: self.peername }
+    }
+}
 
-fn text(text: Option<&str>) -> Value<'_> {
+pub(crate) type Field<'a> = (Column, Value<'a>);
+
+pub(crate) fn text(text: Option<&str>) -> Value<'_> {
     text.map_or(Value::Undefined, Value::text)
 }
 
-fn shown<'a>(what: &impl ToString, arena: &'a Arena) -> Value<'a> {
+pub(crate) fn shown<'a>(what: &impl ToString, arena: &'a Arena) -> Value<'a> {
     Value::text(arena.str(&what.to_string()))
 }
 
-fn int(number: impl Into<i64>) -> Value<'static> {
+pub(crate) fn int(number: impl Into<i64>) -> Value<'static> {
     Value::Int(number.into())
 }
 
 /// Dispatches `fields` after those that every event has.
-fn tell<'a>(
+pub(crate) fn tell<'a>(
     broker: &'a Broker,
     rules: &dyn Dispatch,
     kind: EventKind,
@@ -66,7 +74,7 @@ fn tell<'a>(
 }
 
 /// The `client.*` columns that connecting and disconnecting have in common.
-fn client_fields<'a>(client: &'a Client, arena: &'a Arena) -> Vec<Field<'a>> {
+pub(crate) fn client_fields<'a>(client: &'a Client, arena: &'a Arena) -> Vec<Field<'a>> {
     vec![
         (Column::Clientid, Value::text(&client.clientid)),
         (Column::Username, text(client.username.as_deref())),
@@ -80,7 +88,7 @@ fn client_fields<'a>(client: &'a Client, arena: &'a Arena) -> Vec<Field<'a>> {
 }
 
 /// Properties of a control packet as a map: those that are there, and the user properties.
-fn props<'a>(
+pub(crate) fn props<'a>(
     known: impl IntoIterator<Item = (&'static str, Value<'a>)>,
     user: &'a Properties,
     arena: &'a Arena,

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use event::{AckLevel, Acker, Completion, EventKind, Trail};
 use mqtt::{Ack, Output, Packet, PacketId, Publish, QoS, ReasonCode, Version};
-use topic::TopicName;
+use topic::{TopicName, split_levels};
 
-use crate::access::Who;
 use crate::acks::{AckKind, AckState};
+use crate::acl::{Access, DenyAction};
 use crate::connect::TOPIC_ALIAS_MAX;
 use crate::connection::{End, Link};
 use crate::message::Now;
 use crate::publish::{From, Publication};
 use crate::session::{Incoming, Kept, Session};
 use crate::store::Change;
-use crate::sys;
 
 impl Link {
     /// A message has come: check it, deliver it, let the rules judge it, and owe its acknowledgement.
@@ -47,18 +46,13 @@ impl Link {
             return Err(End::Fault(ReasonCode::ProtocolError));
         }
         let topic = TopicName::parse(topic).map_err(|_| End::Fault(ReasonCode::TopicNameInvalid))?;
-        let Self { broker, rules, client, publisher, numbers, session, kept, keeping, routes, tally, .. } =
-            self;
-        let who = Who {
-            clientid: &client.clientid,
-            username: client.username.as_deref(),
-            peername: client.peername,
-        };
-        if topic.as_str().starts_with(sys::PREFIX) || !broker.config.acl.may_publish(&who, topic.as_str()) {
-            tally.dropped_not_authorized += 1;
-            self.owe(publish, 0, AckState::Ready(ReasonCode::NotAuthorized));
+        self.keep_pace();
+        if let Some(reason) = self.objection(topic, publish)? {
+            self.owe(publish, 0, AckState::Ready(reason));
             return Ok(());
         }
+        let Self { broker, rules, client, publisher, numbers, session, kept, keeping, routes, tally, .. } =
+            self;
         let publication = Publication {
             id: numbers.next_id(now, broker.node_hash, &broker.numbers),
             topic: topic.as_str(),
@@ -100,6 +94,24 @@ impl Link {
         Ok(())
     }
 
+    /// Why a message is not published; the connection ends if the ACL says so.
+    fn objection(&mut self, topic: TopicName<'_>, publish: &Publish<'_>) -> Result<Option<ReasonCode>, End> {
+        if split_levels(topic.as_str()).nth(self.gate.limits().topic_levels_max).is_some() {
+            self.tally.dropped_topic_too_deep += 1;
+            return Ok(Some(ReasonCode::TopicNameInvalid));
+        }
+        let access = Access::Publish { topic: topic.as_str(), qos: publish.qos, retain: publish.retain };
+        let verdict = self.may(access);
+        if verdict.is_allowed() {
+            return Ok(None);
+        }
+        self.tally.dropped_not_authorized += 1;
+        match verdict.deny_action {
+            DenyAction::Ignore => Ok(Some(ReasonCode::NotAuthorized)),
+            DenyAction::Disconnect => Err(End::Fault(ReasonCode::NotAuthorized)),
+        }
+    }
+
     /// Owes the acknowledgement of a message of QoS 1 or 2.
     fn owe(&mut self, publish: &Publish<'_>, ticket: u64, mut state: AckState) {
         if self.client.version != Version::V5 && matches!(state, AckState::Ready(_)) {
@@ -110,7 +122,7 @@ impl Link {
         match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(packet_id)) => self.acks.owe(ticket, packet_id, AckKind::PubAck, state),
             (QoS::ExactlyOnce, Some(packet_id)) => {
-                if state != AckState::Ready(ReasonCode::NotAuthorized) {
+                if !matches!(state, AckState::Ready(reason) if reason.is_error()) {
                     let is_settled = state != AckState::Waiting;
                     self.kept.incoming.insert(packet_id, Incoming { ticket, is_settled });
                 }
@@ -150,7 +162,7 @@ impl Link {
     /// A client that sends more than our Receive Maximum at a time breaks the protocol [MQTT-3.3.4-9].
     fn check_receive_max(&self, publish: &Publish<'_>) -> Result<(), End> {
         let unacknowledged = self.acks.pubacks() + self.kept.incoming.len();
-        let max = usize::from(self.broker.config.receive_max);
+        let max = usize::from(self.gate.limits().receive_max);
         if self.client.version == Version::V5 && publish.qos != QoS::AtMostOnce && unacknowledged >= max {
             return Err(End::Fault(ReasonCode::ReceiveMaximumExceeded));
         }

@@ -45,6 +45,12 @@ impl Inbox {
         Self(Mutex::new(Queue { deliveries: VecDeque::new(), bytes: 0, messages_max, bytes_max, open: true }))
     }
 
+    /// Sets other bounds; what waits already stays.
+    pub(crate) fn set_bounds(&self, messages_max: usize, bytes_max: usize) {
+        let mut queue = self.0.lock();
+        (queue.messages_max, queue.bytes_max) = (messages_max, bytes_max);
+    }
+
     /// Adds a delivery at the end. Where there is no room, one of QoS 0 is not taken, and for others old ones go: of
     /// QoS 0 if there is one near the front, otherwise the oldest.
     pub(crate) fn push(&self, delivery: Delivery) -> Pushed {

@@ -27,11 +27,15 @@
 
 mod access;
 mod acks;
+mod acl;
+mod admission;
+mod aliases;
 mod broker;
 mod config;
 mod connect;
 mod connection;
 mod events;
+mod gate;
 mod inbound;
 mod inbox;
 mod inflight;
@@ -51,8 +55,14 @@ mod sys;
 mod wake;
 mod will;
 
-pub use access::{Acl, AllowAll, Auth, Login, Users, Who};
+pub use access::{Auth, Checked, Everybody, Identity, Login, PeerCertificate};
+pub use acl::{AccessList, Acl, AclRule, DenyAction, Permission};
 pub use broker::Broker;
-pub use config::{Bound, BrokerConfig, Listener};
+pub use config::{Bound, BrokerConfig, Limits, Listener};
+pub use gate::{ListenerMetrics, Refused};
+pub use listener::ListenError;
 pub use metrics::Metrics;
 pub use store::{Fsync, Persistence, StoreError};
+
+pub use mqtt::certificate::PeerName;
+pub use mqtt::{Origins, ReasonCode, WebSocketTerms};

@@ -1,58 +1,95 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::broker::Phase;
 use crate::config::Listener;
+use crate::gate::{Gate, Pace, Refused};
 use crate::{Broker, connect};
 
+/// Connections past the limit that are let in for a moment, only to be told why they may not stay.
+const SPARE: usize = 16;
+
+/// Why a listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for `{name}`: {cause}")]
+pub struct ListenError {
+    /// The name of the listener.
+    pub name: String,
+    /// The address as it was asked for.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
 /// Binds every listener, or none.
-pub(crate) async fn bind(listeners: &[Listener]) -> io::Result<Vec<(Listener, TcpListener, SocketAddr)>> {
+pub(crate) async fn bind(
+    listeners: &[Listener],
+) -> Result<Vec<(Gate, TcpListener, SocketAddr)>, ListenError> {
     let mut bound = Vec::new();
     for listener in listeners {
-        let socket = TcpListener::bind(listener.address).await?;
-        let address = socket.local_addr()?;
-        bound.push((listener.clone(), socket, address));
+        let failed = |cause| ListenError { name: listener.name.clone(), address: listener.address, cause };
+        let socket = TcpListener::bind(listener.address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        bound.push((Gate::new(listener.clone()), socket, address));
     }
     Ok(bound)
 }
 
 /// Accepts connections until the broker goes deaf.
-pub(crate) async fn listen(broker: Arc<Broker>, listener: Listener, socket: TcpListener) {
+pub(crate) async fn listen(broker: Arc<Broker>, gate: Arc<Gate>, socket: TcpListener) {
     let deaf = broker.reached(Phase::Deaf);
     tokio::pin!(deaf);
+    let mut pace = Pace::new(gate.limits().connection_rate_max);
     loop {
         let accepted = tokio::select! {
             () = &mut deaf => return,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((tcp, _)) => accept(&broker, &listener, tcp),
+            Ok((tcp, peername)) => {
+                accept(&broker, &gate, tcp, peername);
+                // Whoever comes too fast waits in the system's queue, which is short: no refusal, no reconnecting herd.
+                if let Some(next) = pace.pass(Instant::now(), 1) {
+                    tokio::select! {
+                        () = &mut deaf => return,
+                        () = tokio::time::sleep_until(next) => {}
+                    }
+                }
+            }
             Err(error) => {
                 // Out of file descriptors, most of the time: those that close will help, not trying again at once.
-                tracing::warn!(listener = listener.name, %error, "cannot accept a connection");
+                tracing::warn!(listener = gate.listener.name, %error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-fn accept(broker: &Arc<Broker>, listener: &Listener, tcp: TcpStream) {
-    if broker.connections.fetch_add(1, Ordering::Relaxed) >= broker.config.connections_max {
-        broker.connections.fetch_sub(1, Ordering::Relaxed);
-        tracing::warn!(listener = listener.name, "connection closed: there are too many");
-        return;
+fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: SocketAddr) {
+    let max = gate.limits().connections_max;
+    let before = gate.entered();
+    if before >= max {
+        gate.refused(Refused::Full, peername, &format_args!("there are {max} connections already"));
+        if before >= max + SPARE {
+            gate.left();
+            return;
+        }
     }
     // Writes are batched, so waiting for more to send would only delay them.
     let _ = tcp.set_nodelay(true);
-    let (broker, tls) = (Arc::clone(broker), listener.tls.clone());
+    let (broker, gate) = (Arc::clone(broker), Arc::clone(gate));
     let tasks = broker.tasks.clone();
     tasks.spawn(async move {
-        connect::serve(&broker, tcp, tls).await;
-        broker.connections.fetch_sub(1, Ordering::Relaxed);
+        if before < max {
+            connect::serve(&broker, &gate, tcp).await;
+        } else {
+            connect::turn_away(&broker, &gate, tcp).await;
+        }
+        gate.left();
     });
 }

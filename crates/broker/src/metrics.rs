@@ -62,6 +62,8 @@ counters! {
     dropped_no_subscribers,
     /// Messages whose publisher may not publish to their topic.
     dropped_not_authorized,
+    /// Messages whose topic has more levels than their listener allows.
+    dropped_topic_too_deep,
     /// Deliveries that a full session queue pushed out or did not take.
     dropped_queue_full,
     /// Deliveries whose Message Expiry Interval had passed.

@@ -4,6 +4,7 @@ use event::{EventKind, Properties};
 use mqtt::{Ack, EncodeError, Output, Packet, PacketId, Publish, QoS, ReasonCode};
 
 use crate::acks;
+use crate::aliases::Alias;
 use crate::connection::{End, Link};
 use crate::events;
 use crate::inflight::{Finished, Slot};
@@ -76,7 +77,7 @@ impl Link {
         if self.kept.inflight.is_full() {
             return 0;
         }
-        usize::from(self.broker.config.inflight_max.min(self.client.receive_max)).saturating_sub(self.unacked)
+        usize::from(self.gate.limits().inflight_max.min(self.client.receive_max)).saturating_sub(self.unacked)
     }
 
     fn send(&mut self, delivery: &Delivery, output: &mut Output, now: Now) {
@@ -140,12 +141,13 @@ impl Link {
         now: Now,
     ) -> bool {
         let message = &*delivery.message;
+        let alias = self.topic_aliases.of(&message.topic);
         let adjusted = message.expires().then(|| Properties {
             message_expiry_interval: message.expiry_left(now.ms()),
             ..message.properties.as_deref().cloned().unwrap_or_default()
         });
         let publish = Publish {
-            topic: &message.topic,
+            topic: if let Alias::Known(_) = alias { "" } else { &message.topic },
             payload: &message.payload,
             qos: delivery.qos,
             retain: delivery.retain,
@@ -153,11 +155,17 @@ impl Link {
             packet_id,
             properties: adjusted.as_ref().or(message.properties.as_deref()),
             subscription_ids: delivery.ids.as_slice(),
-            topic_alias: None,
+            topic_alias: match alias {
+                Alias::None => None,
+                Alias::Known(alias) | Alias::New(alias) => Some(alias),
+            },
         };
         match output.put_publish(&publish) {
             Ok(()) => {
                 self.tally.messages_sent += 1;
+                if let Alias::New(alias) = alias {
+                    self.topic_aliases.given(alias, &message.topic);
+                }
                 true
             }
             Err(EncodeError::TooLarge { .. } | EncodeError::Invalid) => {

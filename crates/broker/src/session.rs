@@ -104,7 +104,7 @@ impl Session {
             is_stored: AtomicBool::new(false),
             delivery_last: AtomicU64::new(0),
             client: ArcSwapOption::empty(),
-            inbox: Inbox::new(config.session_messages_max, config.session_bytes_max),
+            inbox: Inbox::new(config.limits.session_messages_max, config.limits.session_bytes_max),
             wake: Notify::new(),
             settled: Mutex::new(Vec::new()),
             latest: AtomicU64::new(0),

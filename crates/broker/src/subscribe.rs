@@ -7,9 +7,9 @@ use mqtt::{
     Output, Packet, QoS, RetainHandling, Subscribe, SubscribeAck, SubscribeAckReason, SubscriptionOptions,
     Unsubscribe, UnsubscribeAck, UnsubscribeAckReason,
 };
-use topic::Subscription;
+use topic::{Subscription, split_levels};
 
-use crate::access::Who;
+use crate::acl::{Access, DenyAction};
 use crate::connection::{End, Link};
 use crate::events;
 use crate::retained::Feed;
@@ -65,16 +65,20 @@ impl Link {
             // [MQTT-3.8.3-4]
             return Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::ProtocolError)));
         }
-        let who = Who {
-            clientid: &self.client.clientid,
-            username: self.client.username.as_deref(),
-            peername: self.client.peername,
-        };
-        if !self.broker.config.acl.may_subscribe(&who, subscription.filter.as_str()) {
-            return refused(SubscribeAckReason::NotAuthorized);
+        let limits = self.gate.limits();
+        let subscriptions_max = limits.subscriptions_max;
+        if split_levels(subscription.filter.as_str()).nth(limits.topic_levels_max).is_some() {
+            return refused(SubscribeAckReason::TopicFilterInvalid);
+        }
+        let verdict = self.may(Access::Subscribe { filter: subscription.filter.as_str(), qos: asked.qos });
+        if !verdict.is_allowed() {
+            return match verdict.deny_action {
+                DenyAction::Ignore => refused(SubscribeAckReason::NotAuthorized),
+                DenyAction::Disconnect => Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::NotAuthorized))),
+            };
         }
         let is_known = self.kept.subscriptions.contains_key(text);
-        if !is_known && self.kept.subscriptions.len() >= self.broker.config.subscriptions_max {
+        if !is_known && self.kept.subscriptions.len() >= subscriptions_max {
             return refused(SubscribeAckReason::QuotaExceeded);
         }
         let options = Options {

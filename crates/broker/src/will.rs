@@ -4,6 +4,7 @@ use std::time::Duration;
 use event::Properties;
 use mqtt::{ConnectRequest, LastWill, QoS};
 
+use crate::acl::Access;
 use crate::message::Publisher;
 
 /// What is to be published when a connection ends without a word.
@@ -30,6 +31,13 @@ impl Will {
             delay: Duration::from_secs(will.will_delay_interval_sec.unwrap_or(0).into()),
             publisher: Arc::clone(publisher),
         })
+    }
+}
+
+impl Will {
+    /// What it does when it is published, as the ACL asks for it.
+    pub(crate) fn access(&self) -> Access<'_> {
+        Access::Publish { topic: &self.topic, qos: self.qos, retain: self.retain }
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) enum Verb {
     /// Talks to the API of the running server. With `--data`, `list` and `show` read the data folder of one that does not
     /// run. Exit code 1 when a letter is missing or could not be sent again.
     Dlq(DlqArgs),
+    /// Give an MQTT user a password, in the file that `[mqtt] users` names.
+    ///
+    /// The password is asked for on the terminal, or is the first line of standard input. The file is made if it is not
+    /// there, and a running server reads it anew by itself.
+    Passwd(PasswdArgs),
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +204,19 @@ pub(crate) enum TestFormat {
     Json,
     /// A JUnit XML report.
     Junit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    /// The file of users.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The name of the user.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Take the user out instead.
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     // A configuration with a mistake still says, if need be by default, where the rules are: look at them all the same.
     let (config, mut problems) =
         server_file::load(args.files.config.as_deref(), std::env::vars_os(), &overrides);
-    problems.extend(server::check_link(&config));
+    problems.extend(server::check(&config));
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
     let mut findings = folder.findings();
     findings.extend(

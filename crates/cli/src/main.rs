@@ -10,6 +10,7 @@ mod dlq;
 mod docs;
 mod eval;
 mod functions;
+mod passwd;
 mod run;
 mod test;
 
@@ -34,5 +35,6 @@ fn main() -> ExitCode {
         Some(Verb::Eval(args)) => eval::run(&args),
         Some(Verb::Functions(args)) => functions::run(&args),
         Some(Verb::Dlq(args)) => dlq::run(&args),
+        Some(Verb::Passwd(args)) => passwd::run(&args),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use config::FileProblem;
 use config::server_file::{self, LogFormat, Overrides, ServerConfig};
 use diagnostic::Style;
 
@@ -18,7 +19,9 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         http_listen: args.http_listen,
         allow_anonymous: args.allow_anonymous,
     };
-    let Some(config) = load(&args.files, &overrides) else { return ExitCode::from(EXIT_USAGE) };
+    let Some(config) = load(&args.files, &overrides, server::check) else {
+        return ExitCode::from(EXIT_USAGE);
+    };
     let format = match config.log_format {
         LogFormat::Text => server::LogFormat::Text,
         LogFormat::Json => server::LogFormat::Json,
@@ -34,10 +37,15 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     }
 }
 
-/// Reads the configuration; what is wrong with it is shown, and any error means there is none.
-pub(crate) fn load(files: &Files, overrides: &Overrides) -> Option<ServerConfig> {
+/// Reads the configuration; what is wrong with it, or what `check` finds wrong with it, is shown, and any error means there
+/// is none.
+pub(crate) fn load(
+    files: &Files,
+    overrides: &Overrides,
+    check: impl FnOnce(&ServerConfig) -> Vec<FileProblem>,
+) -> Option<ServerConfig> {
     let (config, mut problems) = server_file::load(files.config.as_deref(), std::env::vars_os(), overrides);
-    problems.extend(server::check_link(&config));
+    problems.extend(check(&config));
     for problem in &problems {
         eprintln!("{}", problem.source().render(&problem.diagnostic, style(std::io::stderr().is_terminal())));
     }

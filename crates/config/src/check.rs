@@ -307,7 +307,9 @@ impl Checker<'_> {
     }
 
     fn str_list(&mut self, node: &Node, key: &str) -> Checked {
-        let Some(items) = node.as_list() else {
+        // One text stands for a list of one.
+        let one = node.as_str().map(|_| std::slice::from_ref(node));
+        let Some(items) = node.as_list().or(one) else {
             return self.wrong_type(node, key, "a list of text");
         };
         let mut texts = Vec::with_capacity(items.len());

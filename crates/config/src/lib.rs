@@ -7,12 +7,15 @@
 //! *Invariant:* does not know which connectors exist, what a rule means, or who uses a setting: it checks a section
 //! against the [`Field`]s its owner declares.
 
-pub mod action;
+pub mod acl;
+mod action;
 mod check;
 pub mod content;
 pub mod field;
 pub mod folder;
 mod layer;
+pub mod mqtt_config;
+mod mqtt_fields;
 pub mod redact;
 pub mod resource_file;
 pub mod rule_file;
@@ -25,6 +28,7 @@ pub mod store;
 pub mod text_file;
 pub mod toml_text;
 pub mod units;
+pub mod users;
 pub mod watch;
 
 pub use action::{Action, ActionRef, ActionTarget, Function};

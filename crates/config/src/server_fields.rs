@@ -1,6 +1,7 @@
 //! What `sluicegate.toml` may hold, declared once.
 
 use crate::field::{Field, FieldDefault, FieldKind, field};
+use crate::mqtt_fields::MQTT_FIELDS;
 
 const NODE_FIELDS: &[Field] = &[field(
     "name",
@@ -8,106 +9,6 @@ const NODE_FIELDS: &[Field] = &[field(
     FieldDefault::Text("sluicegate@127.0.0.1"),
     "The name of this node, as events and answers show it; client ids of connectors carry its hash.",
 )];
-
-const MQTT_FIELDS: &[Field] = &[
-    field(
-        "listen",
-        FieldKind::Str,
-        FieldDefault::Text("127.0.0.1:1883"),
-        "The address of the embedded broker.",
-    ),
-    field(
-        "allow_anonymous",
-        FieldKind::Bool,
-        FieldDefault::Bool(false),
-        "Whether an address that others can reach may be bound although clients need no credentials.",
-    ),
-    field(
-        "max_packet_size",
-        FieldKind::Bytes,
-        FieldDefault::Text("1MB"),
-        "The largest packet a client may send.",
-    ),
-    field(
-        "session_expiry_interval",
-        FieldKind::Duration,
-        FieldDefault::Text("7d"),
-        "How long a session without a connection is kept: the most that an MQTT 5 client may ask for, and what clients of \
-         3.1 and 3.1.1 get.",
-    ),
-    field(
-        "max_mqueue_len",
-        FieldKind::Int { min: 1, max: 10_000_000 },
-        FieldDefault::Int(10_000),
-        "Messages that one session queues; past it the oldest are dropped and counted, those of QoS 0 first.",
-    ),
-    field(
-        "max_mqueue_bytes",
-        FieldKind::Bytes,
-        FieldDefault::Text("16MB"),
-        "Bytes of topics and payloads that one session queues, in the same way.",
-    ),
-    field(
-        "max_retained_messages",
-        FieldKind::Int { min: 0, max: 100_000_000 },
-        FieldDefault::Int(100_000),
-        "Retained messages; past it no further topic is retained, which is counted.",
-    ),
-    field(
-        "max_retained_bytes",
-        FieldKind::Bytes,
-        FieldDefault::Text("64MB"),
-        "Bytes of topics and payloads of retained messages, in the same way.",
-    ),
-    field(
-        "sys_msg_interval",
-        FieldKind::Duration,
-        FieldDefault::Text("1m"),
-        "How often the topics below `$SYS` are renewed; 0 for none of them.",
-    ),
-    field(
-        "persistence",
-        FieldKind::Table(PERSISTENCE_FIELDS),
-        FieldDefault::Empty,
-        "What of sessions and retained messages outlives the server.",
-    ),
-    field(
-        "ack",
-        FieldKind::OneOf(&["received", "stored", "delivered"]),
-        FieldDefault::Absent,
-        "When a publisher is acknowledged; left out, as soon as its message is safe where an action is durable, and at once \
-         elsewhere.",
-    ),
-];
-
-const PERSISTENCE_FIELDS: &[Field] = &[
-    field(
-        "enable",
-        FieldKind::Bool,
-        FieldDefault::Bool(true),
-        "Whether persistent sessions and retained messages are kept on the disk, in `broker` below the data folder.",
-    ),
-    field(
-        "fsync",
-        FieldKind::OneOf(&["always", "interval", "never"]),
-        FieldDefault::Text("interval"),
-        "When what was written is forced onto the disk. The acknowledgement follows the write in any case, so a crash of \
-         the server loses nothing. `always`: before each acknowledgement, so a power cut loses nothing either; \
-         `interval`: within `fsync_interval`; `never`: when the system wants.",
-    ),
-    field(
-        "fsync_interval",
-        FieldKind::Duration,
-        FieldDefault::Text("10ms"),
-        "What a power cut can take with `fsync = \"interval\"`.",
-    ),
-    field(
-        "max_bytes",
-        FieldKind::Bytes,
-        FieldDefault::Text("1GB"),
-        "What messages queued for all persistent sessions may take; past it further ones are dropped and counted.",
-    ),
-];
 
 const LOCAL_FIELDS: &[Field] = &[
     field(

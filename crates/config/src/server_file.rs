@@ -11,6 +11,7 @@ use diagnostic::{Code, Diagnostic, Span};
 use crate::content::{ReadError, read_file};
 use crate::folder::{FILE_BYTES_MAX, FileProblem};
 use crate::layer::{Layer, env_layer, flag_layer};
+use crate::mqtt_config::{AckLevel, MqttConfig, ack_level};
 use crate::secret::Secret;
 use crate::section::{Node, Section, Text};
 use crate::server_fields::SERVER_FIELDS;
@@ -19,9 +20,6 @@ use crate::text_file::{decode, without_bom};
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "sluicegate.toml";
-
-/// The largest packet that MQTT has.
-const PACKET_BYTES_MAX: u64 = 268_435_460;
 
 /// The server's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,30 +46,11 @@ pub struct ServerConfig {
     pub shutdown_timeout: Duration,
 }
 
-/// The embedded broker's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MqttConfig {
-    /// The address to bind; port 0 for any.
-    pub listen: SocketAddr,
-    /// Whether clients without credentials are welcome from anywhere.
-    pub allow_anonymous: bool,
-    /// The largest packet a client may send, in bytes.
-    pub packet_bytes_max: u32,
-    /// When publishers are acknowledged; `None` for what the actions ask for.
-    pub ack: Option<AckLevel>,
-    /// Sessions, retained messages and `$SYS`.
-    pub sessions: SessionsConfig,
-}
-
 /// What the embedded broker keeps for its clients, and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionsConfig {
     /// How long a session without a connection is kept at the most.
     pub expiry_max: Duration,
-    /// Messages that one session queues.
-    pub messages_max: usize,
-    /// Bytes that one session queues.
-    pub bytes_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// Bytes of retained messages.
@@ -119,17 +98,6 @@ pub struct LocalConfig {
     pub file: PathBuf,
     /// Its text, for excerpts.
     pub text: String,
-}
-
-/// When a message is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AckLevel {
-    /// Once it is received.
-    Received,
-    /// Once every action that can store it has.
-    Stored,
-    /// Once every action has delivered it.
-    Delivered,
 }
 
 /// The HTTP listener's settings.
@@ -208,10 +176,12 @@ pub fn load(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &Overrides,
 ) -> (ServerConfig, Vec<FileProblem>) {
-    let mut layers = Layers([flag_layer(flags), env_layer(env, SERVER_FIELDS), file_layer(file)]);
+    let layers = [flag_layer(flags), env_layer(env, SERVER_FIELDS), file_layer(file)];
+    let mut layers = Layers { layers, problems: Vec::new() };
     let config = layers.config();
     layers.refuse_exposed(&config);
-    let problems = layers.0.into_iter().rev().flat_map(Layer::into_problems).collect();
+    let of_others = layers.problems;
+    let problems = layers.layers.into_iter().rev().flat_map(Layer::into_problems).chain(of_others).collect();
     (config, problems)
 }
 
@@ -240,16 +210,26 @@ fn file_layer(file: Option<&Path>) -> Layer {
 }
 
 /// The layers, the one that wins first. The last is the file, which also holds the defaults.
-struct Layers([Layer; 3]);
+pub(crate) struct Layers {
+    layers: [Layer; 3],
+    /// Problems of the files that these name.
+    pub(crate) problems: Vec<FileProblem>,
+}
 
 impl Layers {
     /// The layer that says what `table.key` is, and its table.
-    fn pick(&mut self, table: &str, key: &str) -> (Settings, &mut Layer) {
-        let file = self.0.len() - 1;
-        let given = |layer: &Layer| layer.settings.table(table).is_given(key);
-        let at = self.0.iter().position(given).unwrap_or(file);
-        let layer = &mut self.0[at];
-        (layer.settings.table(table).clone(), layer)
+    pub(crate) fn pick(&mut self, table: &str, key: &str) -> (Settings, &mut Layer) {
+        self.pick_in(&[table], key)
+    }
+
+    /// As [`Layers::pick`], for a table within tables.
+    pub(crate) fn pick_in(&mut self, path: &[&str], key: &str) -> (Settings, &mut Layer) {
+        let table =
+            |layer: &Layer| path.iter().fold(layer.settings.clone(), |outer, name| outer.table(name).clone());
+        let file = self.layers.len() - 1;
+        let at = self.layers.iter().position(|layer| table(layer).is_given(key)).unwrap_or(file);
+        let layer = &mut self.layers[at];
+        (table(layer), layer)
     }
 
     fn config(&mut self) -> ServerConfig {
@@ -257,13 +237,7 @@ impl Layers {
         ServerConfig {
             node_name: self.node_name(),
             local: self.local(),
-            mqtt: MqttConfig {
-                listen: self.listen("mqtt", 1883),
-                allow_anonymous: self.pick("mqtt", "allow_anonymous").0.bool("allow_anonymous"),
-                packet_bytes_max: self.packet_bytes_max(),
-                ack: self.pick("mqtt", "ack").0.opt_one_of("ack").and_then(ack_level),
-                sessions: self.sessions(),
-            },
+            mqtt: self.mqtt(),
             http: HttpConfig {
                 listen: self.listen("http", 18083),
                 api_keys: self.api_keys(),
@@ -285,14 +259,12 @@ impl Layers {
         }
     }
 
-    fn sessions(&mut self) -> SessionsConfig {
+    pub(crate) fn sessions(&mut self) -> SessionsConfig {
         let mut mqtt = |key| self.pick("mqtt", key).0;
         let count = |settings: Settings, key| usize::try_from(settings.int(key)).unwrap_or(usize::MAX);
         let bytes = |settings: Settings, key| usize::try_from(settings.bytes(key)).unwrap_or(usize::MAX);
         SessionsConfig {
             expiry_max: mqtt("session_expiry_interval").duration("session_expiry_interval"),
-            messages_max: count(mqtt("max_mqueue_len"), "max_mqueue_len"),
-            bytes_max: bytes(mqtt("max_mqueue_bytes"), "max_mqueue_bytes"),
             retained_messages_max: count(mqtt("max_retained_messages"), "max_retained_messages"),
             retained_bytes_max: bytes(mqtt("max_retained_bytes"), "max_retained_bytes"),
             sys_interval: Some(mqtt("sys_msg_interval").duration("sys_msg_interval"))
@@ -303,7 +275,8 @@ impl Layers {
 
     fn persistence(&mut self) -> Option<PersistenceConfig> {
         let pick = |key: &str| {
-            let mut tables = self.0.iter().map(|layer| layer.settings.table("mqtt").table("persistence"));
+            let mut tables =
+                self.layers.iter().map(|layer| layer.settings.table("mqtt").table("persistence"));
             let given = tables.clone().find(|table| table.is_given(key));
             given.or(tables.next_back()).cloned().unwrap_or_else(Settings::empty)
         };
@@ -329,7 +302,7 @@ impl Layers {
         name.to_owned()
     }
 
-    fn listen(&mut self, table: &str, port: u16) -> SocketAddr {
+    pub(crate) fn listen(&mut self, table: &str, port: u16) -> SocketAddr {
         let (settings, layer) = self.pick(table, "listen");
         let text = settings.text("listen").unwrap_or_default();
         parse_listen(text).unwrap_or_else(|| {
@@ -340,17 +313,6 @@ impl Layers {
             layer.report(Diagnostic::new(Code::InvalidValue, text.span, message).help(help));
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
         })
-    }
-
-    fn packet_bytes_max(&mut self) -> u32 {
-        const PACKET_BYTES_MIN: u64 = 1024;
-        let (mqtt, layer) = self.pick("mqtt", "max_packet_size");
-        let bytes = mqtt.bytes("max_packet_size");
-        if !(PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(&bytes) {
-            let message = format!("`mqtt.max_packet_size` is from 1KB to 256MB, not `{bytes}` bytes");
-            layer.report(Diagnostic::new(Code::OutOfRange, mqtt.span("max_packet_size"), message));
-        }
-        u32::try_from(bytes.clamp(PACKET_BYTES_MIN, PACKET_BYTES_MAX)).unwrap_or(u32::MAX)
     }
 
     fn api_keys(&mut self) -> Vec<ApiKey> {
@@ -390,8 +352,8 @@ impl Layers {
     }
 
     fn shutdown_timeout(&self) -> Duration {
-        let given = self.0.iter().find(|layer| layer.settings.is_given("shutdown_timeout"));
-        given.unwrap_or(&self.0[self.0.len() - 1]).settings.duration("shutdown_timeout")
+        let given = self.layers.iter().find(|layer| layer.settings.is_given("shutdown_timeout"));
+        given.unwrap_or(&self.layers[self.layers.len() - 1]).settings.duration("shutdown_timeout")
     }
 
     /// The broker where local topics live, unless it is the embedded one.
@@ -447,65 +409,50 @@ impl Layers {
 
     /// Refuses addresses that others can reach without authentication.
     fn refuse_exposed(&mut self, config: &ServerConfig) {
-        for exposed in exposed(config) {
-            let (settings, layer) = self.pick(exposed.table, "listen");
-            let message = format!(
-                "`{}.listen` is `{}`, which others can reach, and nobody needs to say who they are",
-                exposed.table, exposed.address
-            );
-            layer.report(
-                Diagnostic::new(Code::Exposed, settings.span("listen"), message).help(exposed.way_out),
-            );
+        let reachable = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+        // Beside a broker that runs already there is no other.
+        let listeners = if config.local.is_none() { &config.mqtt.listeners[..] } else { &[] };
+        for listener in listeners {
+            let shows_certificate = listener.tls.as_ref().is_some_and(|tls| tls.fail_if_no_peer_cert);
+            if !reachable(listener.listen)
+                || !listener.anonymous
+                || listener.allow_anonymous
+                || shows_certificate
+            {
+                continue;
+            }
+            let is_main = listener.name == "mqtt";
+            let (mqtt, layer) = self.pick("mqtt", if is_main { "listen" } else { "listeners" });
+            let mut others = mqtt.tables("listeners").iter();
+            let other = others.find(|it| it.opt_str("name").unwrap_or(it.one_of("type")) == listener.name);
+            let (what, span) = match other.filter(|_| !is_main) {
+                None => ("mqtt.listen".to_owned(), mqtt.span("listen")),
+                Some(other) => (format!("listen` of the listener `{}", listener.name), other.span("listen")),
+            };
+            layer.report(exposed(&what, listener.listen, span).help(
+                "add `users = \"users.txt\"` to `[mqtt]` and a user with `sluicegate passwd users.txt NAME`, or `[mqtt.jwt]`, or \
+                 ask for client certificates; start with `--allow-anonymous` if everybody may connect; or listen on `127.0.0.1`",
+            ));
+        }
+        let http = &config.http;
+        if reachable(http.listen) && http.api_keys.is_empty() && !http.allow_anonymous {
+            let (settings, layer) = self.pick("http", "listen");
+            layer.report(exposed("http.listen", http.listen, settings.span("listen")).help(
+                "add `api_keys = [{ key = \"admin\", secret = { file = \"…\" } }]` to `[http]`, start with \
+                 `--allow-anonymous` if everybody may change the rules, or listen on `127.0.0.1`",
+            ));
         }
     }
 }
 
-/// A listener that others can reach without authentication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exposed {
-    /// The table of its settings: `mqtt` or `http`.
-    pub table: &'static str,
-    /// Where it would listen.
-    pub address: SocketAddr,
-    /// What to add.
-    pub way_out: &'static str,
-}
-
-/// The listeners that bind more than loopback although they let everybody in, and nobody said that this is meant.
-pub fn exposed(config: &ServerConfig) -> Vec<Exposed> {
-    let reachable = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-    let mut exposed = Vec::new();
-    let embedded = config.local.is_none();
-    if embedded && reachable(config.mqtt.listen) && !config.mqtt.allow_anonymous {
-        exposed.push(Exposed {
-            table: "mqtt",
-            address: config.mqtt.listen,
-            way_out: "add `allow_anonymous = true` to `[mqtt]`, or start with `--allow-anonymous`, if everybody may \
-                      connect; or listen on `127.0.0.1`",
-        });
-    }
-    if reachable(config.http.listen) && config.http.api_keys.is_empty() && !config.http.allow_anonymous {
-        exposed.push(Exposed {
-            table: "http",
-            address: config.http.listen,
-            way_out: "add `api_keys = [{ key = \"admin\", secret = { file = \"…\" } }]` to `[http]`, start with \
-                      `--allow-anonymous` if everybody may change the rules, or listen on `127.0.0.1`",
-        });
-    }
-    exposed
-}
-
-fn ack_level(word: &str) -> Option<AckLevel> {
-    match word {
-        "received" => Some(AckLevel::Received),
-        "stored" => Some(AckLevel::Stored),
-        "delivered" => Some(AckLevel::Delivered),
-        _ => None,
-    }
+fn exposed(what: &str, address: SocketAddr, span: Span) -> Diagnostic {
+    let message =
+        format!("`{what}` is `{address}`, which others can reach, and nobody needs to say who they are");
+    Diagnostic::new(Code::Exposed, span, message)
 }
 
 /// An IP address with a port, or `localhost` with one.
-fn parse_listen(text: Text<'_>) -> Option<SocketAddr> {
+pub(crate) fn parse_listen(text: Text<'_>) -> Option<SocketAddr> {
     match text.text.strip_prefix("localhost:") {
         Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)),
         None => text.text.parse().ok(),
@@ -542,24 +489,7 @@ mod tests {
         let expected = ServerConfig {
             local: None,
             node_name: "sluicegate@127.0.0.1".to_owned(),
-            mqtt: MqttConfig {
-                listen: "127.0.0.1:1883".parse().unwrap(),
-                allow_anonymous: false,
-                packet_bytes_max: 1 << 20,
-                ack: None,
-                sessions: SessionsConfig {
-                    expiry_max: Duration::from_secs(7 * 24 * 60 * 60),
-                    messages_max: 10_000,
-                    bytes_max: 16 << 20,
-                    retained_messages_max: 100_000,
-                    retained_bytes_max: 64 << 20,
-                    sys_interval: Some(Duration::from_secs(60)),
-                    persistence: Some(PersistenceConfig {
-                        fsync: Fsync::Interval(Duration::from_millis(10)),
-                        bytes_max: 1 << 30,
-                    }),
-                },
-            },
+            mqtt: config.mqtt.clone(),
             http: HttpConfig {
                 listen: "127.0.0.1:18083".parse().unwrap(),
                 api_keys: Vec::new(),
@@ -573,6 +503,11 @@ mod tests {
             shutdown_timeout: Duration::from_secs(10),
         };
         assert_eq!(config, expected);
+        let [mqtt] = &config.mqtt.listeners[..] else { panic!("{config:?}") };
+        assert_eq!((&*mqtt.name, mqtt.listen), ("mqtt", "127.0.0.1:1883".parse().unwrap()));
+        assert!(mqtt.anonymous && !mqtt.allow_anonymous && mqtt.tls.is_none() && mqtt.websocket.is_none());
+        assert_eq!(mqtt.limits, config.mqtt.limits);
+        assert_eq!((mqtt.limits.packet_bytes_max, mqtt.limits.connections_max), (1 << 20, 100_000));
     }
 
     #[test]
@@ -591,7 +526,7 @@ mod tests {
         let flags = Overrides { http_listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
         let config = good(file, &env, &flags);
         assert_eq!(config.http.listen, "127.0.0.1:3".parse().unwrap());
-        assert_eq!(config.mqtt.listen, "127.0.0.1:2".parse().unwrap());
+        assert_eq!(config.mqtt.listeners[0].listen, "127.0.0.1:2".parse().unwrap());
         assert_eq!(
             config.rules,
             RulesConfig { dirs: vec!["b".into(), "/c".into()], watch: false, strict: true }
@@ -610,10 +545,11 @@ mod tests {
     fn persistence_is_put_together_from_all_layers() {
         let file = "[mqtt]\nmax_mqueue_len = 5\nsys_msg_interval = '0s'\n[mqtt.persistence]\nmax_bytes = '1MB'\nfsync = 'never'";
         let env = [("SLUICEGATE__MQTT__PERSISTENCE__FSYNC", "always")];
-        let sessions = good(file, &env, &Overrides::default()).mqtt.sessions;
+        let mqtt = good(file, &env, &Overrides::default()).mqtt;
+        let sessions = &mqtt.sessions;
         let expected = PersistenceConfig { fsync: Fsync::Always, bytes_max: 1 << 20 };
         assert_eq!(sessions.persistence, Some(expected));
-        assert_eq!((sessions.messages_max, sessions.sys_interval), (5, None));
+        assert_eq!((mqtt.limits.session_messages_max, sessions.sys_interval), (5, None));
         let off = good("mqtt.persistence.enable = false", &[], &Overrides::default());
         assert_eq!(off.mqtt.sessions.persistence, None);
     }

@@ -9,7 +9,7 @@ use diagnostic::Span;
 
 use crate::content::ContentHash;
 use crate::field::Field;
-use crate::secret::{REDACTED, Secret};
+use crate::secret::{REDACTED, Secret, SecretOrigin};
 use crate::section::{Node, NodeValue, Text};
 use crate::units;
 
@@ -234,6 +234,16 @@ impl Settings {
         match &self.setting(name).value {
             SettingValue::Secret(secret) => Some(secret),
             value => self.no_value(name, value),
+        }
+    }
+
+    /// Where a secret comes from, to read it anew; `None` if it is absent.
+    pub fn secret_origin(&self, name: &str) -> Option<SecretOrigin> {
+        let setting = self.setting(name);
+        match (&setting.value, &setting.file) {
+            (SettingValue::Secret(_), Some(file)) => Some(SecretOrigin::File(file.clone())),
+            (SettingValue::Secret(secret), None) => Some(SecretOrigin::Plain(secret.reveal().to_owned())),
+            _ => None,
         }
     }
 

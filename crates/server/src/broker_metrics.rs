@@ -1,9 +1,11 @@
 //! What the broker counts, as the API shows it.
 
 use api::{MetricKind, Sample};
-use broker::Metrics;
+use broker::{ListenerMetrics, Metrics, Refused};
 use connector::State;
 use connector_mqtt::LocalLink;
+
+use crate::door::Certificate;
 
 /// One sample for each of the broker's numbers.
 pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
@@ -42,6 +44,11 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
             "mqtt_dropped_not_authorized",
             "Messages that their sender may not send.",
             metrics.dropped_not_authorized,
+        ),
+        counter(
+            "mqtt_dropped_topic_too_deep",
+            "Messages whose topic has too many levels.",
+            metrics.dropped_topic_too_deep,
         ),
         counter("mqtt_dropped_queue_full", "Deliveries that found a full queue.", metrics.dropped_queue_full),
         counter("mqtt_dropped_expired", "Deliveries that came too late.", metrics.dropped_expired),
@@ -95,4 +102,60 @@ pub(crate) fn link_samples(link: &LocalLink) -> Vec<Sample> {
             published.fill.queuing + published.fill.inflight,
         ),
     ]
+}
+
+/// Name, kind, sentence and reading of what a listener shows.
+type ListenerNumber = (&'static str, MetricKind, &'static str, fn(&ListenerMetrics) -> u64);
+
+const LISTENER_NUMBERS: &[ListenerNumber] = &[
+    ("mqtt_listener_connections", MetricKind::Gauge, "Connections that are open.", |it| {
+        it.connections as u64
+    }),
+    ("mqtt_listener_accepted", MetricKind::Counter, "Connections taken from the network.", |it| it.accepted),
+    ("mqtt_listener_received_bytes", MetricKind::Counter, "Bytes that came from clients.", |it| {
+        it.bytes_received
+    }),
+    ("mqtt_listener_sent_bytes", MetricKind::Counter, "Bytes that went to clients.", |it| it.bytes_sent),
+    ("mqtt_listener_messages_received", MetricKind::Counter, "Messages that came from clients.", |it| {
+        it.messages_received
+    }),
+    ("mqtt_listener_messages_sent", MetricKind::Counter, "Messages that went to clients.", |it| {
+        it.messages_sent
+    }),
+];
+
+/// The samples of each listener, under its name.
+pub(crate) fn listener_samples(listeners: &[ListenerMetrics]) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (name, kind, help, read) in LISTENER_NUMBERS {
+        for listener in listeners {
+            let labels = vec![("listener", listener.name.clone())];
+            samples.push(Sample { labels, ..sample(name, help, *kind, read(listener)) });
+        }
+    }
+    for listener in listeners {
+        for (why, count) in Refused::ALL.iter().zip(listener.refused) {
+            let labels = vec![("listener", listener.name.clone()), ("reason", why.name().to_owned())];
+            let help = "Connections that came to nothing, by reason.";
+            let refused = sample("mqtt_listener_refused", help, MetricKind::Counter, count);
+            samples.push(Sample { labels, ..refused });
+        }
+    }
+    samples
+}
+
+/// When certificates expire.
+pub(crate) fn certificate_samples<'a>(
+    certificates: impl IntoIterator<Item = &'a Certificate>,
+) -> Vec<Sample> {
+    let known = certificates.into_iter().filter_map(|it| it.expires_at().map(|at| (it, at)));
+    known
+        .map(|(certificate, expires_at)| Sample {
+            name: "mqtt_certificate_expiry_timestamp_seconds",
+            help: "When the certificate of the listener expires, in seconds since 1970.",
+            kind: MetricKind::Gauge,
+            labels: vec![("listener", certificate.listener.clone())],
+            value: expires_at as f64,
+        })
+        .collect()
 }

@@ -7,6 +7,7 @@ mod broker_metrics;
 mod certificates;
 mod connectors;
 mod data_dir;
+mod door;
 mod local;
 mod logging;
 mod process_metrics;
@@ -16,8 +17,8 @@ mod signals;
 mod supervisor;
 
 pub use api::show_letter;
+pub use auth::hash_password;
 pub use connectors::KINDS;
 pub use engine::dead_letters;
-pub use local::check_link;
 pub use logging::{LogFormat, install as install_log};
-pub use run::{ServerError, run};
+pub use run::{ServerError, check, run};

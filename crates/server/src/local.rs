@@ -5,24 +5,26 @@ use std::time::{Duration, Instant};
 
 use api::Sample;
 use broker::Broker;
-use config::server_file::{AckLevel, LocalConfig, ServerConfig};
+use config::mqtt_config::AckLevel;
+use config::server_file::{LocalConfig, ServerConfig};
 use config::{FileProblem, Settings};
 use connector_mqtt::{LocalLink, LocalOptions, check_local, local_section};
 use diagnostic::Diagnostic;
 use event::LocalPublish;
 
 use crate::broker_metrics;
+use crate::door::Door;
 
 /// One of the two.
 #[derive(Clone)]
 pub(crate) enum Local {
-    Embedded(Arc<Broker>),
+    Embedded(Arc<Broker>, Arc<Door>),
     Remote(Arc<LocalLink>),
 }
 
 /// What is wrong with the settings of the link to a broker that runs already: what reading the configuration alone cannot
 /// tell, since it does not know the settings of connectors.
-pub fn check_link(config: &ServerConfig) -> Vec<FileProblem> {
+pub(crate) fn check_link(config: &ServerConfig) -> Vec<FileProblem> {
     let Some(local) = &config.local else { return Vec::new() };
     let (_, diagnostics) = link_settings(local);
     let problem = |diagnostic| FileProblem { path: local.file.clone(), text: local.text.clone(), diagnostic };
@@ -50,10 +52,18 @@ impl Local {
         Local::Remote(LocalLink::new(settings, node, runtime.clone(), options))
     }
 
+    /// Who may come in, where clients do.
+    pub(crate) fn door(&self) -> Option<&Arc<Door>> {
+        match self {
+            Local::Embedded(_, door) => Some(door),
+            Local::Remote(_) => None,
+        }
+    }
+
     /// Where rules publish.
     pub(crate) fn publish(&self) -> Arc<dyn LocalPublish> {
         match self {
-            Local::Embedded(broker) => Arc::clone(broker) as Arc<dyn LocalPublish>,
+            Local::Embedded(broker, _) => Arc::clone(broker) as Arc<dyn LocalPublish>,
             Local::Remote(link) => Arc::clone(link) as Arc<dyn LocalPublish>,
         }
     }
@@ -61,7 +71,13 @@ impl Local {
     /// What it counts.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         match self {
-            Local::Embedded(broker) => broker_metrics::samples(&broker.metrics()),
+            Local::Embedded(broker, door) => {
+                let mut all = broker_metrics::samples(&broker.metrics());
+                all.extend(broker_metrics::listener_samples(&broker.listener_metrics()));
+                let certificates = door.certificates().iter().map(|certificate| &**certificate);
+                all.extend(broker_metrics::certificate_samples(certificates));
+                all
+            }
             Local::Remote(link) => broker_metrics::link_samples(link),
         }
     }
@@ -69,7 +85,7 @@ impl Local {
     /// Takes no messages in any more, within a part of the time that is left.
     pub(crate) async fn stop(&self, within: Duration) {
         match self {
-            Local::Embedded(broker) => {
+            Local::Embedded(broker, _) => {
                 broker.stop_listening();
                 if !broker.shutdown(within).await {
                     tracing::warn!("some clients did not leave in time");

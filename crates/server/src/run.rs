@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use broker::{AllowAll, Broker, BrokerConfig, Fsync, Persistence, Users};
-use config::server_file::{ApiRole, MqttConfig, ServerConfig};
+use broker::{Bound, Broker, BrokerConfig, Fsync, ListenError, Persistence};
+use config::FileProblem;
+use config::mqtt_config::{ListenerConfig, MqttConfig};
+use config::server_file::{ApiRole, ServerConfig};
 use config::store::Store;
 use engine::{DataConfig, Engine, EngineConfig};
 use event::LocalPublish;
@@ -17,7 +19,8 @@ use tokio::sync::watch;
 use crate::certificates;
 use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
-use crate::local::{Local, ack_level};
+use crate::door::{self, Door};
+use crate::local::{Local, ack_level, check_link};
 use crate::process_metrics;
 use crate::screen::Screen;
 use crate::signals::{Asked, Signals};
@@ -27,15 +30,11 @@ use crate::supervisor::Supervisor;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {cause}")]
-    Listen {
-        /// What for: `mqtt` or `http`.
-        what: &'static str,
-        /// The address as configured.
-        address: SocketAddr,
-        /// What the system said.
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A file that says who may come in has a mistake.
+    #[error("{}", shown(_0))]
+    Door(Vec<FileProblem>),
     /// The data folder cannot be used.
     #[error("cannot use the data folder `{}`: {cause}", dir.display())]
     Data {
@@ -79,7 +78,10 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     let store = Store::open(&config.data_dir).map_err(|error| data(error.into()))?;
 
     let local = match &config.local {
-        None => Local::Embedded(open_broker(config).await?),
+        None => {
+            let door = Arc::new(Door::open(&config.mqtt).map_err(ServerError::Door)?);
+            Local::Embedded(open_broker(config, &door).await?, door)
+        }
         Some(local) => Local::link(local, &config.node_name, &runtime),
     };
     let engine_config = engine_config(config, store, local.publish(), runtime);
@@ -98,18 +100,20 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
         }
     };
     engine.open_sources().await;
+    let watch = local.door().map(Door::watch).transpose()?;
+    let minder = local.door().map(|door| tokio::spawn(Arc::clone(door).mind_certificates()));
     let (stop_http, stopped) = watch::channel(());
-    let context = api_context(config, &engine, &local, addresses, started_at);
+    let context = api_context(config, &engine, &local, &addresses, started_at);
     let http = tokio::spawn(api::serve(http, context, async move {
         let mut stopped = stopped;
         // Ends when it is told to, and also when nobody is left to tell it.
         let _ = stopped.changed().await;
     }));
-    first_screen(config, &engine, addresses);
+    first_screen(config, &engine, &addresses);
     supervisor.ready(&status_line(&engine));
     let watchdog = supervisor.watch();
 
-    until_stopped(&mut signals, &engine, &supervisor).await;
+    until_stopped(&mut signals, &engine, &local, &supervisor).await;
     supervisor.stopping();
     tracing::info!("stopping, within {:?}", config.shutdown_timeout);
     let deadline = Instant::now() + config.shutdown_timeout;
@@ -117,7 +121,10 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
         () = stop(config, &local, &engine, deadline) => {}
         () = told_again(&mut signals) => tracing::warn!("stopped at once, since it was asked for twice"),
     }
-    drop(stop_http);
+    drop((stop_http, watch));
+    if let Some(minder) = minder {
+        minder.abort();
+    }
     if tokio::time::timeout_at(deadline.into(), http).await.is_err() {
         tracing::warn!("HTTP requests were still under way");
     }
@@ -146,10 +153,14 @@ async fn stop(config: &ServerConfig, local: &Local, engine: &Engine, deadline: I
     engine.stop(deadline).await;
 }
 
-async fn until_stopped(signals: &mut Signals, engine: &Engine, supervisor: &Supervisor) {
+async fn until_stopped(signals: &mut Signals, engine: &Engine, local: &Local, supervisor: &Supervisor) {
     while signals.next().await == Asked::Reload {
         supervisor.reloading();
         tracing::info!("SIGHUP: reading the files anew");
+        if let Some(door) = local.door().cloned() {
+            // Reading files is no work for a thread that others wait on.
+            let _ = tokio::task::spawn_blocking(move || door.reload()).await;
+        }
         if let Ok(outcome) = engine.reload().await {
             let errors = outcome.findings.iter().filter(|finding| finding.diagnostic.is_error()).count();
             tracing::info!(
@@ -176,10 +187,9 @@ async fn start_engine(config: EngineConfig) -> Result<(Engine, engine::ReloadOut
 }
 
 /// The addresses that were bound.
-#[derive(Clone, Copy)]
 struct Addresses {
-    /// The embedded broker, where there is one.
-    mqtt: Option<SocketAddr>,
+    /// The listeners of the embedded broker, where there is one.
+    mqtt: Vec<Bound>,
     http: SocketAddr,
 }
 
@@ -190,31 +200,44 @@ async fn open_listeners(
     engine: &Engine,
 ) -> Result<(TcpListener, Addresses), ServerError> {
     let address = config.http.listen;
-    let failed = |cause| ServerError::Listen { what: "http", address, cause };
+    let failed = |cause| ListenError { name: "http".to_owned(), address, cause };
     let http = TcpListener::bind(address).await.map_err(failed)?;
     let bound = http.local_addr().map_err(failed)?;
     let mqtt = match local {
-        Local::Embedded(broker) => {
-            let address = config.mqtt.listen;
-            let listener = broker::Listener { name: "mqtt".to_owned(), address, tls: None };
-            let opened = broker.open(engine.dispatch(), &[listener]).await;
-            let opened = opened.map_err(|cause| ServerError::Listen { what: "mqtt", address, cause })?;
-            let mqtt = opened.first().map_or(address, |bound| bound.address);
-            tracing::info!("listening mqtt {mqtt}");
-            Some(mqtt)
+        Local::Embedded(broker, door) => {
+            let bound = broker.open(engine.dispatch(), &door.listeners).await?;
+            for Bound { name, address } in &bound {
+                tracing::info!("listening {name} {address}");
+            }
+            bound
         }
         Local::Remote(link) => {
             link.open(engine.dispatch());
-            None
+            Vec::new()
         }
     };
     tracing::info!("listening http {bound}");
     Ok((http, Addresses { mqtt, http: bound }))
 }
 
+/// What is wrong with a configuration that reading it alone cannot tell: with the files that it names, and with the
+/// settings of the link to a broker that runs already.
+pub fn check(config: &ServerConfig) -> Vec<FileProblem> {
+    match &config.local {
+        None => Door::open(&config.mqtt).err().unwrap_or_default(),
+        Some(_) => check_link(config),
+    }
+}
+
+/// Problems as a person reads them, one after the other.
+fn shown(problems: &[FileProblem]) -> String {
+    let shown = problems.iter().map(|it| it.source().render(&it.diagnostic, diagnostic::Style::Plain));
+    format!("the configuration of the broker has mistakes\n{}", shown.collect::<Vec<_>>().join("\n"))
+}
+
 /// Finds sessions and retained messages again, which reads files: no work for a thread that others wait on.
-async fn open_broker(config: &ServerConfig) -> Result<Arc<Broker>, ServerError> {
-    let settings = broker_config(&config.node_name, &config.mqtt);
+async fn open_broker(config: &ServerConfig, door: &Door) -> Result<Arc<Broker>, ServerError> {
+    let settings = broker_config(&config.node_name, &config.mqtt, door);
     let Some(persistence) = &config.mqtt.sessions.persistence else { return Ok(Broker::new(settings)) };
     let persistence = Persistence {
         dir: config.data_dir.join("broker"),
@@ -229,19 +252,15 @@ async fn open_broker(config: &ServerConfig) -> Result<Arc<Broker>, ServerError> 
     Ok(opened.map_err(std::io::Error::other)??)
 }
 
-fn broker_config(node: &str, mqtt: &MqttConfig) -> BrokerConfig {
-    // On a loopback address everybody may connect; anything else was refused before, unless it was asked for.
-    let auth = Users::new(true, []);
+fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
     BrokerConfig {
-        packet_bytes_max: mqtt.packet_bytes_max,
+        limits: door::limits(&mqtt.limits),
         session_expiry_max: mqtt.sessions.expiry_max,
-        session_messages_max: mqtt.sessions.messages_max,
-        session_bytes_max: mqtt.sessions.bytes_max,
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,
         sys_interval: mqtt.sessions.sys_interval,
         ack: mqtt.ack.map_or(event::AckLevel::Durable, ack_level),
-        ..BrokerConfig::with_defaults(node, Arc::new(auth), Arc::new(AllowAll))
+        ..BrokerConfig::with_defaults(node, Arc::clone(&door.authenticator) as _, Arc::clone(&door.acl))
     }
 }
 
@@ -290,7 +309,7 @@ fn api_context(
     config: &ServerConfig,
     engine: &Engine,
     local: &Local,
-    addresses: Addresses,
+    addresses: &Addresses,
     started_at: Instant,
 ) -> api::Context {
     let keys = config.http.api_keys.iter().map(|key| api::ApiKey {
@@ -305,8 +324,9 @@ fn api_context(
         name: name.to_owned(),
         address: address.to_string(),
     };
-    let mqtt = addresses.mqtt.map(|address| listener("mqtt", address));
-    let listeners: Vec<_> = mqtt.into_iter().chain([listener("http", addresses.http)]).collect();
+    let mut listeners: Vec<_> =
+        addresses.mqtt.iter().map(|bound| listener(&bound.name, bound.address)).collect();
+    listeners.push(listener("http", addresses.http));
     let (local, watched) = (local.clone(), engine.clone());
     api::Context {
         engine: engine.clone(),
@@ -319,7 +339,7 @@ fn api_context(
 }
 
 /// What a person sees first. Machines, who ask for JSON, get log lines alone.
-fn first_screen(config: &ServerConfig, engine: &Engine, addresses: Addresses) {
+fn first_screen(config: &ServerConfig, engine: &Engine, addresses: &Addresses) {
     if config.log_format == config::server_file::LogFormat::Json {
         return;
     }
@@ -327,7 +347,13 @@ fn first_screen(config: &ServerConfig, engine: &Engine, addresses: Addresses) {
     let screen = Screen {
         version: env!("CARGO_PKG_VERSION"),
         node: &config.node_name,
-        mqtt: addresses.mqtt,
+        listeners: addresses
+            .mqtt
+            .iter()
+            .zip(&config.mqtt.listeners)
+            .map(|(bound, it)| url(it, bound))
+            .collect(),
+        plain: plain(config, addresses),
         local: config.local.as_ref().and_then(|local| local.server.as_str()),
         http: addresses.http,
         dirs: dirs.join(", "),
@@ -335,6 +361,24 @@ fn first_screen(config: &ServerConfig, engine: &Engine, addresses: Addresses) {
     };
     // A closed standard error is no reason not to run.
     let _ = std::io::stderr().write_all(screen.text().as_bytes());
+}
+
+/// How clients write where a listener is.
+fn url(listener: &ListenerConfig, bound: &Bound) -> String {
+    let (scheme, path) = match (&listener.websocket, &listener.tls) {
+        (None, None) => ("mqtt", ""),
+        (None, Some(_)) => ("mqtts", ""),
+        (Some(websocket), None) => ("ws", &*websocket.path),
+        (Some(websocket), Some(_)) => ("wss", &*websocket.path),
+    };
+    format!("{scheme}://{}{path}", bound.address)
+}
+
+/// The first listener that any client can use without further ado.
+fn plain(config: &ServerConfig, addresses: &Addresses) -> Option<SocketAddr> {
+    let is_plain = |it: &ListenerConfig| it.websocket.is_none() && it.tls.is_none() && it.anonymous;
+    let mut listeners = config.mqtt.listeners.iter().zip(&addresses.mqtt);
+    listeners.find(|(listener, _)| is_plain(listener)).map(|(_, bound)| bound.address)
 }
 
 /// Takes as many file handles as the system allows: every connection is one.

@@ -9,9 +9,11 @@ use engine::RuleView;
 pub(crate) struct Screen<'a> {
     pub(crate) version: &'a str,
     pub(crate) node: &'a str,
-    /// The embedded broker, where there is one.
-    pub(crate) mqtt: Option<SocketAddr>,
-    /// The broker of local topics otherwise.
+    /// Where clients connect, as they write it.
+    pub(crate) listeners: Vec<String>,
+    /// The one that the commands to try are for.
+    pub(crate) plain: Option<SocketAddr>,
+    /// The broker of local topics, where there is none of ours.
     pub(crate) local: Option<&'a str>,
     pub(crate) http: SocketAddr,
     pub(crate) dirs: String,
@@ -25,10 +27,12 @@ impl Screen<'_> {
     /// The text, with a line end.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("\nsluicegate {} on {}\n\n", self.version, self.node);
-        let _ = match (self.mqtt, self.local) {
-            (Some(mqtt), _) => writeln!(text, "  MQTT   mqtt://{mqtt}"),
-            (None, local) => writeln!(text, "  MQTT   local topics on {}", local.unwrap_or_default()),
-        };
+        for listener in &self.listeners {
+            let _ = writeln!(text, "  MQTT   {listener}");
+        }
+        if let Some(local) = self.local {
+            let _ = writeln!(text, "  MQTT   local topics on {local}");
+        }
         let _ =
             writeln!(text, "  HTTP   http://{}   (API under /api/v5, metrics under /metrics)\n", self.http);
         self.rules(&mut text);
@@ -62,8 +66,8 @@ impl Screen<'_> {
     }
 
     fn next(&self, text: &mut String) {
-        let Some(mqtt) = self.mqtt else { return text.push('\n') };
-        let (host, port) = (mqtt.ip(), mqtt.port());
+        let Some(plain) = self.plain else { return text.push('\n') };
+        let (host, port) = (plain.ip(), plain.port());
         let address = match (host.is_loopback() || host.is_unspecified(), port) {
             (true, 1883) => String::new(),
             (true, port) => format!("-p {port} "),

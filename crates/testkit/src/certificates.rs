@@ -12,13 +12,16 @@ pub struct Certificates {
     pub certificate: PathBuf,
     /// The server's private key, PEM.
     pub key: PathBuf,
-    /// The client's certificate, PEM.
+    /// A client's certificate for [`Certificates::CLIENT`], PEM.
     pub client: PathBuf,
     /// The client's private key, PEM.
     pub client_key: PathBuf,
 }
 
 impl Certificates {
+    /// The common name in the client's certificate.
+    pub const CLIENT: &str = "plant-7";
+
     /// Writes new ones into `folder`.
     pub fn write(folder: &Path) -> Self {
         let authority_key = KeyPair::generate().expect("a key can be made");
@@ -37,7 +40,7 @@ impl Certificates {
 
         let client_key = KeyPair::generate().expect("a key can be made");
         let mut client = CertificateParams::default();
-        client.distinguished_name.push(DnType::CommonName, "client");
+        client.distinguished_name.push(DnType::CommonName, Self::CLIENT);
         let client = client.signed_by(&client_key, &issuer).expect("the CA signs the client");
 
         Self {

@@ -26,6 +26,7 @@ mod process;
 mod proxy;
 mod sluicegate;
 mod steady;
+mod tunnel;
 mod wait;
 mod web;
 
@@ -38,5 +39,6 @@ pub use process::{Process, Signal};
 pub use proxy::{Faults, Proxy};
 pub use sluicegate::{Sluicegate, SluicegateBuilder};
 pub use steady::{Pace, Series, SteadyPublisher, SteadySubscriber};
+pub use tunnel::tls_tunnel;
 pub use wait::{PATIENCE, wait_for, wait_until};
 pub use web::{Sent, Web};

@@ -49,6 +49,15 @@ impl Sluicegate {
         self.mqtt
     }
 
+    /// Where the listener of this name is.
+    pub async fn listener(&self, name: &str) -> SocketAddr {
+        let process = self.process();
+        wait_for(&format!("the server says that `{name}` is listening"), async || {
+            process.lines().iter().find_map(|line| address(line, name)).ok_or_else(String::new)
+        })
+        .await
+    }
+
     /// A client of its HTTP interface.
     pub fn http(&self) -> &Http {
         &self.http

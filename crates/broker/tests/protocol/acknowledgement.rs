@@ -98,7 +98,7 @@ async fn a_repeated_packet_id_of_qos_2_waits_for_the_first_and_runs_no_rule() {
 
 #[tokio::test]
 async fn before_mqtt_5_a_client_at_the_bound_is_not_read_and_not_given_up() {
-    let server = Server::with(|config| config.receive_max = 2).await;
+    let server = Server::with(|config| config.limits.receive_max = 2).await;
     server.rules.hold();
     let mut publisher = server.connect(Hello::v311("p").keep_alive(1)).await;
     for id in 1..=5 {

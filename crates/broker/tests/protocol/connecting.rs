@@ -1,9 +1,7 @@
 //! CONNECT, CONNACK, DISCONNECT, keep-alive, wills.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::Users;
 use event::EventKind;
 
 use crate::raw::{Client, Hello, frame, message, string};
@@ -118,22 +116,6 @@ async fn quick_reconnects_of_one_id_are_never_refused() {
 }
 
 #[tokio::test]
-async fn users_are_known_by_their_password() {
-    let users = Users::new(false, [("ann".to_owned(), "secret".to_owned())]);
-    let server = Server::with(|config| config.auth = Arc::new(users)).await;
-    let (_, ack) = server.try_connect(Hello::v5("a").login("ann", "secret")).await;
-    assert_eq!(ack.code, 0);
-    let (mut client, ack) = server.try_connect(Hello::v5("a").login("ann", "wrong")).await;
-    assert_eq!(ack.code, 0x86);
-    assert_eq!(client.next().await, None);
-    let (_, ack) = server.try_connect(Hello::v311("a").login("ann", "wrong")).await;
-    assert_eq!(ack.code, 4);
-    let (_, ack) = server.try_connect(Hello::v311("a")).await;
-    assert_eq!(ack.code, 5);
-    assert_eq!(server.broker.metrics().clients_refused, 3);
-}
-
-#[tokio::test]
 async fn mqtt_3_1_2_22_who_is_silent_for_one_and_a_half_keep_alives_is_gone() {
     let server = Server::start().await;
     let mut watcher = server.client("watcher").await;
@@ -203,7 +185,7 @@ async fn a_will_with_wildcards_is_refused() {
 
 #[tokio::test]
 async fn mqtt_3_2_2_15_packets_larger_than_allowed_end_the_connection() {
-    let server = Server::with(|config| config.packet_bytes_max = 2_000).await;
+    let server = Server::with(|config| config.limits.packet_bytes_max = 2_000).await;
     let (mut client, ack) = server.try_connect(Hello::v5("a")).await;
     assert!(ack.properties.windows(5).any(|bytes| bytes == [0x27, 0, 0, 0x07, 0xD0]));
     client.publish(&message("t", &"x".repeat(1_900))).await;

@@ -203,7 +203,7 @@ async fn message_dropped_without_subscribers() {
 
 #[tokio::test]
 async fn delivery_dropped_says_why() {
-    let server = Server::with(|config| config.session_messages_max = 1).await;
+    let server = Server::with(|config| config.limits.session_messages_max = 1).await;
     let mut subscriber = server.connect(named("s").kept().property(&[0x27, 0, 0, 0, 100])).await;
     subscriber.subscribe(&[("t", 1), ("own", 4)]).await;
     subscriber.publish(&message("own", "x")).await;

@@ -109,7 +109,7 @@ async fn a_flood_of_retained_messages_ends_at_its_bound() {
 #[tokio::test]
 async fn a_wildcard_over_very_many_retained_messages_loses_none_and_stalls_nobody() {
     const COUNT: usize = 6_000;
-    let server = Server::with(|config| config.session_messages_max = 500).await;
+    let server = Server::with(|config| config.limits.session_messages_max = 500).await;
     let mut publisher = server.client("p").await;
     for number in 0..COUNT {
         publisher.publish(&message(&format!("many/{number}"), "x").retained()).await;
@@ -135,22 +135,8 @@ async fn a_wildcard_over_very_many_retained_messages_loses_none_and_stalls_nobod
 
 #[tokio::test]
 async fn who_does_not_connect_in_time_is_let_go() {
-    let server = Server::with(|config| config.connect_timeout = Duration::from_millis(100)).await;
+    let server = Server::with(|config| config.limits.connect_timeout = Duration::from_millis(100)).await;
     let mut client = Client::open(server.address, 5).await;
     client.send(&[0x10]).await;
     assert_eq!(client.next().await, None);
-}
-
-#[tokio::test]
-async fn connections_are_bounded() {
-    let server = Server::with(|config| config.connections_max = 2).await;
-    let one = server.client("1").await;
-    let _two = server.client("2").await;
-    let mut three = Client::open(server.address, 5).await;
-    three.try_send(&Hello::v5("3").bytes()).await;
-    assert_eq!(three.next().await, None);
-    one.disconnect().await;
-    until(|| server.broker.metrics().connections == 1, "one has left").await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    server.client("3").await.ping().await;
 }

@@ -54,7 +54,7 @@ async fn a_direct_message_goes_to_sessions_alone() {
 
 #[tokio::test]
 async fn what_cannot_be_published_is_refused() {
-    let server = Server::with(|config| config.packet_bytes_max = 100).await;
+    let server = Server::with(|config| config.limits.packet_bytes_max = 100).await;
     assert_eq!(server.broker.publish(&local("a/+", b""), None), Err(PublishError::InvalidTopic));
     assert_eq!(server.broker.publish(&local("", b""), None), Err(PublishError::InvalidTopic));
     assert_eq!(server.broker.publish(&local("a", &[0; 200]), None), Err(PublishError::TooLarge));
@@ -108,12 +108,14 @@ async fn addresses_that_cannot_be_bound_are_an_error() {
     let server = Server::start().await;
     let other = broker::Broker::new(broker::BrokerConfig::with_defaults(
         "other",
-        std::sync::Arc::new(broker::Users::new(true, [])),
-        std::sync::Arc::new(broker::AllowAll),
+        std::sync::Arc::new(broker::Everybody),
+        broker::AccessList::new(broker::Acl::open()),
     ));
-    let taken = broker::Listener { name: "tcp".into(), address: server.address, tls: None };
+    let taken = broker::Listener::tcp("taken", server.address, broker::Limits::DEFAULT);
     let error = other.open(std::sync::Arc::clone(&server.rules) as _, &[taken]).await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(error.cause.kind(), std::io::ErrorKind::AddrInUse);
+    let place = format!("cannot listen on {} for `taken`", server.address);
+    assert!(error.to_string().starts_with(&place), "{error}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod acknowledgement;
 mod connack;
 mod connecting;
+mod door;
 mod events;
 mod flows;
 mod hostile;

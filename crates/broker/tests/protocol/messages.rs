@@ -134,7 +134,7 @@ async fn mqtt_3_3_4_9_no_more_are_under_way_than_the_client_takes() {
 
 #[tokio::test]
 async fn mqtt_3_3_4_7_who_sends_more_than_we_take_breaks_the_protocol() {
-    let server = Server::with(|config| config.receive_max = 3).await;
+    let server = Server::with(|config| config.limits.receive_max = 3).await;
     server.rules.hold();
     let mut publisher = server.client("p").await;
     for id in 1..=3 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{AllowAll, Broker, BrokerConfig, Fsync, Listener, Persistence, Users};
+use broker::{AccessList, Acl, Broker, BrokerConfig, Everybody, Fsync, Limits, Listener, Persistence};
 
 use crate::raw::{Client, Hello};
 use crate::rules::Rules;
@@ -22,23 +22,25 @@ impl Server {
     }
 
     pub async fn with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
-        let auth = Arc::new(Users::new(true, []));
-        let mut config = BrokerConfig::with_defaults("node@test", auth, Arc::new(AllowAll));
+        let mut config =
+            BrokerConfig::with_defaults("node@test", Arc::new(Everybody), AccessList::new(Acl::open()));
         change(&mut config);
-        Self::open(Broker::new(config)).await
+        let limits = config.limits.clone();
+        Self::open(Broker::new(config), limits).await
     }
 
     /// With sessions and retained messages in this folder.
     pub async fn stored(dir: &Path, change: impl FnOnce(&mut BrokerConfig)) -> Self {
-        let auth = Arc::new(Users::new(true, []));
-        let mut config = BrokerConfig::with_defaults("node@test", auth, Arc::new(AllowAll));
+        let mut config =
+            BrokerConfig::with_defaults("node@test", Arc::new(Everybody), AccessList::new(Acl::open()));
         change(&mut config);
         let persistence = Persistence {
             dir: dir.to_owned(),
             fsync: Fsync::Interval(Duration::from_millis(10)),
             bytes_max: 64 << 20,
         };
-        Self::open(Broker::restore(config, &persistence).unwrap()).await
+        let limits = config.limits.clone();
+        Self::open(Broker::restore(config, &persistence).unwrap(), limits).await
     }
 
     /// Ends as a server does that is told to stop.
@@ -46,10 +48,9 @@ impl Server {
         assert!(self.broker.shutdown(Duration::from_secs(10)).await);
     }
 
-    async fn open(broker: Arc<Broker>) -> Self {
+    async fn open(broker: Arc<Broker>, limits: Limits) -> Self {
+        let listener = Listener::tcp("tcp:default", ([127, 0, 0, 1], 0).into(), limits);
         let rules = Arc::new(Rules::default());
-        let listener =
-            Listener { name: "tcp:default".to_owned(), address: ([127, 0, 0, 1], 0).into(), tls: None };
         let bound = broker.open(Arc::clone(&rules) as _, &[listener]).await.unwrap();
         Self { broker, rules, address: bound[0].address }
     }

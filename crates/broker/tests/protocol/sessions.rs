@@ -154,7 +154,7 @@ impl crate::raw::Client {
 
 #[tokio::test]
 async fn a_queue_of_a_client_that_is_away_is_bounded_and_gives_up_the_oldest() {
-    let server = Server::with(|config| config.session_messages_max = 10).await;
+    let server = Server::with(|config| config.limits.session_messages_max = 10).await;
     let mut away = server.connect(Hello::v5("s").kept()).await;
     away.subscribe(&[("t", 1)]).await;
     drop(away);
@@ -173,7 +173,7 @@ async fn a_queue_of_a_client_that_is_away_is_bounded_and_gives_up_the_oldest() {
 
 #[tokio::test]
 async fn a_subscriber_that_never_reads_costs_its_bound_and_nobody_else_anything() {
-    let server = Server::with(|config| config.session_bytes_max = 1 << 20).await;
+    let server = Server::with(|config| config.limits.session_bytes_max = 1 << 20).await;
     let mut stuck = server.client("stuck").await;
     stuck.subscribe(&[("t", 0)]).await;
     let mut fine = server.client("fine").await;

@@ -7,7 +7,7 @@ use crate::server::Server;
 
 #[tokio::test]
 async fn mqtt_3_8_4_6_every_filter_has_its_answer() {
-    let server = Server::with(|config| config.subscriptions_max = 4).await;
+    let server = Server::with(|config| config.limits.subscriptions_max = 4).await;
     let mut client = server.client("a").await;
     let filters =
         [("a/#", 0), ("a/#/b", 1), ("+/b", 2), ("$share/g/t", 1), ("$share/g", 0), ("x+", 0), ("", 0)];

@@ -34,7 +34,11 @@ impl Link {
         let (host, port) = (address.ip().to_string(), address.port());
         match builder.version {
             Version::V4 => {
-                let mut options = rumqttc::MqttOptions::new(&builder.id, host, port);
+                let url = builder.websocket.as_ref().map(|path| format!("ws://{address}{path}"));
+                let mut options = rumqttc::MqttOptions::new(&builder.id, url.as_ref().unwrap_or(&host), port);
+                if url.is_some() {
+                    options.set_transport(rumqttc::Transport::Ws);
+                }
                 options.set_keep_alive(KEEP_ALIVE).set_clean_session(!builder.keeps_session);
                 options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
                 if let Some((name, password)) = &builder.user {

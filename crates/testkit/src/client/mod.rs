@@ -82,6 +82,7 @@ pub struct ClientBuilder {
     version: Version,
     keeps_session: bool,
     user: Option<(String, String)>,
+    websocket: Option<String>,
 }
 
 impl Client {
@@ -97,7 +98,13 @@ impl Client {
 
     /// For one that is to be different.
     pub fn builder(id: &str) -> ClientBuilder {
-        ClientBuilder { id: id.to_owned(), version: Version::V4, keeps_session: false, user: None }
+        ClientBuilder {
+            id: id.to_owned(),
+            version: Version::V4,
+            keeps_session: false,
+            user: None,
+            websocket: None,
+        }
     }
 
     /// Subscribes and waits until the broker has agreed.
@@ -216,6 +223,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.user = Some((name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Speaks MQTT 3.1.1 in a WebSocket at this path.
+    #[must_use]
+    pub fn websocket(mut self, path: &str) -> Self {
+        self.websocket = Some(path.to_owned());
         self
     }
 
