@@ -1,6 +1,6 @@
 //! The path of an event: from a broker or source through the rules into the actions' queues.
 
-use std::cell::RefCell;
+use std::cell::{LazyCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -70,14 +70,15 @@ impl Dispatch for Dispatcher {
         let found = matches.of(event, &generation.rules);
         if !found.rules.is_empty() {
             let message = worker.begin(event, &found.union);
-            let around = Surroundings {
+            // Only rows need it: clock and key are no cost of a rule that lets nothing through.
+            let around = LazyCell::new(|| Surroundings {
                 event,
                 completion,
                 local: &*self.local,
                 arena: message.arena(),
                 now: Instant::now(),
                 key: order_key(event, message.arena()),
-            };
+            });
             for (place, rule) in found.rules.iter().enumerate() {
                 judge(rule, place, &message, &around, scratch);
             }
@@ -98,11 +99,11 @@ impl Dispatch for Dispatcher {
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 /// Runs a rule, counts what came of it, and hands its rows on.
-fn judge<'m>(
+fn judge<'m, 's>(
     rule: &'m Rule,
     place: usize,
     message: &Message<'m>,
-    around: &Surroundings<'_>,
+    around: &LazyCell<Surroundings<'s>, impl FnOnce() -> Surroundings<'s>>,
     scratch: &mut Scratch,
 ) {
     let begun = rule.metrics.times_next().then(Instant::now);

@@ -5,9 +5,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use eval::{Surroundings, Union, Verdict, Worker};
-use event::{Event, EventKind, MessageId, MessagePublish, Trail};
+use event::{Column, Columns, Event, EventKind, MessageId, MessagePublish, Trail};
+use value::{Arena, Value};
 
 #[path = "../benches/rules/mod.rs"]
 mod rules;
@@ -89,4 +91,42 @@ fn programs_share_one_scan() {
     };
     assert_eq!(shown(good.run(0, &first)), r#"{"a":1}"#);
     assert_eq!(shown(good.run(2, &second)), r#"{"b":2}"#);
+}
+
+/// A message that counts how often its payload is asked for.
+struct Watched<'a> {
+    message: MessagePublish<'a>,
+    reads: AtomicU32,
+}
+
+impl Columns for Watched<'_> {
+    fn get<'a>(&'a self, column: Column, arena: &'a Arena) -> Value<'a> {
+        if column == Column::Payload {
+            self.reads.fetch_add(1, Relaxed);
+        }
+        self.message.get(column, arena)
+    }
+}
+
+#[test]
+fn a_hundred_rules_take_up_the_payload_once() {
+    let rules: Vec<_> = (0..100)
+        .map(|at| {
+            let sql =
+                format!("SELECT payload.temp AS t FROM \"#\" WHERE payload.temp > {at} AND payload.hum < 90");
+            eval::prepare(&sql, 0, "r").0.expect("the rule is good")
+        })
+        .collect();
+    let union = Union::of(&rules.iter().collect::<Vec<_>>());
+    let message = rules::message(br#"{"temp":49.5,"hum":61}"#);
+    let watched = Watched { message, reads: AtomicU32::new(0) };
+    let event = Event { columns: &watched, ..rules::event(&message) };
+    let mut worker = Worker::new(Arc::new(Surroundings::default()), 1);
+    let message = worker.begin(&event, &union);
+    let passed = rules
+        .iter()
+        .enumerate()
+        .filter(|(place, rule)| matches!(message.run(*place, rule).expect("no error"), Verdict::Rows([_])));
+    assert_eq!(passed.count(), 50);
+    assert_eq!(watched.reads.load(Relaxed), 1);
 }

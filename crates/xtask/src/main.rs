@@ -4,6 +4,7 @@
 //! mosquitto and Python from; never asks a question.
 
 mod api;
+mod bench;
 mod cargo;
 mod fuzz;
 mod licences;
@@ -28,7 +29,10 @@ cargo xtask TASK
   torture [--minutes N] [--seed S]
                   rounds of random faults (kills, cut and stalled connections, restarts, edits), none of which may lose or
                   reorder a message; 10 minutes from seed 3 if not told otherwise
-  bench [ARG]…    the benchmarks of the evaluator; arguments go to the benchmark, such as a filter
+  bench           instructions of one evaluation, and the server beside mosquitto; writes docs/performance.json
+  bench --check   counts the instructions anew, and fails if they are 15 % above those committed
+  bench PART [ARG]…
+                  only `evaluate` (times), `instructions`, or `compare [--quick] [JOB]…`
 ";
 
 fn main() -> ExitCode {
@@ -63,9 +67,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
-        ["bench", rest @ ..] => {
-            cargo::Cargo::new(&["bench", "--package", "eval", "--benches", "--"]).args(rest).run()
-        }
+        ["bench", rest @ ..] => bench::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             true

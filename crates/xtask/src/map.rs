@@ -28,6 +28,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("server", &["api", "auth", "broker", "engine", "connector-mqtt", "config"]),
     ("cli", &["server"]),
     ("testkit", &[]),
+    ("bench", &["mqtt", "testkit"]),
     ("xtask", &[]),
 ];
 

@@ -502,7 +502,8 @@ impl RawString<'_> {
     #[inline]
     pub fn is(&self, text: &[u8]) -> bool {
         if !self.escaped || !self.raw.contains(&b'\\') {
-            return self.raw == text;
+            // Most keys differ in their first byte, which is cheaper to see than to ask for a comparison.
+            return self.raw.first() == text.first() && self.raw == text;
         }
         let mut rest = Some(text);
         self.unescape(|part| rest = rest.and_then(|rest| rest.strip_prefix(part)));

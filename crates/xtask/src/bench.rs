@@ -1,0 +1,136 @@
+//! Benchmarks: instructions of one evaluation, which are the same on any day, and the server beside mosquitto.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::cargo::{self, Cargo};
+use crate::tools;
+
+/// What a count may grow by before the check fails.
+const GROWTH_MAX: f64 = 0.15;
+
+/// The evaluations that are counted: the rule's number in the benchmark, and whether it lets the payload through.
+const CASES: &[(&str, &str, &str)] = &[
+    ("a", "0", "accept"),
+    ("b accept", "1", "accept"),
+    ("b reject", "1", "reject"),
+    ("c accept", "2", "accept"),
+    ("c reject", "2", "reject"),
+    ("d accept", "3", "accept"),
+    ("d reject", "3", "reject"),
+];
+
+type Counts = BTreeMap<String, u64>;
+
+/// Runs what the arguments ask for. Whether it succeeded; why not, has been said.
+pub(crate) fn run(args: &[&str]) -> bool {
+    let outcome = match args {
+        ["evaluate", rest @ ..] => {
+            let bench = ["bench", "--package", "eval", "--benches", "--"];
+            return Cargo::new(&bench).args(rest).run();
+        }
+        ["--check"] => check(),
+        ["instructions"] => instructions().and_then(|counts| keep("instructions", &json!(counts))),
+        ["compare", rest @ ..] => compare(rest),
+        [] => {
+            instructions().and_then(|counts| keep("instructions", &json!(counts))).and_then(|()| compare(&[]))
+        }
+        _ => Err("bench [evaluate [FILTER] | instructions | compare [--quick] [JOB]… | --check]".to_owned()),
+    };
+    outcome.inspect_err(|error| eprintln!("{error}")).is_ok()
+}
+
+/// Counts anew, and holds the counts against those that are committed.
+fn check() -> Result<(), String> {
+    let kept = kept()?;
+    let counts = instructions()?;
+    let mut grown = Vec::new();
+    for (case, count) in &counts {
+        let Some(before) = kept["instructions"][case].as_u64() else { continue };
+        let growth = *count as f64 / before as f64 - 1.0;
+        println!("{case:<10} {before:>7} → {count:>7}  {:>+6.1} %", growth * 100.0);
+        if growth > GROWTH_MAX {
+            grown.push(case.as_str());
+        }
+    }
+    if grown.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "more than {:.0} % more instructions: {}. If that is worth it, run `cargo xtask bench instructions` and commit \
+         what it writes",
+        GROWTH_MAX * 100.0,
+        grown.join(", ")
+    ))
+}
+
+/// The instructions of one evaluation in each case: the difference of two runs, without start and end.
+fn instructions() -> Result<Counts, String> {
+    if !tools::on_path("valgrind") {
+        return Err("counting instructions takes valgrind: `apt-get install valgrind`".to_owned());
+    }
+    let build = ["build", "--quiet", "--release", "--package", "eval", "--example", "evaluate"];
+    if !Cargo::new(&build).run() {
+        return Err("the evaluator does not build".to_owned());
+    }
+    let mut counts = Counts::new();
+    for (case, rule, side) in CASES {
+        let few = collected(rule, side, 1_000)?;
+        let many = collected(rule, side, 3_000)?;
+        let count = many.saturating_sub(few) / 2_000;
+        println!("{case:<10} {count:>7} instructions");
+        counts.insert((*case).to_owned(), count);
+    }
+    Ok(counts)
+}
+
+fn collected(rule: &str, side: &str, evaluations: u64) -> Result<u64, String> {
+    let program = cargo::root().join("target/release/examples/evaluate");
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+    command.args([rule, side, &evaluations.to_string()]).stdin(Stdio::null());
+    let output = command.output().map_err(|error| format!("cannot run valgrind: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    count.ok_or_else(|| format!("valgrind has counted nothing: {said}"))
+}
+
+/// The server beside mosquitto, on this machine, now.
+fn compare(args: &[&str]) -> Result<(), String> {
+    if !tools::ensure() {
+        return Err("the comparison takes mosquitto".to_owned());
+    }
+    let build = ["build", "--quiet", "--release", "--package", "cli", "--package", "bench"];
+    if !Cargo::new(&build).run() {
+        return Err("the server does not build".to_owned());
+    }
+    let mut command = Command::new(cargo::root().join("target/release/bench"));
+    let output = command.arg("compare").args(args).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cannot run the comparison: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (table, result) = said.trim_end().rsplit_once('\n').ok_or("the comparison has failed")?;
+    println!("{table}");
+    let result = serde_json::from_str(result).map_err(|error| format!("no result: {error}"))?;
+    // Parts of it, or a quick look, are not what is committed.
+    if args.is_empty() { keep("comparison", &result) } else { Ok(()) }
+}
+
+fn file() -> PathBuf {
+    cargo::root().join("docs/performance.json")
+}
+
+fn kept() -> Result<Value, String> {
+    let text = std::fs::read_to_string(file()).map_err(|error| format!("docs/performance.json: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("docs/performance.json: {error}"))
+}
+
+/// Writes one part of the results.
+fn keep(part: &str, value: &Value) -> Result<(), String> {
+    let mut all = if file().exists() { kept()? } else { json!({}) };
+    all[part] = value.clone();
+    let text = format!("{all:#}\n");
+    std::fs::write(file(), text).map_err(|error| format!("docs/performance.json: {error}"))
+}
