@@ -46,8 +46,8 @@ async fn mqtt_3_2_2_6_who_is_refused_has_no_session() {
 #[tokio::test]
 async fn mqtt_3_2_2_3_what_the_broker_takes_is_said_once() {
     let server = Server::with(|config| {
-        config.receive_max = 7;
-        config.packet_bytes_max = 2_048;
+        config.limits.receive_max = 7;
+        config.limits.packet_bytes_max = 2_048;
     })
     .await;
     let (_client, ack) = server.try_connect(Hello::v5("c")).await;
