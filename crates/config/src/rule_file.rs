@@ -55,7 +55,7 @@ impl RuleFile {
         let mut sql_start = head.sql_start;
         if section.get("description").is_some() {
             let below = text.get(head.settings_end..).unwrap_or_default();
-            sql_start = head.settings_end + (below.len() - below.trim_start().len());
+            sql_start = head.settings_end + (below.len() - below.trim_start_matches(is_blank).len());
         } else if !head.description.is_empty() {
             section.set("description", Node::str(head.description));
         }
@@ -102,14 +102,14 @@ pub fn rule_text(section: &Section, sql: &str) -> String {
     let sql_body = Head::of(sql).sql_start;
     let (above, body) = sql.split_at(sql_body.min(sql.len()));
     let description = section.get("description").and_then(Node::as_str).unwrap_or_default();
-    let as_comments = above.trim().is_empty() && comments_can_hold(description);
+    let as_comments = above.trim_matches(is_blank).is_empty() && comments_can_hold(description);
     let written = section.filtered(|entry| entry.key != "description" || !as_comments);
     let mut text = String::new();
     if as_comments {
         description.lines().for_each(|line| push_line(&mut text, "--", line));
     }
     section_text(&written).lines().for_each(|line| push_line(&mut text, "---", line));
-    for line in above.trim_start().lines() {
+    for line in above.trim_start_matches(is_blank).lines() {
         text.push_str(if is_settings_line(line) { "-" } else { "" });
         text.push_str(line);
         text.push('\n');
@@ -142,6 +142,11 @@ fn check_rule(section: &Section, diagnostics: &mut Vec<Diagnostic>) -> (Settings
     (settings, actions)
 }
 
+/// Blanks, and byte order marks, of which editors and shells leave more than one at times.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
 /// What stands above the SQL.
 struct Head {
     /// The settings, every byte at its place in the file, everything else blank.
@@ -170,19 +175,20 @@ impl Head {
             at += line.len();
             // A BOM belongs to the first line and to nobody else.
             let content = if start == 0 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
-            let indent = line.len() - content.trim_start().len();
+            let trimmed = content.trim_matches(is_blank);
+            let indent = line.len() - content.trim_start_matches(is_blank).len();
             if is_settings_line(content) {
                 head.blank(line.len() - content.len() + 3);
                 head.toml.push_str(&content[3..]);
                 head.settings_end = at;
                 continue;
             }
-            match content.trim().strip_prefix("--") {
+            match trimmed.strip_prefix("--") {
                 Some(comment) => {
-                    head.warn_of_indent(content.trim(), start + indent);
+                    head.warn_of_indent(trimmed, start + indent);
                     comments.push(comment_text(comment));
                 }
-                None if content.trim().is_empty() => {}
+                None if trimmed.is_empty() => {}
                 None => {
                     head.sql_start = start + indent;
                     head.warn_of_late_settings(text);

@@ -18,6 +18,9 @@ fn any_text_is_read_as_a_rule() {
         [
             "\u{feff}-- What it is.\r\n---\r\n--- tags = [\"a\", 'b']\r\n--- enable = false\r\nSELECT * FROM \"t\"",
             "--- description = \"\"\"\n--- two\n--- lines\"\"\"\n-- not this\nSELECT 1 AS a -- x\nFROM \"t\"\n--- late = 1\n",
+            // Was taken for SQL, and lost when it was written.
+            "\u{feff}\u{feff}",
+            " \u{feff}-- x\n\u{feff} SELECT 1 AS a FROM \"t\"",
             "----- no settings\n--x\n\n---\tname = 'n'\n--- actions = [{ function = \"console\" }]\nFOREACH",
         ]
         .map(Vec::from),
