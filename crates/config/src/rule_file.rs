@@ -99,8 +99,10 @@ impl RuleFile {
 /// The description becomes comments where comments can hold it. Comments above the first word of SQL that look like
 /// settings get one more dash, so that they stay comments.
 pub fn rule_text(section: &Section, sql: &str) -> String {
-    let sql_body = Head::of(sql).sql_start;
-    let (above, body) = sql.split_at(sql_body.min(sql.len()));
+    let first_word = Head::of(sql).sql_start.min(sql.len());
+    // The blanks before the first word stay on its line.
+    let line = sql[..first_word].rfind('\n').map_or(0, |at| at + 1);
+    let (above, body) = sql.split_at(if first_word < sql.len() { line } else { first_word });
     let description = section.get("description").and_then(Node::as_str).unwrap_or_default();
     let as_comments = above.trim_matches(is_blank).is_empty() && comments_can_hold(description);
     let written = section.filtered(|entry| entry.key != "description" || !as_comments);
