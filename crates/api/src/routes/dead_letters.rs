@@ -69,7 +69,7 @@ fn selection() -> serde_json::Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "ids": { "type": "array", "items": { "type": "integer", "minimum": 1 } },
+            "ids": { "type": "array", "items": { "type": "integer", "minimum": 0 } },
             "action": { "type": "string" },
             "rule": { "type": "string" },
             "stage": { "type": "string" },

@@ -99,6 +99,7 @@ fn describe_list(operation: &mut Operation<'_>) {
 fn rule_schema(mode: WriteMode) -> Value {
     let action = json!({ "anyOf": [
         { "type": "string", "description": "An action, `type:name`." },
+        { "type": "null", "description": "As good as nothing." },
         {
             "type": "object",
             "properties": {
