@@ -16,6 +16,7 @@ mod door;
 mod durable;
 mod events;
 mod hostile;
+mod http_sink;
 mod local_broker;
 mod loops;
 mod readme;

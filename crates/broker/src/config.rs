@@ -5,7 +5,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use event::AckLevel;
 use mqtt::WebSocketTerms;
-use mqtt::certificate::PeerName;
+use tls::PeerName;
 
 use crate::access::Auth;
 use crate::acl::AccessList;

@@ -64,5 +64,5 @@ pub use listener::ListenError;
 pub use metrics::Metrics;
 pub use store::{Fsync, Persistence, StoreError};
 
-pub use mqtt::certificate::PeerName;
 pub use mqtt::{Origins, ReasonCode, WebSocketTerms};
+pub use tls::PeerName;

@@ -24,6 +24,7 @@ pub mod section;
 mod server_fields;
 pub mod server_file;
 pub mod settings;
+pub mod ssrf;
 pub mod store;
 pub mod text_file;
 pub mod toml_text;

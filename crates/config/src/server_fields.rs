@@ -113,6 +113,28 @@ const DATA_FIELDS: &[Field] = &[
     ),
 ];
 
+const SSRF_FIELDS: &[Field] = &[
+    field(
+        "enable",
+        FieldKind::Bool,
+        FieldDefault::Bool(false),
+        "Whether HTTP connectors may only reach what the lists below leave them.",
+    ),
+    field(
+        "allow_cidrs",
+        FieldKind::StrList,
+        FieldDefault::Empty,
+        "Networks that may be reached whatever the other lists say, such as `10.20.0.0/16`.",
+    ),
+    field(
+        "deny_cidrs",
+        FieldKind::StrList,
+        FieldDefault::Absent,
+        "Networks that may not be reached; left out, all that are not of the public Internet: loopback, private, link-local with the metadata services of clouds, and their like.",
+    ),
+    field("deny_hosts", FieldKind::StrList, FieldDefault::Empty, "Host names that may not be reached."),
+];
+
 const LOG_FIELDS: &[Field] = &[
     field(
         "level",
@@ -131,6 +153,12 @@ pub const SERVER_FIELDS: &[Field] = &[
     field("http", FieldKind::Table(HTTP_FIELDS), FieldDefault::Empty, "The HTTP listener."),
     field("rules", FieldKind::Table(RULES_FIELDS), FieldDefault::Empty, "The rules folders."),
     field("data", FieldKind::Table(DATA_FIELDS), FieldDefault::Empty, "The data folder."),
+    field(
+        "ssrf",
+        FieldKind::Table(SSRF_FIELDS),
+        FieldDefault::Empty,
+        "Where HTTP connectors may connect to, so that rules and API keys open no way into the network of this machine.",
+    ),
     field("log", FieldKind::Table(LOG_FIELDS), FieldDefault::Empty, "The log."),
     field(
         "shutdown_timeout",

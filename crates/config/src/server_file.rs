@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::section::{Node, Section, Text};
 use crate::server_fields::SERVER_FIELDS;
 use crate::settings::Settings;
+use crate::ssrf::{self, SsrfConfig};
 use crate::text_file::{decode, without_bom};
 
 /// The file that is read when none is named, if it is there.
@@ -38,6 +39,8 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// What dead letters may take on disk (bytes).
     pub dead_letter_bytes_max: u64,
+    /// Where HTTP connectors may connect to.
+    pub ssrf: SsrfConfig,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: &'static str,
     /// How the log looks.
@@ -253,6 +256,7 @@ impl Layers {
                 .pick("data", "max_dead_letter_bytes")
                 .0
                 .bytes("max_dead_letter_bytes"),
+            ssrf: self.ssrf(),
             log_level: self.pick("log", "level").0.one_of("level"),
             log_format: if log.one_of("format") == "json" { LogFormat::Json } else { LogFormat::Text },
             shutdown_timeout: self.shutdown_timeout(),
@@ -349,6 +353,24 @@ impl Layers {
             return vec![PathBuf::from("rules")];
         }
         rules.str_list("dirs").iter().map(|dir| layer.dir.join(dir.text)).collect()
+    }
+
+    fn ssrf(&mut self) -> SsrfConfig {
+        let mut networks = |name: &str| {
+            let (settings, layer) = self.pick("ssrf", name);
+            let mut diagnostics = Vec::new();
+            let networks = ssrf::networks(&settings, name, &mut diagnostics);
+            diagnostics.into_iter().for_each(|diagnostic| layer.report(diagnostic));
+            settings.is_set(name).then_some(networks)
+        };
+        let (allow_cidrs, deny_cidrs) = (networks("allow_cidrs").unwrap_or_default(), networks("deny_cidrs"));
+        let hosts = self.pick("ssrf", "deny_hosts").0;
+        SsrfConfig {
+            enable: self.pick("ssrf", "enable").0.bool("enable"),
+            allow_cidrs,
+            deny_cidrs,
+            deny_hosts: hosts.str_list("deny_hosts").iter().map(|host| host.text.to_owned()).collect(),
+        }
     }
 
     fn shutdown_timeout(&self) -> Duration {
@@ -498,6 +520,7 @@ mod tests {
             rules: RulesConfig { dirs: vec!["rules".into()], watch: true, strict: false },
             data_dir: "data".into(),
             dead_letter_bytes_max: 256 << 20,
+            ssrf: SsrfConfig::default(),
             log_level: "info",
             log_format: LogFormat::Text,
             shutdown_timeout: Duration::from_secs(10),

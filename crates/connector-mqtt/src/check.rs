@@ -10,7 +10,6 @@ use topic::Subscription;
 
 use crate::server::Server;
 use crate::settings::TcpKeepalive;
-use crate::tls::{self, Tls};
 use crate::{fields, settings};
 
 /// Checks a connector.
@@ -142,32 +141,8 @@ fn tls(settings: &Settings, server: &Server, diagnostics: &mut Vec<Diagnostic>) 
         let message = "`server` says `mqtt://` and `ssl.enable` says TLS";
         diagnostics.push(Diagnostic::new(Code::Conflict, settings.span("server"), message));
     }
-    options::without_effect(ssl, fields::SSL_WITHOUT_EFFECT, diagnostics);
-    tls::check_choice(ssl, diagnostics);
-    if ssl.path("certfile").is_some() != ssl.path("keyfile").is_some() {
-        let message = "`ssl.certfile` and `ssl.keyfile` go together";
-        let name = if ssl.path("certfile").is_some() { "certfile" } else { "keyfile" };
-        diagnostics.push(Diagnostic::new(Code::Conflict, ssl.span(name), message));
-        return;
-    }
-    if ssl.secret("password").is_some() && ssl.path("keyfile").is_none() {
-        let message = "`ssl.password` opens `ssl.keyfile`, and there is none";
-        diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, ssl.key_span("password"), message));
-    }
-    let tls = Tls::read(ssl, &server.host);
-    if let Err(error) = mqtt::tls::server_name(&tls.name) {
-        let name = if ssl.is_set("server_name_indication") { "server_name_indication" } else { "enable" };
-        let message = format!("no certificate can be for `{}`: {error}", tls.name);
-        diagnostics.push(Diagnostic::new(Code::InvalidValue, ssl.span(name), message));
-    }
-    let is_bad = |diagnostic: &Diagnostic| diagnostic.is_error();
-    if !diagnostics.iter().any(is_bad)
-        && let Err(error) = tls.config()
-    {
-        let code = if error.unreadable { Code::Unreadable } else { Code::InvalidValue };
-        let message = format!("`ssl.{}`: {error}", error.setting);
-        diagnostics.push(Diagnostic::new(code, ssl.span(error.setting), message));
-    }
+    options::without_effect(ssl, tls::WITHOUT_EFFECT, diagnostics);
+    tls::check(ssl, &server.host, diagnostics);
 }
 
 #[cfg(test)]

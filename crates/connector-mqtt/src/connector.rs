@@ -300,6 +300,17 @@ impl Default for Members {
     }
 }
 
+impl Pool {
+    /// Begins to send what is in a queue.
+    pub(crate) fn serve(&self, queue: &Arc<ActionQueue>) {
+        let mut members = self.members.lock();
+        let before = members.queues.insert(queue.id().to_owned(), Arc::clone(queue));
+        if before.is_none_or(|before| !Arc::ptr_eq(&before, queue)) {
+            members.deal(queue);
+        }
+    }
+}
+
 impl Connector for Pool {
     fn status(&self) -> Status {
         let members = self.members.lock();
@@ -331,12 +342,8 @@ impl Connector for Pool {
         })
     }
 
-    fn attach(&self, queue: &Arc<ActionQueue>) {
-        let mut members = self.members.lock();
-        let before = members.queues.insert(queue.id().to_owned(), Arc::clone(queue));
-        if before.is_none_or(|before| !Arc::ptr_eq(&before, queue)) {
-            members.deal(queue);
-        }
+    fn attach(&self, queue: &Arc<ActionQueue>, _: &Settings) {
+        self.serve(queue);
     }
 
     fn detach(&self, id: &str) {

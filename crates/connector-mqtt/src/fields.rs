@@ -86,7 +86,7 @@ pub(crate) static CONNECTOR: &[Field] = &[
         "Over how many bridges between brokers a message may go, this one included; what has gone over more is going round, and fails. Known of messages of MQTT 5 only.",
     ),
     field("tcp_opts", FieldKind::Table(TCP_OPTS), Empty, "Options of the socket."),
-    field("ssl", FieldKind::Table(SSL), Empty, "TLS."),
+    field("ssl", FieldKind::Table(tls::FIELDS), Empty, "TLS."),
     options::CONNECTOR_RESOURCE_OPTS,
 ];
 
@@ -138,106 +138,7 @@ const TCP_OPTS: &[Field] = &[
 
 /// The settings of `tcp_opts` that change nothing.
 pub(crate) const TCP_WITHOUT_EFFECT: &[&str] = &["active_n", "delay_send", "buffer"];
-const SSL: &[Field] = &[
-    field("enable", FieldKind::Bool, Bool(false), "Whether to use TLS; `mqtts://` in `server` says so too."),
-    field(
-        "cacertfile",
-        FieldKind::Path,
-        Absent,
-        "Whom to trust (PEM); without it those whom the operating system trusts.",
-    ),
-    field("certfile", FieldKind::Path, Absent, "Our certificate, where the remote asks for one (PEM)."),
-    field("keyfile", FieldKind::Path, Absent, "The key of our certificate (PEM)."),
-    field(
-        "verify",
-        FieldKind::OneOf(&["verify_peer", "verify_none"]),
-        Text("verify_peer"),
-        "Whether the remote must prove who it is. `verify_none` is open to whoever stands in between.",
-    ),
-    field(
-        "server_name_indication",
-        FieldKind::Str,
-        Absent,
-        "The name to ask for and to check the certificate against; without it the host of `server`. `disable` asks for none.",
-    ),
-    field(
-        "cacerts",
-        FieldKind::Bool,
-        Bool(false),
-        "Whether to trust those whom the operating system trusts beside those in `cacertfile`; without `cacertfile` they are trusted anyway.",
-    ),
-    field(
-        "password",
-        FieldKind::Secret,
-        Absent,
-        "The password of an encrypted `keyfile` (PKCS#8: `BEGIN ENCRYPTED PRIVATE KEY`).",
-    ),
-    field(
-        "depth",
-        FieldKind::Int { min: 0, max: 255 },
-        Int(10),
-        "How many certificates may stand between that of the remote and one that is trusted.",
-    ),
-    field(
-        "versions",
-        FieldKind::StrList,
-        Absent,
-        "The versions of TLS to offer: `tlsv1.3` and `tlsv1.2`, both where this is left out. There are no older ones.",
-    ),
-    field(
-        "ciphers",
-        FieldKind::StrList,
-        Empty,
-        "The cipher suites to offer, the best first, by their names of IANA or OpenSSL; all that are safe where this is left out.",
-    ),
-    field(
-        "partial_chain",
-        FieldKind::Any,
-        Absent,
-        "Kept for the reference's files: every certificate in `cacertfile` is trusted by itself, intermediate ones too.",
-    ),
-    field(
-        "managed_certs",
-        FieldKind::Any,
-        Absent,
-        "There are no bundles of certificates here: name their files in `cacertfile`, `certfile` and `keyfile`.",
-    ),
-    field(
-        "reuse_sessions",
-        FieldKind::Bool,
-        Bool(true),
-        "Kept for the reference's files: sessions of TLS are always reused.",
-    ),
-    field(
-        "secure_renegotiate",
-        FieldKind::Bool,
-        Bool(true),
-        "Kept for the reference's files: there is no renegotiation.",
-    ),
-    field(
-        "log_level",
-        FieldKind::Str,
-        Text("notice"),
-        "Kept for the reference's files: the log has a level of its own.",
-    ),
-    field(
-        "hibernate_after",
-        FieldKind::Duration,
-        Text("5s"),
-        "Kept for the reference's files: there is no such thing here.",
-    ),
-    field("middlebox_comp_mode", FieldKind::Bool, Bool(true), "Kept for the reference's files: always on."),
-];
 
-/// The settings of `ssl` that change nothing.
-pub(crate) const SSL_WITHOUT_EFFECT: &[&str] = &[
-    "partial_chain",
-    "reuse_sessions",
-    "secure_renegotiate",
-    "log_level",
-    "hibernate_after",
-    "middlebox_comp_mode",
-];
 /// What of a connector can change while its connections stay.
 pub(crate) const CHANGE_LIVE: &[&str] = &[
     "enable",

@@ -26,7 +26,6 @@ mod serve;
 mod server;
 mod settings;
 mod subscriptions;
-mod tls;
 
 pub use local::{LocalLink, LocalOptions, check_local, local_section};
 

@@ -159,7 +159,7 @@ async fn attempt(
         .collect();
     *stage = Stage::Tcp;
     let tcp = connect(&addresses, &options.tcp).await;
-    let tcp = tcp.map_err(|error| format!("{server}: {}", in_words(&error)))?;
+    let tcp = tcp.map_err(|error| format!("{server}: {}", tls::in_words(&error)))?;
     let stream = match &options.tls {
         None => Stream::from(tcp),
         Some(tls) => {
@@ -169,9 +169,9 @@ async fn attempt(
             let config = tokio::task::spawn_blocking(move || reading.config());
             let config = config.await.map_err(|error| error.to_string())?;
             let config = config.map_err(|error| format!("`ssl.{}`: {error}", error.setting))?;
-            let name = mqtt::tls::server_name(&tls.name).map_err(|error| error.to_string())?;
+            let name = tls::server_name(&tls.name).map_err(|error| error.to_string())?;
             *stage = Stage::Tls;
-            Stream::tls_client(tcp, config, name).await.map_err(|error| in_words(&error))?
+            Stream::tls_client(tcp, config, name).await.map_err(|error| tls::in_words(&error))?
         }
     };
     *stage = Stage::Login;
@@ -248,9 +248,9 @@ async fn answer(conn: &mut Conn, tls: bool) -> Result<ConnectAck, Failure> {
     loop {
         let turn = conn.turn(Reading::Wanted).await.map_err(|error| match error.kind() {
             // In TLS 1.3 the remote looks at our certificate when we think that the handshake is over.
-            _ if is_tls(&error) => Failure::At(Stage::Tls, in_words(&error)),
+            _ if tls::is_tls(&error) => Failure::At(Stage::Tls, tls::in_words(&error)),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => closed(),
-            _ => Failure::Here(in_words(&error)),
+            _ => Failure::Here(tls::in_words(&error)),
         })?;
         match conn.input.next().map_err(|error| format!("the remote sent no MQTT: {error}"))? {
             Some(Packet::ConnectAck(ack)) => return Ok(*ack),
@@ -287,75 +287,4 @@ fn accepted(mut conn: Conn, ack: &ConnectAck, options: &Options) -> Result<Link,
         keepalive,
     };
     Ok(Link { conn, session_present: ack.session_present, limits })
-}
-
-/// The commonest errors of sockets and of TLS in words that help, others as the system says them.
-pub(crate) fn in_words(error: &io::Error) -> String {
-    if let Some(error) = tls_error(error) {
-        return tls_in_words(error);
-    }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused: nobody listens there".to_owned(),
-        io::ErrorKind::ConnectionReset => "the remote reset the connection".to_owned(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-            "the remote closed the connection".to_owned()
-        }
-        io::ErrorKind::TimedOut => "the network gave no answer".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    tls_error(error).is_some()
-}
-
-fn tls_in_words(error: &rustls::Error) -> String {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
-    let help = match error {
-        Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            "; name the authority that has signed it in `ssl.cacertfile`"
-        }
-        Error::InvalidCertificate(
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        ) => "; name what it is for in `ssl.server_name_indication`",
-        Error::InvalidMessage(_) => "; does the remote speak TLS on this port?",
-        Error::AlertReceived(Alert::CertificateRequired) => {
-            "; it asks for a certificate of ours, `ssl.certfile` and `ssl.keyfile`"
-        }
-        Error::AlertReceived(
-            Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateUnknown
-            | Alert::CertificateExpired
-            | Alert::DecryptError
-            | Alert::AccessDenied,
-        ) => "; it does not accept our certificate, `ssl.certfile`",
-        Error::AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion)
-        | Error::PeerIncompatible(_) => {
-            "; there is no version or cipher suite that both sides offer, or it asks for a certificate of ours"
-        }
-        _ => "",
-    };
-    match error {
-        Error::AlertReceived(alert) => format!("the remote refused with the alert {alert:?}{help}"),
-        _ => format!("{error}{help}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_went_wrong_with_tls_comes_with_a_way_out() {
-        let words = |error: rustls::Error| in_words(&io::Error::new(io::ErrorKind::InvalidData, error));
-        let unknown = words(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer));
-        assert!(unknown.contains("UnknownIssuer") && unknown.contains("`ssl.cacertfile`"), "{unknown}");
-        let alert = words(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired));
-        assert!(alert.contains("alert CertificateRequired") && alert.contains("`ssl.certfile`"), "{alert}");
-    }
 }

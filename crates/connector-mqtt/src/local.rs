@@ -105,13 +105,14 @@ impl LocalLink {
     ) -> Arc<Self> {
         let dispatch = Arc::new(Late::default());
         let rules: Arc<dyn Dispatch> = Arc::<Late>::clone(&dispatch);
-        let context = Context { name: "local".into(), node: node.into(), dispatch: rules, runtime };
+        let (name, node_name) = ("local".into(), node.into());
+        let context = Context { name, node: node_name, dispatch: rules, runtime, guard: Arc::default() };
         // Nodes that share messages share their origin: what one of them publishes, none of them hears.
         let origin = format!("local/{}", options.share_group.as_deref().unwrap_or(node));
         let pool = Pool::local(settings, &context, origin.into());
         let bounds = QueueOptions::bounded(256 << 20);
         let queue = ActionQueue::in_memory("republish", bounds);
-        pool.attach(&queue);
+        pool.serve(&queue);
         Arc::new(Self {
             pool,
             queue,

@@ -9,7 +9,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::client::{Client, RECEIVE_MAX};
 use crate::inflow::Moment;
-use crate::link::{Limits, Link, in_words};
+use crate::link::{Limits, Link};
 use crate::pulse::{Beat, Pulse};
 
 /// How a connection ended.
@@ -205,7 +205,7 @@ impl<'c> Serving<'c> {
     fn turned(&mut self, turn: std::io::Result<Turn>) -> Option<End> {
         let turn = match turn {
             Ok(turn) => turn,
-            Err(error) => return Some(End::ByRemote(in_words(&error))),
+            Err(error) => return Some(End::ByRemote(tls::in_words(&error))),
         };
         let now = Instant::now();
         self.written += turn.written_bytes as u64;

@@ -7,11 +7,11 @@ use config::{Secret, Settings};
 use connector::Context;
 use event::AckLevel;
 use mqtt::{QoS, Version};
+use tls::Tls;
 use topic::Subscription;
 
 use crate::client_id;
 use crate::server::Server;
-use crate::tls::Tls;
 
 /// How the clients of one connector connect and behave.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use config::{Field, Settings};
 use diagnostic::{Diagnostic, Span};
 use event::Dispatch;
 
+use crate::guard::Guard;
 use crate::metrics::SourceMetrics;
 use crate::queue::ActionQueue;
 use crate::render::Render;
@@ -82,6 +83,8 @@ pub struct Context {
     pub dispatch: Arc<dyn Dispatch>,
     /// Where its tasks run.
     pub runtime: tokio::runtime::Handle,
+    /// Where it may connect to; for connectors whose far side a REST client or a rule can choose.
+    pub guard: Arc<Guard>,
 }
 
 /// A connector that is open. Nothing here waits for the far side, except [`Connector::stop`] until its deadline.
@@ -96,8 +99,9 @@ pub trait Connector: Send + Sync {
         Box::pin(std::future::ready(false))
     }
 
-    /// Begins to send what is in an action's queue. A queue that is attached already stays so.
-    fn attach(&self, queue: &Arc<ActionQueue>);
+    /// Begins to send what is in an action's queue, as its checked section says. A queue that is attached already stays so,
+    /// with what it has under way; the section may have changed.
+    fn attach(&self, queue: &Arc<ActionQueue>, settings: &Settings);
 
     /// Stops sending for the action of this id. What is unacknowledged is queued again.
     fn detach(&self, id: &str);

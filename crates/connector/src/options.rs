@@ -186,6 +186,37 @@ pub const ACTION_RESOURCE_OPTS: Field = field(
     "The queue of the action and how it is looked after.",
 );
 
+/// [`ACTION_RESOURCE_OPTS`] for kinds whose far side takes several requests at once.
+pub const BATCHING_ACTION_RESOURCE_OPTS: Field =
+    Field { kind: FieldKind::Table(&WITH_BATCHES), ..ACTION_RESOURCE_OPTS };
+
+const QUEUE: &[Field] = match ACTION_RESOURCE_OPTS.kind {
+    FieldKind::Table(fields) => fields,
+    _ => &[],
+};
+const WITH_BATCHES: [Field; QUEUE.len() + 2] = {
+    let mut fields = [BATCH_SIZE; QUEUE.len() + 2];
+    let mut place = 0;
+    while place < QUEUE.len() {
+        fields[place] = QUEUE[place];
+        place += 1;
+    }
+    fields[QUEUE.len() + 1] = BATCH_TIME;
+    fields
+};
+const BATCH_SIZE: Field = field(
+    "batch_size",
+    FieldKind::Int { min: 1, max: 10_000 },
+    Int(1),
+    "How many requests may travel as one.",
+);
+const BATCH_TIME: Field = field(
+    "batch_time",
+    FieldKind::Duration,
+    Text("0ms"),
+    "How long a request may wait for others to travel with.",
+);
+
 const HEALTH_CHECK_INTERVAL: Field = field(
     "health_check_interval",
     FieldKind::Duration,

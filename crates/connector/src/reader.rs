@@ -65,12 +65,23 @@ impl Reader {
 
     /// Whether [`Reader::take`] would find something.
     pub fn is_ready(&self) -> bool {
-        self.queue.ready().load(Ordering::SeqCst) & self.mask != 0 && self.queue.window().is_open()
+        self.is_ready_in(u64::MAX)
+    }
+
+    /// Whether [`Reader::take_from`] these lanes would find something.
+    pub fn is_ready_in(&self, lanes: u64) -> bool {
+        self.queue.ready().load(Ordering::SeqCst) & self.mask & lanes != 0 && self.queue.window().is_open()
     }
 
     /// Takes up to `max` requests, in order within each lane, and appends them to `out`. Returns how many.
     pub fn take(&mut self, max: usize, now: Instant, out: &mut Vec<Taken>) -> usize {
-        let mut waiting = self.queue.ready().load(Ordering::SeqCst) & self.mask;
+        self.take_from(u64::MAX, max, now, out)
+    }
+
+    /// [`Reader::take`] from some of its lanes, one bit each: for who must finish with what it has of a lane before it
+    /// goes on there.
+    pub fn take_from(&mut self, lanes: u64, max: usize, now: Instant, out: &mut Vec<Taken>) -> usize {
+        let mut waiting = self.queue.ready().load(Ordering::SeqCst) & self.mask & lanes;
         if waiting == 0 || max == 0 {
             return 0;
         }

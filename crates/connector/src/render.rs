@@ -45,6 +45,12 @@ pub enum RenderError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The rendered value of a header holds what no header may hold.
+    #[error("the value of the header `{name}` holds a line break or another control character")]
+    Header {
+        /// Its name.
+        name: String,
+    },
     /// The request would be larger than the format allows.
     #[error("a request of {bytes} bytes is too large")]
     TooLarge {

@@ -54,6 +54,8 @@ pub struct EngineConfig {
     pub surroundings: eval::Surroundings,
     /// Where tasks run.
     pub runtime: tokio::runtime::Handle,
+    /// Where connectors may connect to.
+    pub guard: connector::Guard,
     /// Where random numbers begin.
     pub seed: u64,
 }
@@ -119,7 +121,12 @@ impl Engine {
             Arc::clone(&settings),
             config.seed,
         );
-        let house = Arc::new(House { node, dispatch: Arc::new(dispatch), runtime: config.runtime });
+        let house = Arc::new(House {
+            node,
+            dispatch: Arc::new(dispatch),
+            runtime: config.runtime,
+            guard: Arc::new(config.guard),
+        });
         let buffers = Arc::new(Buffers::new(&config.data.dir));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };

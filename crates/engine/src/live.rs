@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use config::{Category, Settings};
-use connector::{ActionQueue, Connector, ConnectorKind, Context, Source, SourceMetrics, State, Status};
+use connector::{
+    ActionQueue, Connector, ConnectorKind, Context, Guard, Source, SourceMetrics, State, Status,
+};
 use event::Dispatch;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -25,6 +27,7 @@ pub(crate) struct House {
     pub(crate) node: Arc<str>,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl House {
@@ -34,6 +37,7 @@ impl House {
             node: Arc::clone(&self.node),
             dispatch: Arc::clone(&self.dispatch),
             runtime: self.runtime.clone(),
+            guard: Arc::clone(&self.guard),
         }
     }
 }
@@ -57,7 +61,7 @@ struct Open(Arc<dyn Connector>);
 pub(crate) struct Desired {
     /// Absent while it is disabled.
     pub(crate) settings: Option<Arc<Settings>>,
-    pub(crate) queues: Vec<Arc<ActionQueue>>,
+    pub(crate) actions: Vec<LiveAction>,
     pub(crate) sources: Vec<LiveSource>,
     /// It is to end: what is queued may be sent until then.
     pub(crate) leave_by: Option<Instant>,
@@ -65,6 +69,13 @@ pub(crate) struct Desired {
     pub(crate) for_good: bool,
     /// How often somebody asked for an attempt at once.
     retries: u64,
+}
+
+/// A declared action with its queue.
+#[derive(Clone)]
+pub(crate) struct LiveAction {
+    pub(crate) queue: Arc<ActionQueue>,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// A declared source.
@@ -208,12 +219,12 @@ impl Keeper {
 
     /// Attaches and detaches what differs, sinks before sources.
     fn fit(&self, connector: &dyn Connector, desired: &Desired) {
-        for queue in &self.current.queues {
-            if !desired.queues.iter().any(|other| Arc::ptr_eq(queue, other)) {
+        for LiveAction { queue, .. } in &self.current.actions {
+            if !desired.actions.iter().any(|other| Arc::ptr_eq(queue, &other.queue)) {
                 connector.detach(queue.id());
             }
         }
-        desired.queues.iter().for_each(|queue| connector.attach(queue));
+        desired.actions.iter().for_each(|action| connector.attach(&action.queue, &action.settings));
         for source in &self.current.sources {
             if !desired.sources.iter().any(|other| other.name == source.name) {
                 connector.remove_source(&source.name);

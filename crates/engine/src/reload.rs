@@ -14,7 +14,7 @@ use crate::assemble::{Slot, assemble};
 use crate::buffers::Buffers;
 use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
-use crate::live::{Desired, House, Live, LiveConnector};
+use crate::live::{Desired, House, Live, LiveAction, LiveConnector};
 use crate::metrics::{ReloadMetrics, RuleMetrics};
 use crate::parse::{Kinds, find_kind};
 use crate::rule::{Binding, Bound, Rule};
@@ -213,8 +213,11 @@ impl Reloader {
                         item.enable.then(|| Arc::clone(&item.settings));
                 }
                 (Category::Action, Some((connector, _))) if item.enable => {
-                    let queue = self.live.actions.get(&item.id);
-                    desired.entry(connector).or_default().queues.extend(queue.cloned());
+                    let action = self.live.actions.get(&item.id).map(|queue| LiveAction {
+                        queue: Arc::clone(queue),
+                        settings: Arc::clone(&item.settings),
+                    });
+                    desired.entry(connector).or_default().actions.extend(action);
                 }
                 (Category::Source, Some((connector, _))) if item.enable => {
                     let source = self.live.sources.get(&item.id);

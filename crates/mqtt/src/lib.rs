@@ -31,19 +31,14 @@
 //!
 //! *Invariant:* moves packets. Knows nothing of sessions, routing, retries or rules, starts no task and has no clock.
 
-pub mod certificate;
-mod ciphers;
 mod conn;
 mod input;
 mod output;
 mod packet;
-mod private_key;
 mod properties;
 mod rare;
 mod reason;
 mod stream;
-pub mod tls;
-pub mod tls_server;
 mod websocket;
 mod wire;
 

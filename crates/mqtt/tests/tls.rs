@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use mqtt::tls::{ClientTls, Trust, client_config, server_name};
 use mqtt::{Conn, Packet, Reading, Stream, Version};
+use tls::{ClientTls, Trust, client_config, server_name};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Connects with `trust` to a server that holds a certificate for `localhost`, and exchanges a ping.

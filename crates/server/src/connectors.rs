@@ -3,4 +3,4 @@
 use engine::Kinds;
 
 /// The kinds, in the order of the docs.
-pub static KINDS: Kinds = &[&connector_mqtt::KIND];
+pub static KINDS: Kinds = &[&connector_mqtt::KIND, &connector_http::KIND];

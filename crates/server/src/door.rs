@@ -21,9 +21,8 @@ use config::secret::SecretOrigin;
 use config::users::{self, Users};
 use config::{FileProblem, Watch};
 use diagnostic::{Code, Diagnostic, Span, Style};
-use mqtt::tls::Identity;
-use mqtt::tls_server::{ClientCertificates, ServerTls, ServerTlsError, server_config};
 use parking_lot::Mutex;
+use tls::{ClientCertificates, Identity, ServerTls, ServerTlsError, server_config};
 
 /// The largest certificate or key file that is read.
 const PEM_BYTES_MAX: u64 = 1 << 20;
@@ -355,5 +354,5 @@ fn load_tls(tls: &TlsConfig) -> Result<(Arc<rustls::ServerConfig>, i64), Vec<Fil
         };
         problem(path, Code::InvalidValue, error.to_string())
     })?;
-    Ok((config, mqtt::certificate::expires_at(&leaf).unwrap_or(0)))
+    Ok((config, tls::expires_at(&leaf).unwrap_or(0)))
 }

@@ -10,7 +10,9 @@ use broker::{Bound, Broker, BrokerConfig, Fsync, ListenError, Persistence};
 use config::FileProblem;
 use config::mqtt_config::{ListenerConfig, MqttConfig};
 use config::server_file::{ApiRole, ServerConfig};
+use config::ssrf::SsrfConfig;
 use config::store::Store;
+use connector::Guard;
 use engine::{DataConfig, Engine, EngineConfig};
 use event::LocalPublish;
 use tokio::net::TcpListener;
@@ -285,8 +287,16 @@ fn engine_config(
         local,
         surroundings: surroundings(),
         runtime,
+        guard: guard(&config.ssrf),
         seed: since_epoch.as_nanos() as u64 ^ u64::from(std::process::id()),
     }
+}
+
+fn guard(ssrf: &SsrfConfig) -> Guard {
+    if !ssrf.enable {
+        return Guard::default();
+    }
+    Guard::new(ssrf.allow_cidrs.clone(), ssrf.deny_cidrs.clone(), ssrf.deny_hosts.iter().cloned())
 }
 
 /// The variables that `getenv` may read: those whose names say that they are meant for rules.

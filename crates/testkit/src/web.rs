@@ -54,6 +54,11 @@ impl Web {
         self.script.lock().unwrap_or_else(PoisonError::into_inner).answers.extend(statuses);
     }
 
+    /// Answers `200` from now on, whatever it was told before.
+    pub fn answer_well(&self) {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).answers.clear();
+    }
+
     /// What has come so far.
     pub fn sent(&self) -> Vec<Sent> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner).sent.clone()

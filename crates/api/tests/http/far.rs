@@ -60,7 +60,7 @@ impl Connector for Far {
         Status::connected()
     }
 
-    fn attach(&self, _: &Arc<ActionQueue>) {}
+    fn attach(&self, _: &Arc<ActionQueue>, _: &Settings) {}
 
     fn detach(&self, _: &str) {}
 

@@ -110,6 +110,7 @@ async fn start_engine(folder: &TempDir) -> Engine {
         local: Arc::new(Nobody),
         surroundings: eval::Surroundings::default(),
         runtime: tokio::runtime::Handle::current(),
+        guard: connector::Guard::default(),
         seed: 1,
     };
     let (engine, _) = tokio::task::spawn_blocking(|| Engine::start(config)).await.unwrap().unwrap();

@@ -32,7 +32,7 @@ async fn updated<T>(
 async fn what_concerns_no_connection_changes_on_it() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = open(&toml(&broker, "pool_size = 1\nmax_inflight = 1"), &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     action.send_numbers(0..4);
     peer.message().await;
@@ -58,7 +58,7 @@ async fn what_connect_says_needs_new_connections() {
 async fn a_larger_pool_gets_its_lanes_when_nothing_is_in_flight() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = open(&toml(&broker, "pool_size = 1\nmax_inflight = 2"), &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut one = broker.welcome(false).await;
     for number in 0..20 {
         action.send(&format!("t/{number}"), &number.to_string());
@@ -97,7 +97,7 @@ async fn drain(peer: &mut Peer) -> Vec<String> {
 async fn a_smaller_pool_says_goodbye_and_loses_nothing() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = open(&toml(&broker, "pool_size = 2"), &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let (one, two) = (broker.welcome(false).await, broker.welcome(false).await);
     let (mut one, mut two) = if one.clientid().ends_with(":1") { (one, two) } else { (two, one) };
     status(&connector, State::Connected, "").await;

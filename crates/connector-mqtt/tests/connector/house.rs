@@ -53,6 +53,7 @@ pub(crate) async fn source_status(connector: &Arc<dyn Connector>, name: &str, st
 /// An action with its queue.
 pub(crate) struct Action {
     pub(crate) queue: Arc<ActionQueue>,
+    pub(crate) settings: Settings,
     render: Box<dyn Render>,
 }
 
@@ -71,7 +72,7 @@ impl Action {
         let settings = check(&section, connector_mqtt::KIND.action_fields, Path::new("."), &mut diagnostics);
         let render = (connector_mqtt::KIND.action)(&settings, &mut diagnostics);
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        Self { queue: ActionQueue::in_memory("mqtt:test", options), render: render.unwrap() }
+        Self { queue: ActionQueue::in_memory("mqtt:test", options), settings, render: render.unwrap() }
     }
 
     pub(crate) fn send(&self, topic: &str, payload: &str) {
@@ -183,6 +184,7 @@ impl House {
             node: "abc".into(),
             dispatch: Arc::clone(self) as Arc<dyn Dispatch>,
             runtime: tokio::runtime::Handle::current(),
+            guard: Arc::default(),
         }
     }
 

@@ -28,7 +28,7 @@ fn now_ms() -> i64 {
 async fn an_expiry_interval_counts_the_time_in_the_queue() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let properties = Properties { message_expiry_interval: Some(100), ..Properties::default() };
     for (payload, waited_ms) in [("old", 100_000), ("young", 40_500)] {
         let from = From { properties: Some(&properties), hops: 0, at_ms: now_ms() - waited_ms };
@@ -46,7 +46,7 @@ async fn an_expiry_interval_counts_the_time_in_the_queue() {
 async fn bridges_are_counted_and_what_goes_round_ends() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "max_hops = 3").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     assert_eq!(&*peer.connect.request.user_properties[0].0, HOPS, "a bridge says that it is one");
     let from = |hops| From { properties: None, hops, at_ms: 0 };
@@ -96,7 +96,7 @@ async fn no_local_leaves_out_what_the_sinks_have_published() {
     let (broker, house, action) = (Broker::start().await, House::new(), Action::new(1));
     let (connector, mut sink, mut peer) =
         receiving(&broker, &house, "topic = \"$share/g/t\", no_local = true").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "ours");
     sink.take(1).await;
     let ours = sink.properties.clone();
@@ -118,7 +118,7 @@ async fn no_local_leaves_out_what_the_sinks_have_published() {
 async fn topics_that_come_again_get_an_alias_where_the_remote_takes_them() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.accept().await;
     peer.answer(ConnectAck { topic_alias_max: 1, ..ConnectAck::default() }).await;
     for topic in ["plant/7/temperature", "plant/7/temperature", "plant/8/temperature", "plant/8/temperature"]

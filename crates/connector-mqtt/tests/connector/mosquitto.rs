@@ -13,7 +13,7 @@ async fn both_directions_in_every_version() {
         let (remote, action, house) = (Mosquitto::start().await, Action::new(1), House::new());
         let toml = format!("server = \"{}\"\npool_size = 3\nproto_ver = \"{version}\"", remote.address());
         let connector = open(&toml, &house);
-        connector.attach(&action.queue);
+        connector.attach(&action.queue, &action.settings);
         connector.add_source(source("down", "parameters = { topic = \"back/#\" }"));
         source_status(&connector, "down", State::Connected, "").await;
         let client = Client::connect(remote.address(), "tester").await;
@@ -42,7 +42,7 @@ async fn a_restart_in_the_middle_loses_nothing() {
     let toml =
         format!("server = \"{}\"\npool_size = 2\nproto_ver = \"v5\"\nclean_start = false", remote.address());
     let connector = open(&toml, &house);
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     connector.add_source(source("down", "parameters = { topic = \"t\" }"));
     source_status(&connector, "down", State::Connected, "").await;
     action.send_numbers(0..500);
@@ -78,7 +78,7 @@ async fn tls_with_an_authority_of_ones_own() {
     );
     let (action, house) = (Action::new(1), House::new());
     let connector = open(&toml, &house);
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "safe");
     assert_eq!(action.drained().await.counters.success, 1);
     status(&connector, State::Connected, "").await;

@@ -43,7 +43,7 @@ async fn stopping_sends_the_rest_and_leaves_politely() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let toml = format!("server = \"{}\"\npool_size = 1\nmax_inflight = 2", broker.address());
     let connector = open(&toml, &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     action.send_numbers(0..20);
     let stop = connector.stop(later());
@@ -61,7 +61,7 @@ async fn stopping_waits_no_longer_than_it_may_and_loses_nothing() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let toml = format!("server = \"{}\"\npool_size = 1\nmax_inflight = 2", broker.address());
     let connector = open(&toml, &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     action.send_numbers(0..5);
     peer.message().await;
@@ -73,7 +73,7 @@ async fn stopping_waits_no_longer_than_it_may_and_loses_nothing() {
     assert_eq!(action.reading().fill.queuing, 5);
     // Its successor sends what is left, in order.
     let successor = open(&toml, &House::new());
-    successor.attach(&action.queue);
+    successor.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     assert_eq!(peer.take(5).await, ["0", "1", "2", "3", "4"]);
     assert_eq!(action.drained().await.counters.retried, 2);
@@ -84,7 +84,7 @@ async fn another_pool_size_keeps_the_order() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let server = broker.address();
     let connector = open(&format!("server = \"{server}\"\npool_size = 1\nmax_inflight = 3"), &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     action.send_numbers(0..6);
     for _ in 0..3 {
@@ -92,7 +92,7 @@ async fn another_pool_size_keeps_the_order() {
     }
     connector.stop(Instant::now()).await;
     let successor = open(&format!("server = \"{server}\"\npool_size = 2"), &House::new());
-    successor.attach(&action.queue);
+    successor.attach(&action.queue, &action.settings);
     let (one, two) = (broker.welcome(false).await, broker.welcome(false).await);
     let tasks = [one, two].map(|mut peer| {
         tokio::spawn(async move {
@@ -122,7 +122,7 @@ async fn static_ids_carry_both_directions() {
         broker.address()
     );
     let connector = open(&toml, &house);
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     connector.add_source(source("down", "parameters = { topic = \"t/#\" }"));
     let (one, two) = (broker.welcome(false).await, broker.welcome(false).await);
     let (mut one, two) = if one.clientid() == "dev1" { (one, two) } else { (two, one) };

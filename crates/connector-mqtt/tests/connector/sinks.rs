@@ -32,7 +32,7 @@ async fn window(peer: &mut Peer, size: usize) -> Vec<u16> {
 async fn messages_go_out_in_order_within_the_window() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v4", "max_inflight = 4").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send_numbers(0..10);
     let mut peer = broker.welcome(false).await;
     let ids = window(&mut peer, 4).await;
@@ -52,8 +52,8 @@ async fn messages_go_out_in_order_within_the_window() {
 async fn what_comes_later_wakes_the_client() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v4", "").await;
-    connector.attach(&action.queue);
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     for number in 0..50 {
         action.send("t", &number.to_string());
@@ -71,7 +71,7 @@ async fn what_comes_later_wakes_the_client() {
 async fn qos_0_is_done_when_it_is_written() {
     let (broker, action) = (Broker::start().await, Action::new(0));
     let connector = one(&broker, "v4", "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send_numbers(0..2000);
     let mut peer = broker.welcome(false).await;
     assert_eq!(peer.take(2000).await, numbers(0..2000));
@@ -82,7 +82,7 @@ async fn qos_0_is_done_when_it_is_written() {
 async fn qos_2_is_done_when_it_is_complete() {
     let (broker, action) = (Broker::start().await, Action::new(2));
     let connector = one(&broker, "v5", "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "x");
     let mut peer = broker.welcome(false).await;
     let (_, id) = peer.message().await;
@@ -97,7 +97,7 @@ async fn qos_2_is_done_when_it_is_complete() {
 async fn reason_codes_decide_what_becomes_of_a_message() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v5", "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     let mut peer = broker.welcome(false).await;
     for reason in [ReasonCode::Success, ReasonCode::NoMatchingSubscribers] {
         action.send("t", "fine");
@@ -129,7 +129,7 @@ async fn reason_codes_decide_what_becomes_of_a_message() {
 async fn what_the_remote_allows_is_kept_to() {
     let (broker, action) = (Broker::start().await, Action::new(2));
     let connector = one(&broker, "v5", "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", &"x".repeat(2000));
     action.send_numbers(0..5);
     let mut peer = broker.accept().await;
@@ -156,7 +156,7 @@ async fn what_the_remote_allows_is_kept_to() {
 async fn a_lost_session_gets_everything_again_as_new_and_in_order() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v4", "max_inflight = 8").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send_numbers(0..20);
     let mut peer = broker.welcome(false).await;
     let ids = window(&mut peer, 8).await;
@@ -177,7 +177,7 @@ async fn a_lost_session_gets_everything_again_as_new_and_in_order() {
 async fn a_kept_session_gets_duplicates_with_their_old_ids() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v4", "clean_start = false").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send_numbers(0..3);
     let mut peer = broker.welcome(false).await;
     assert!(!peer.connect.request.clean_start);
@@ -201,7 +201,7 @@ async fn a_kept_session_gets_duplicates_with_their_old_ids() {
 async fn qos_2_goes_on_where_it_was() {
     let (broker, action) = (Broker::start().await, Action::new(2));
     let connector = one(&broker, "v4", "clean_start = false").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "once");
     let mut peer = broker.welcome(false).await;
     let (_, id) = peer.message().await;
@@ -225,7 +225,7 @@ async fn an_impatient_sender_sends_again_before_mqtt_5_only() {
         let (broker, action) = (Broker::start().await, Action::new(1));
         let interval = if again { "retry_interval = \"50ms\"" } else { "" };
         let connector = one(&broker, version, interval).await;
-        connector.attach(&action.queue);
+        connector.attach(&action.queue, &action.settings);
         action.send("t", "x");
         let mut peer = broker.welcome(false).await;
         let (_, id) = peer.message().await;
@@ -242,7 +242,7 @@ async fn an_impatient_sender_sends_again_before_mqtt_5_only() {
 async fn a_remote_that_goes_silent_is_noticed_within_seconds() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v5", "ping_timeout = \"300ms\"").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "x");
     let mut peer = broker.welcome(false).await;
     peer.message().await;
@@ -258,7 +258,7 @@ async fn a_remote_that_goes_silent_is_noticed_within_seconds() {
 async fn a_remote_that_is_only_slow_stays_connected() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v5", "ping_timeout = \"200ms\"").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send("t", "x");
     let mut peer = broker.welcome(false).await;
     let (_, id) = peer.message().await;
@@ -275,7 +275,7 @@ async fn a_remote_that_is_only_slow_stays_connected() {
 async fn a_message_for_which_the_remote_always_closes_is_given_up_alone() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = one(&broker, "v4", "").await;
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     for payload in ["poison", "good 1", "good 2"] {
         action.send("t", payload);
     }
@@ -299,7 +299,7 @@ async fn what_waits_too_long_is_dropped_and_what_overflows_too() {
     let connector = open(&toml, &House::new());
     let ttl = Some(Duration::from_millis(50));
     let action = Action::with(1, QueueOptions { request_ttl: ttl, ..QueueOptions::bounded(1000) });
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     action.send_numbers(0..100);
     let counters = action.drained().await.counters;
     assert!(counters.dropped_queue_full > 50 && counters.dropped_expired > 5, "{counters:?}");
@@ -310,7 +310,7 @@ async fn what_waits_too_long_is_dropped_and_what_overflows_too() {
 async fn one_key_keeps_its_order_over_a_pool() {
     let (broker, action) = (Broker::start().await, Action::new(1));
     let connector = open(&format!("server = \"{}\"\npool_size = 4", broker.address()), &House::new());
-    connector.attach(&action.queue);
+    connector.attach(&action.queue, &action.settings);
     for number in 0..50 {
         for topic in 0..20 {
             action.send(&format!("t/{topic}"), &number.to_string());

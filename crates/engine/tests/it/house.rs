@@ -54,6 +54,7 @@ impl House {
             local: Arc::clone(&local) as Arc<dyn LocalPublish>,
             surroundings: eval::Surroundings::default(),
             runtime: tokio::runtime::Handle::current(),
+            guard: connector::Guard::default(),
             seed: 1,
         })
         .unwrap();
@@ -239,7 +240,7 @@ impl Connector for Fake {
         if self.server == "down" { Status::disconnected("TCP: refused") } else { Status::connected() }
     }
 
-    fn attach(&self, queue: &Arc<ActionQueue>) {
+    fn attach(&self, queue: &Arc<ActionQueue>, _: &config::Settings) {
         let mut queues = QUEUES.lock();
         if !queues.iter().any(|(_, known)| Arc::ptr_eq(known, queue)) {
             queues.push((self.server.clone(), Arc::clone(queue)));

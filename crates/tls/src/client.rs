@@ -15,9 +15,6 @@ use rustls::{
 
 use crate::private_key;
 
-pub use crate::ciphers::{cipher_names, cipher_suite};
-pub use rustls::version::{TLS12, TLS13};
-
 /// Whom to trust, and who we are.
 #[derive(Debug, Clone)]
 pub struct ClientTls {

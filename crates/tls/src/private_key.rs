@@ -6,7 +6,7 @@ use pkcs8::der::pem::PemLabel;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::tls::TlsError;
+use crate::client::TlsError;
 
 /// Reads a private key, and opens it with `password` if it is encrypted.
 ///

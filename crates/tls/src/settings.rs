@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use config::{Secret, Settings};
 use diagnostic::{Code, Diagnostic};
-use mqtt::tls::{
-    ClientTls, Identity, TLS12, TLS13, TlsError, Trust, cipher_names, cipher_suite, client_config,
-};
+use rustls::version::{TLS12, TLS13};
+
+use crate::ciphers::{cipher_names, cipher_suite};
+use crate::client::{ClientTls, Identity, TlsError, Trust, client_config, server_name};
 
 /// How to encrypt, as it was configured; the files are read when they are needed.
 #[derive(Debug, Clone)]
-pub(crate) struct Tls {
+pub struct Tls {
     trust: TrustFrom,
     certificate: Option<Pem>,
     key: Option<Pem>,
@@ -21,7 +22,7 @@ pub(crate) struct Tls {
     versions: Vec<&'static rustls::SupportedProtocolVersion>,
     ciphers: Vec<rustls::SupportedCipherSuite>,
     /// What the certificate must be for.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 #[derive(Debug, Clone)]
@@ -42,16 +43,18 @@ enum Pem {
 /// Why there can be no TLS with these settings: which of them, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
-pub(crate) struct TlsSettingError {
-    pub(crate) setting: &'static str,
-    pub(crate) reason: String,
+pub struct TlsSettingError {
+    /// Its name in the table.
+    pub setting: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
     /// Whether a file could not be read, rather than what is in it be used.
-    pub(crate) unreadable: bool,
+    pub unreadable: bool,
 }
 
 impl Tls {
     /// Reads an `ssl` table. `host` is what the certificate must be for unless the table says otherwise.
-    pub(crate) fn read(ssl: &Settings, host: &str) -> Self {
+    pub fn read(ssl: &Settings, host: &str) -> Self {
         let asked = ssl.opt_str("server_name_indication").filter(|name| !name.is_empty());
         let (sni, name) = match asked {
             Some("disable") => (false, host),
@@ -78,8 +81,17 @@ impl Tls {
         }
     }
 
+    /// The same settings for another host.
+    #[must_use]
+    pub fn for_host(&self, host: &str) -> Self {
+        Self { name: host.to_owned(), ..self.clone() }
+    }
+
     /// Reads the files and makes a configuration of them. Blocks on the file system.
-    pub(crate) fn config(&self) -> Result<Arc<rustls::ClientConfig>, TlsSettingError> {
+    ///
+    /// # Errors
+    /// Which setting is the cause, and why.
+    pub fn config(&self) -> Result<Arc<rustls::ClientConfig>, TlsSettingError> {
         let trust = match &self.trust {
             TrustFrom::System => Trust::System,
             TrustFrom::Anyone => Trust::Anyone,
@@ -110,7 +122,7 @@ impl Tls {
 }
 
 /// The version of this name; `None` for one that is not offered here.
-pub(crate) fn version(name: &str) -> Option<&'static rustls::SupportedProtocolVersion> {
+fn version(name: &str) -> Option<&'static rustls::SupportedProtocolVersion> {
     match name.trim() {
         "tlsv1.3" => Some(&TLS13),
         "tlsv1.2" => Some(&TLS12),
@@ -118,8 +130,37 @@ pub(crate) fn version(name: &str) -> Option<&'static rustls::SupportedProtocolVe
     }
 }
 
+/// Checks a table that is in use, its files included. `host` is that of the address.
+pub fn check(ssl: &Settings, host: &str, diagnostics: &mut Vec<Diagnostic>) {
+    check_choice(ssl, diagnostics);
+    if ssl.path("certfile").is_some() != ssl.path("keyfile").is_some() {
+        let message = "`ssl.certfile` and `ssl.keyfile` go together";
+        let name = if ssl.path("certfile").is_some() { "certfile" } else { "keyfile" };
+        diagnostics.push(Diagnostic::new(Code::Conflict, ssl.span(name), message));
+        return;
+    }
+    if ssl.secret("password").is_some() && ssl.path("keyfile").is_none() {
+        let message = "`ssl.password` opens `ssl.keyfile`, and there is none";
+        diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, ssl.key_span("password"), message));
+    }
+    let tls = Tls::read(ssl, host);
+    if let Err(error) = server_name(&tls.name) {
+        let name = if ssl.is_set("server_name_indication") { "server_name_indication" } else { "enable" };
+        let message = format!("no certificate can be for `{}`: {error}", tls.name);
+        diagnostics.push(Diagnostic::new(Code::InvalidValue, ssl.span(name), message));
+    }
+    let is_bad = |diagnostic: &Diagnostic| diagnostic.is_error();
+    if !diagnostics.iter().any(is_bad)
+        && let Err(error) = tls.config()
+    {
+        let code = if error.unreadable { Code::Unreadable } else { Code::InvalidValue };
+        let message = format!("`ssl.{}`: {error}", error.setting);
+        diagnostics.push(Diagnostic::new(code, ssl.span(error.setting), message));
+    }
+}
+
 /// Says what is wrong with the choice of versions and cipher suites.
-pub(crate) fn check_choice(ssl: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+fn check_choice(ssl: &Settings, diagnostics: &mut Vec<Diagnostic>) {
     const OLD: [&str; 4] = ["tlsv1.1", "tlsv1", "tlsv1.0", "sslv3"];
     let versions = ssl.str_list("versions");
     for text in versions.iter().filter(|text| version(text.text).is_none()) {

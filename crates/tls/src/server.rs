@@ -8,8 +8,8 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use crate::client::{Identity, TlsError, add_pem_roots, certificates};
 use crate::private_key;
-use crate::tls::{Identity, TlsError, add_pem_roots, certificates};
 
 /// Who we are, and what we ask of clients.
 #[derive(Debug, Clone)]

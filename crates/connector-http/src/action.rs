@@ -1,0 +1,301 @@
+//! Rows to requests.
+
+use config::{Settings, Text};
+use connector::publish::compile as compile_template;
+use connector::{Render, RenderError, Row, options};
+use diagnostic::{Code, Diagnostic};
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use template::{Missing, Template};
+use value::{Arena, json};
+
+use crate::request::{self, HEADER_BYTES_MAX, Request};
+use crate::settings::retry_statuses;
+
+/// The compiled templates of one action.
+#[derive(Debug)]
+struct Call {
+    method: Method,
+    path: Template,
+    headers: Vec<(HeaderName, Template)>,
+    /// Empty: the whole row, if the method has a body.
+    body: Template,
+}
+
+/// Compiles an action from its checked section. `None` if a diagnostic is an error.
+pub(crate) fn compile(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Option<Box<dyn Render>> {
+    let before = diagnostics.len();
+    options::check_resource_opts(settings.table("resource_opts"), diagnostics);
+    let parameters = settings.table("parameters");
+    if parameters.duration("request_timeout").is_zero() {
+        let message = "`request_timeout` must be longer than nothing";
+        diagnostics.push(Diagnostic::new(Code::OutOfRange, parameters.span("request_timeout"), message));
+    }
+    retry_statuses(parameters, diagnostics);
+    let call = Call {
+        method: method(parameters.one_of("method")),
+        path: compile_template(parameters.template("path").unwrap_or_default(), diagnostics),
+        headers: headers(parameters, diagnostics),
+        body: compile_template(parameters.template("body").unwrap_or_default(), diagnostics),
+    };
+    let good = diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error());
+    good.then(|| Box::new(call) as Box<dyn Render>)
+}
+
+fn method(name: &str) -> Method {
+    match name {
+        "put" => Method::PUT,
+        "patch" => Method::PATCH,
+        "get" => Method::GET,
+        "delete" => Method::DELETE,
+        _ => Method::POST,
+    }
+}
+
+/// The headers of a table `headers`, with the placeholders of their values.
+fn headers(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Vec<(HeaderName, Template)> {
+    let mut headers = Vec::new();
+    for entry in settings.template_map("headers") {
+        let Some(name) = header_name(&entry.key) else {
+            let message = format!("`{}` can be no header of a request", entry.key);
+            let help = "the client itself takes care of `host`, `content-length` and its like";
+            diagnostics.push(Diagnostic::new(Code::InvalidValue, entry.key_span, message).help(help));
+            continue;
+        };
+        let text: Text<'_> = entry.text();
+        let template = compile_template(text, diagnostics);
+        if let Some(literal) = template.as_literal()
+            && HeaderValue::from_bytes(literal.as_bytes()).is_err()
+        {
+            let message = format!("the value of `{name}` holds characters that no header may have");
+            diagnostics.push(Diagnostic::new(Code::InvalidValue, text.span, message));
+        }
+        if !is_moot(&name) {
+            headers.push((name, template));
+        }
+    }
+    headers
+}
+
+/// A name that a request may set itself.
+pub(crate) fn header_name(text: &str) -> Option<HeaderName> {
+    const OF_THE_CLIENT: [&str; 6] =
+        ["host", "content-length", "transfer-encoding", "upgrade", "te", "trailer"];
+    text.parse().ok().filter(|name: &HeaderName| !OF_THE_CLIENT.contains(&name.as_str()))
+}
+
+/// Whether a header says what holds anyway: files of the reference have these, since it sets them by default.
+pub(crate) fn is_moot(name: &HeaderName) -> bool {
+    ["connection", "keep-alive"].contains(&name.as_str())
+}
+
+/// What cannot stand in path and query (RFC 3986 §3.3); `%` stays, for who encodes by himself.
+const NOT_IN_TARGET: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The longest path and query (bytes): no server takes more.
+const TARGET_BYTES_MAX: usize = 65_535;
+/// The largest body (bytes).
+const BODY_BYTES_MAX: usize = 256 << 20;
+
+impl Call {
+    fn render_target(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
+        let start = out.len();
+        self.path.render(row.scope, Missing::Undefined, arena, out);
+        let is_clean =
+            out[start..].iter().all(|byte| byte.is_ascii() && !NOT_IN_TARGET_TABLE[usize::from(*byte)]);
+        if !is_clean {
+            let encoded = percent_encode(&out[start..], NOT_IN_TARGET).to_string();
+            out.truncate(start);
+            out.extend_from_slice(encoded.as_bytes());
+        }
+        let bytes = out.len() - start;
+        if bytes > TARGET_BYTES_MAX { Err(RenderError::TooLarge { bytes }) } else { Ok(()) }
+    }
+
+    fn render_header(
+        name: &HeaderName,
+        value: &Template,
+        row: &Row<'_>,
+        arena: &Arena,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
+        let start = request::begin_header(out, name.as_str());
+        value.render(row.scope, Missing::Undefined, arena, out);
+        let bytes = out.len() - start;
+        if bytes > HEADER_BYTES_MAX {
+            return Err(RenderError::TooLarge { bytes });
+        }
+        if HeaderValue::from_bytes(&out[start..]).is_err() {
+            return Err(RenderError::Header { name: name.to_string() });
+        }
+        request::end_header(out, start);
+        Ok(())
+    }
+
+    fn has_body(&self) -> bool {
+        !self.body.is_empty() || !matches!(self.method, Method::GET | Method::DELETE)
+    }
+}
+
+/// [`NOT_IN_TARGET`] as a table, for one look per byte.
+static NOT_IN_TARGET_TABLE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = byte < 0x20
+            || byte == 0x7f
+            || matches!(
+                byte as u8,
+                b' ' | b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
+            );
+        byte += 1;
+    }
+    table
+};
+
+impl Render for Call {
+    fn render(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
+        let start = out.len();
+        request::begin(out, &self.method);
+        self.render_target(row, arena, out)?;
+        request::end_target(out, start, self.headers.len());
+        for (name, value) in &self.headers {
+            Self::render_header(name, value, row, arena, out)?;
+        }
+        let head = out.len();
+        if self.body.is_empty() && self.has_body() {
+            json::write(&row.scope.row(), out);
+        } else {
+            self.body.render(row.scope, Missing::Undefined, arena, out);
+        }
+        let bytes = out.len() - head;
+        if bytes > BODY_BYTES_MAX { Err(RenderError::TooLarge { bytes }) } else { Ok(()) }
+    }
+
+    fn describe(&self, request: &[u8]) -> serde_json::Value {
+        let Some(request) = Request::read(request) else { return serde_json::Value::Null };
+        let headers: serde_json::Map<String, serde_json::Value> = request
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), String::from_utf8_lossy(value).into()))
+            .collect();
+        serde_json::json!({
+            "method": request.method.as_str().to_ascii_lowercase(),
+            "path": request.target,
+            "headers": headers,
+            "body": String::from_utf8_lossy(request.body),
+        })
+    }
+
+    fn templates(&self) -> Vec<(&'static str, &Template)> {
+        let mut templates = vec![("path", &self.path), ("body", &self.body)];
+        templates.extend(self.headers.iter().map(|(_, template)| ("headers", template)));
+        templates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use config::{Section, check};
+    use serde_json::json;
+    use template::Scope;
+    use value::{Entry, Map, Value};
+
+    use super::*;
+    use crate::fields;
+
+    struct Fixed<'a>(&'a [Entry<'a>]);
+
+    impl Scope for Fixed<'_> {
+        fn row(&self) -> Value<'_> {
+            Value::Map(Map::new(self.0))
+        }
+
+        fn get<'a>(&'a self, _name: &str, _arena: &'a Arena) -> Value<'a> {
+            Value::Undefined
+        }
+    }
+
+    fn compiled(parameters: &str) -> Result<Box<dyn Render>, Vec<Diagnostic>> {
+        let mut diagnostics = Vec::new();
+        let toml = format!("connector = \"c\"\nparameters = {{ {parameters} }}");
+        let section = Section::parse_toml(&toml, &mut diagnostics);
+        let settings = check(&section, fields::ACTION, Path::new("."), &mut diagnostics);
+        let compiled = compile(&settings, &mut diagnostics).filter(|_| diagnostics.is_empty());
+        compiled.ok_or(diagnostics)
+    }
+
+    fn rendered(parameters: &str) -> Result<serde_json::Value, RenderError> {
+        let row = [
+            Entry { key: b"id", value: Value::text("a b/ä") },
+            Entry { key: b"t", value: Value::Float(21.5) },
+            Entry { key: b"evil", value: Value::text("x\r\nset-cookie: y") },
+        ];
+        let render = compiled(parameters).unwrap();
+        let (arena, mut out) = (Arena::new(), Vec::new());
+        render.render(&Row { scope: &Fixed(&row), properties: None, hops: 0, at_ms: 0 }, &arena, &mut out)?;
+        Ok(render.describe(&out))
+    }
+
+    #[test]
+    fn nothing_said_posts_the_row() {
+        assert_eq!(
+            rendered("").unwrap(),
+            json!({ "method": "post", "path": "", "headers": {},
+                    "body": "{\"id\":\"a b/ä\",\"t\":21.5,\"evil\":\"x\\r\\nset-cookie: y\"}" })
+        );
+    }
+
+    #[test]
+    fn everything_said_is_rendered() {
+        let parameters =
+            r#"path = "/d/${id}?t=${t}", method = "put", headers = { X-Temp = "${t}" }, body = "t=${t}""#;
+        assert_eq!(
+            rendered(parameters).unwrap(),
+            json!({ "method": "put", "path": "/d/a%20b/%C3%A4?t=21.5", "headers": { "x-temp": "21.5" }, "body": "t=21.5" })
+        );
+        assert_eq!(rendered("method = \"get\"").unwrap()["body"], "");
+    }
+
+    #[test]
+    fn a_header_cannot_be_smuggled_in() {
+        let error = rendered(r#"headers = { x = "${evil}" }"#).unwrap_err();
+        assert_eq!(error, RenderError::Header { name: "x".to_owned() });
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_before_it_runs() {
+        let codes = |parameters: &str| {
+            let Err(diagnostics) = compiled(parameters) else { return Vec::new() };
+            diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(r#"headers = { "a b" = "x" }"#), [Code::InvalidValue]);
+        assert_eq!(codes(r#"headers = { host = "x" }"#), [Code::InvalidValue]);
+        assert_eq!(codes("headers = { a = \"x\\ny\" }"), [Code::InvalidValue]);
+        assert_eq!(codes(r#"retry_statuses = ["503", "abc"]"#), [Code::InvalidValue]);
+        assert_eq!(codes(r#"request_timeout = "0s""#), [Code::OutOfRange]);
+        assert!(codes(r#"headers = { connection = "keep-alive", keep-alive = "timeout=5" }"#).is_empty());
+    }
+
+    #[test]
+    fn the_table_is_the_set() {
+        for byte in 0..128u8 {
+            let encoded = percent_encode(&[byte], NOT_IN_TARGET).to_string();
+            assert_eq!(NOT_IN_TARGET_TABLE[usize::from(byte)], encoded.len() > 1, "{byte}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Bearer tokens by OAuth 2.0 client credentials (RFC 6749 §4.4).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::sync::Mutex;
+
+use crate::send::{Client, in_words};
+use crate::settings::{OAuth2, basic};
+
+/// The token of a connector, shared by its workers.
+pub(crate) struct Tokens {
+    source: OAuth2,
+    /// Held while a token is fetched, so that a hundred requests fetch one.
+    current: Mutex<Option<Token>>,
+}
+
+#[derive(Clone)]
+struct Token {
+    header: HeaderValue,
+    /// Fetched anew from here on.
+    stale_at: Instant,
+}
+
+/// A token without a word on it is taken for an hour.
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
+/// What is renewed before it expires, so that it does not do so on the way.
+const MARGIN: Duration = Duration::from_secs(30);
+/// The largest answer that is read (bytes).
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How long the answer may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Tokens {
+    pub(crate) fn new(source: OAuth2) -> Arc<Self> {
+        Arc::new(Self { source, current: Mutex::new(None) })
+    }
+
+    /// A token that is good now, as an `Authorization` header.
+    ///
+    /// # Errors
+    /// In words, without any secret: why there is none.
+    pub(crate) async fn header(&self, client: &Client) -> Result<HeaderValue, String> {
+        let mut current = self.current.lock().await;
+        if let Some(token) = current.as_ref().filter(|token| Instant::now() < token.stale_at) {
+            return Ok(token.header.clone());
+        }
+        let fetched = tokio::time::timeout(TIMEOUT, self.fetch(client)).await;
+        let token = fetched.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
+        let token = token.map_err(|reason| format!("no token from {}: {reason}", self.source.token_url))?;
+        Ok(current.insert(token).header.clone())
+    }
+
+    /// The server did not take this token: the next request fetches another.
+    pub(crate) async fn forget(&self, refused: &HeaderValue) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|token| token.header == *refused) {
+            *current = None;
+        }
+    }
+
+    async fn fetch(&self, client: &Client) -> Result<Token, String> {
+        let source = &self.source;
+        let mut form = "grant_type=client_credentials".to_owned();
+        for (name, value) in [("scope", &source.scope), ("audience", &source.audience)] {
+            if let Some(value) = value {
+                form.push_str(&format!("&{name}={}", encoded(value)));
+            }
+        }
+        // RFC 6749 §2.3.1: both are form-encoded before they become user and password.
+        let login = basic(&encoded(&source.client_id), &encoded(source.client_secret.reveal()));
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(source.token_url.join("").map_err(|error| error.to_string())?)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, login.ok_or("the login cannot be written as a header")?)
+            .body(Full::new(Bytes::from(form)))
+            .map_err(|error| error.to_string())?;
+        let asked = Instant::now();
+        let answer = client.request(request).await.map_err(|error| in_words(&error))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if !status.is_success() {
+            // RFC 6749 §5.2: `error` is a word from a list, and nothing secret.
+            let error = answer["error"].as_str().map(|error| format!(" ({error})")).unwrap_or_default();
+            return Err(format!("it answered {status}{error}"));
+        }
+        Token::read(&answer, asked).ok_or_else(|| "its answer holds no bearer token".to_owned())
+    }
+}
+
+impl Token {
+    fn read(answer: &serde_json::Value, asked: Instant) -> Option<Self> {
+        if !answer["token_type"].as_str().unwrap_or("bearer").eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let mut header =
+            HeaderValue::try_from(format!("Bearer {}", answer["access_token"].as_str()?)).ok()?;
+        header.set_sensitive(true);
+        let lifetime = answer["expires_in"].as_u64().map_or(LIFETIME_DEFAULT, Duration::from_secs);
+        // One that lives shorter than the margin is used for half its life.
+        let usable =
+            lifetime.checked_sub(MARGIN).filter(|usable| *usable >= lifetime / 2).unwrap_or(lifetime / 2);
+        Some(Self { header, stale_at: asked.checked_add(usable)? })
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_it_expires() {
+        let now = Instant::now();
+        let usable = |answer: serde_json::Value| Some(Token::read(&answer, now)?.stale_at - now);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(usable(json!({ "access_token": "x", "expires_in": 600 })), seconds(570));
+        assert_eq!(usable(json!({ "access_token": "x", "expires_in": 20 })), seconds(10));
+        assert_eq!(usable(json!({ "access_token": "x", "token_type": "Bearer" })), seconds(3570));
+        assert_eq!(usable(json!({ "access_token": "x", "token_type": "mac" })), None);
+        assert_eq!(usable(json!({ "access_token": "x\ny" })), None);
+        assert_eq!(usable(json!({})), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! What stands in for the engine: opens connectors, renders rows.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::{Field, Section, Settings, check};
+use connector::{ActionQueue, ActionReading, Connector, Context, Guard, QueueOptions, Render, Row, State};
+use event::{Completion, Dispatch, Event, EventKind};
+use template::Scope;
+use testkit::wait_for;
+use value::{Arena, Entry, Map, Value};
+
+/// HTTP connectors have no sources.
+struct NoEvents;
+
+impl Dispatch for NoEvents {
+    fn dispatch(&self, _: &Event<'_>, _: Option<&Completion>) {
+        panic!("an HTTP connector gives no events");
+    }
+
+    fn wants(&self, _: EventKind) -> bool {
+        false
+    }
+}
+
+pub(crate) fn context(guard: Guard) -> Context {
+    Context {
+        name: "cloud".into(),
+        node: "abc".into(),
+        dispatch: Arc::new(NoEvents),
+        runtime: tokio::runtime::Handle::current(),
+        guard: Arc::new(guard),
+    }
+}
+
+pub(crate) fn settings(toml: &str, fields: &'static [Field]) -> Settings {
+    let mut diagnostics = Vec::new();
+    let section = Section::parse_toml(toml, &mut diagnostics);
+    let settings = check(&section, fields, Path::new("."), &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    settings
+}
+
+/// A connector with the settings of a test.
+pub(crate) fn open(toml: &str) -> Arc<dyn Connector> {
+    open_guarded(toml, Guard::default())
+}
+
+pub(crate) fn open_guarded(toml: &str, guard: Guard) -> Arc<dyn Connector> {
+    (connector_http::KIND.open)(settings(toml, connector_http::KIND.fields), context(guard))
+}
+
+/// Waits until the status is so, and gives the reason.
+pub(crate) async fn status(connector: &Arc<dyn Connector>, state: State, reason: &str) {
+    wait_for(&format!("the status is {state} because of {reason:?}"), async || {
+        let status = connector.status();
+        if status.state == state && status.reason.contains(reason) {
+            Ok(())
+        } else {
+            Err(format!("{status:?}"))
+        }
+    })
+    .await;
+}
+
+/// An action with its queue: sends `${body}` to `/${topic}` unless it is told otherwise.
+pub(crate) struct Action {
+    pub(crate) queue: Arc<ActionQueue>,
+    pub(crate) settings: Settings,
+    render: Box<dyn Render>,
+}
+
+impl Action {
+    pub(crate) fn new(parameters: &str, resource_opts: &str) -> Self {
+        let toml = format!(
+            "connector = \"c\"\nparameters = {{ path = \"/${{topic}}\", body = \"${{body}}\"{parameters} }}\n\
+             resource_opts = {{ {resource_opts} }}"
+        );
+        let settings = settings(&toml, connector_http::KIND.action_fields);
+        let mut diagnostics = Vec::new();
+        let render = (connector_http::KIND.action)(&settings, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let options = QueueOptions {
+            request_ttl: None,
+            ..connector::options::queue_options(settings.table("resource_opts"))
+        };
+        Self { queue: ActionQueue::in_memory("http:test", options), settings, render: render.unwrap() }
+    }
+
+    /// One that is served by this connector.
+    pub(crate) fn served(connector: &Arc<dyn Connector>, parameters: &str, resource_opts: &str) -> Self {
+        let action = Self::new(parameters, resource_opts);
+        connector.attach(&action.queue, &action.settings);
+        action
+    }
+
+    pub(crate) fn send(&self, topic: &str, body: &str) {
+        let row = [
+            Entry { key: b"topic", value: Value::text(topic) },
+            Entry { key: b"body", value: Value::text(body) },
+        ];
+        let (arena, mut request) = (Arena::new(), Vec::new());
+        self.render
+            .render(&Row { scope: &Fixed(&row), properties: None, hops: 0, at_ms: 0 }, &arena, &mut request)
+            .unwrap();
+        let key = topic.bytes().fold(7u64, |key, byte| key.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        self.queue.push(key, &request, None, Instant::now());
+    }
+
+    pub(crate) fn reading(&self) -> ActionReading {
+        let reading = self.queue.reading(Instant::now());
+        assert!(reading.balances(), "{reading:?}");
+        reading
+    }
+
+    /// Waits until nothing is queued or in flight.
+    pub(crate) async fn drained(&self) -> ActionReading {
+        wait_for("the queue is empty", async || {
+            let reading = self.reading();
+            if reading.fill.queuing + reading.fill.inflight == 0 {
+                Ok(reading)
+            } else {
+                Err(format!("{reading:?}"))
+            }
+        })
+        .await
+    }
+}
+
+struct Fixed<'a>(&'a [Entry<'a>]);
+
+impl Scope for Fixed<'_> {
+    fn row(&self) -> Value<'_> {
+        Value::Map(Map::new(self.0))
+    }
+
+    fn get<'a>(&'a self, _name: &str, _arena: &'a Arena) -> Value<'a> {
+        Value::Undefined
+    }
+}
+
+/// A moment that leaves enough time for everything.
+pub(crate) fn later() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
