@@ -31,7 +31,7 @@ fn a_port_in_use_is_named() {
         [("mqtt", "--mqtt-listen", "--http-listen"), ("http", "--http-listen", "--mqtt-listen")]
     {
         let said = refused(&[flag, &address, other, "127.0.0.1:0"], &[]);
-        let expected = format!("cannot listen on {address} for {what}");
+        let expected = format!("cannot listen on {address} for `{what}`");
         assert!(said.contains(&expected) && said.contains("in use"), "{said}");
     }
 }
@@ -144,7 +144,10 @@ async fn the_api_describes_itself() {
     let document = gate.http().get("/api-docs/openapi.json").await.expect(200).json();
     assert_eq!(document["openapi"], "3.1.0");
     let connectors = &document["paths"]["/api/v5/connectors"]["post"];
-    let settings = &connectors["requestBody"]["content"]["application/json"]["schema"]["properties"];
-    assert_eq!(settings["type"]["const"], "mqtt");
-    assert!(settings["ssl"].is_object(), "{settings}");
+    let kinds = &connectors["requestBody"]["content"]["application/json"]["schema"]["oneOf"];
+    for kind in ["mqtt", "http"] {
+        let settings = kinds.as_array().into_iter().flatten().map(|schema| &schema["properties"]);
+        let settings = settings.into_iter().find(|settings| settings["type"]["const"] == kind);
+        assert!(settings.is_some_and(|settings| settings["ssl"].is_object()), "no `{kind}` in {kinds}");
+    }
 }

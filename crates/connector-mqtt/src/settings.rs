@@ -137,7 +137,7 @@ impl Options {
         matches!(self.logins, Logins::Static(_))
     }
 
-    /// What tells messages of this connector from those of others ([`crate::outflow::ORIGIN_PROPERTY`]).
+    /// What tells messages of this connector from those of others ([`crate::sending::ORIGIN_PROPERTY`]).
     pub(crate) fn origin(&self) -> Arc<str> {
         match &self.logins {
             Logins::Generated { base, .. } => base.as_str().into(),

@@ -66,6 +66,6 @@ mod tests {
     fn what_cannot_be_opened_says_how_to_make_it_so() {
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         assert!(error(old, Some("x")).contains("openssl pkcs8 -topk8"), "{}", error(old, Some("x")));
-        assert_eq!(error("nothing", None), "no private key in PEM format found in the client key");
+        assert_eq!(error("nothing", None), "no private key in PEM format found");
     }
 }

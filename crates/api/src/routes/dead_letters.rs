@@ -150,7 +150,11 @@ fn filter(mut body: Object) -> Result<Filter, ApiError> {
                 .map_err(|_| ApiError::bad_request("`ids` must be a list of the numbers of letters"))?,
         ),
     };
-    let all = body.0.remove("all").is_some_and(|all| all == serde_json::Value::Bool(true));
+    let all = match body.0.remove("all") {
+        None => false,
+        Some(serde_json::Value::Bool(all)) => all,
+        Some(_) => return Err(ApiError::bad_request("`all` must be true or false")),
+    };
     let filter = Filter {
         ids,
         action: body.take_optional_string("action")?,

@@ -42,6 +42,8 @@ pub(super) struct Writer {
     rewriting: Option<Rewriting>,
     /// Bytes of the log when it was last rewritten.
     bytes_then: u64,
+    /// Bytes of the log after the last frame and the piece that followed it.
+    bytes_before: u64,
     trouble: Option<Trouble>,
     /// What waits until the disk can be written again.
     unsettled: Vec<Part>,
@@ -65,7 +67,7 @@ impl Writer {
             Fsync::Interval(interval) => Some(Syncer::start(interval)),
             Fsync::Always | Fsync::Never => None,
         };
-        let bytes_then = image.queued_bytes();
+        let (bytes_then, bytes_before) = (image.queued_bytes(), log.bytes());
         Self {
             shared,
             log,
@@ -76,6 +78,7 @@ impl Writer {
             epoch: 1,
             rewriting: None,
             bytes_then,
+            bytes_before,
             trouble: None,
             unsettled: Vec::new(),
         }
@@ -218,7 +221,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins to write everything that is alive anew, if the log has grown enough, and takes the next step of it.
+    /// Begins to write everything that is alive anew, if the log has grown enough, and writes the next piece of it: as much
+    /// as has come since the last, or a log under load would grow faster than it is rewritten.
     fn go_on_rewriting(&mut self) {
         let bytes = self.log.bytes();
         if self.rewriting.is_none() && bytes > REWRITE_BYTES_MIN.max(2 * self.bytes_then) {
@@ -227,9 +231,16 @@ impl Writer {
                 Err(error) => return self.fail(&error),
             }
         }
-        if let Err(error) = self.rewrite_step() {
-            self.fail(&error);
+        let come = bytes.saturating_sub(self.bytes_before);
+        let mut rewritten = 0;
+        while self.rewriting.is_some() && rewritten <= come {
+            let before = self.log.bytes();
+            if let Err(error) = self.rewrite_step() {
+                return self.fail(&error);
+            }
+            rewritten += self.log.bytes().saturating_sub(before).max(1);
         }
+        self.bytes_before = self.log.bytes();
     }
 
     fn begin_rewriting(&mut self) {
