@@ -60,9 +60,13 @@ async fn what_publishers_were_acknowledged_outlives_kill_9_with_the_remote_down(
 
     remote.resume().await;
     gate.resume().await;
-    // Nothing was in flight when it was killed, so nothing comes twice.
+    // Nothing was in flight when it was killed, so nothing comes twice, but for what mosquitto itself sends the reader again.
     for n in 0..3 * COUNT {
-        assert_eq!(number(&reader.next("pub/t/1").await), n);
+        let mut message = reader.next("pub/t/1").await;
+        while message.dup && number(&message) < n {
+            message = reader.next("pub/t/1").await;
+        }
+        assert_eq!(number(&message), n);
     }
     gate.wait_metric("/actions/mqtt:uplink", "success", 2 * COUNT as u64).await;
     gate.wait_metric("/actions/mqtt:uplink", "queuing", 0).await;

@@ -111,6 +111,8 @@ impl Worker {
             let timer = self.next_due(now, has_room);
             let sinks = &self.sinks;
             tokio::select! {
+                biased;
+                // First: what was said before a request came counts for that request.
                 command = self.commands.recv(), if self.deadline.is_none() => self.obey(command),
                 Some(exchange) = self.exchanges.join_next_with_id() => match exchange {
                     Ok((id, outcome)) => self.landed(id, &outcome),
