@@ -33,6 +33,8 @@ pub struct Faults {
     pub delay: Duration,
     /// One bit of every so many bytes is flipped, in both directions.
     pub flips_every: Option<u64>,
+    /// So many bytes pass in a second on each connection, in each direction; what is more waits.
+    pub bytes_per_second: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -174,7 +176,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) ->
             return to.shutdown().await;
         }
         let now = faults.wait_for(|faults| !faults.hangs).await.map(|faults| *faults).unwrap_or_default();
-        tokio::time::sleep(now.delay).await;
+        let share =
+            now.bytes_per_second.map(|rate| Duration::from_secs_f64(count as f64 / f64::from(rate.max(1))));
+        tokio::time::sleep(now.delay + share.unwrap_or_default()).await;
         flip(&mut buffer[..count], passed, now.flips_every);
         passed += count as u64;
         let left = burn(&state.fuse, count as u64);

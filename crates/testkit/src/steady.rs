@@ -1,7 +1,7 @@
 //! A publisher and a subscriber that go on whatever happens to their connections, and know exactly what they were
 //! promised: MQTT 3.1.1 at QoS 1, by hand, so that no client library decides what counts as sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct Pace {
     pub window: usize,
     /// The pause between two messages.
     pub pause: Duration,
+    /// How long each payload is at least (bytes): behind its number it is filled up.
+    pub bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -60,10 +62,14 @@ struct Received {
 pub struct Series {
     /// Every number from 0 up to this one, without it, has come.
     pub complete: u64,
+    /// Numbers beyond that which have come.
+    pub beyond: HashSet<u64>,
     /// What came more than once: how many messages too many.
     pub doubled: u64,
-    /// Numbers that came for the first time although one before them had not come yet.
-    pub early: Vec<u64>,
+    /// Numbers that came for the first time when a higher one had come already.
+    pub late: Vec<u64>,
+    /// The number after the highest that has come.
+    pub end: u64,
 }
 
 /// How long to wait before another attempt to connect.
@@ -134,17 +140,23 @@ impl Drop for SteadySubscriber {
 }
 
 impl Series {
+    /// How many different numbers have come.
+    pub fn distinct(&self) -> u64 {
+        self.complete + self.beyond.len() as u64
+    }
+
     fn came(&mut self, number: u64) {
-        if number < self.complete || self.early.contains(&number) {
+        if number < self.complete || self.beyond.contains(&number) {
             self.doubled += 1;
-        } else if number == self.complete {
+            return;
+        }
+        if number < self.end {
+            self.late.push(number);
+        }
+        self.end = self.end.max(number + 1);
+        self.beyond.insert(number);
+        while self.beyond.remove(&self.complete) {
             self.complete += 1;
-            // What came too early stays known as such.
-            while self.early.contains(&self.complete) {
-                self.complete += 1;
-            }
-        } else {
-            self.early.push(number);
         }
     }
 }
@@ -186,7 +198,7 @@ async fn publish_on(
     let (from, mut to) = stream.into_split();
     let mut packets = Packets::of(from);
     for number in open.iter() {
-        to.write_all(&publish_packet(topic, *number, true)).await?;
+        to.write_all(&publish_packet(topic, *number, pace.bytes, true)).await?;
     }
     lock(state).resent += open.len() as u64;
     let mut due = tokio::time::Instant::now();
@@ -203,7 +215,7 @@ async fn publish_on(
                 }
             }
             () = tokio::time::sleep_until(due), if may_send => {
-                to.write_all(&publish_packet(topic, *next, false)).await?;
+                to.write_all(&publish_packet(topic, *next, pace.bytes, false)).await?;
                 open.push_back(*next);
                 *next += 1;
                 due += pace.pause;
@@ -258,7 +270,7 @@ async fn subscribe_on(stream: TcpStream, filter: &str, state: &Mutex<Received>) 
                 let qos = kind >> 1 & 3;
                 let (id, payload) = body[2 + length..].split_at(if qos > 0 { 2 } else { 0 });
                 let text = String::from_utf8_lossy(payload);
-                let number = text.parse().unwrap_or_else(|_| panic!("`{text}` is no number"));
+                let number = text.trim_end().parse().unwrap_or_else(|_| panic!("`{text}` is no number"));
                 lock(state).topics.entry(topic).or_default().came(number);
                 if qos > 0 {
                     to.write_all(&packet(PUBACK << 4, id)).await?;
@@ -295,11 +307,11 @@ async fn connect(address: SocketAddr, clientid: &str, clean: bool) -> std::io::R
     tokio::time::timeout(SILENCE, attempt).await.unwrap_or_else(|_| Err(refused()))
 }
 
-fn publish_packet(topic: &str, number: u64, dup: bool) -> Vec<u8> {
+fn publish_packet(topic: &str, number: u64, bytes: usize, dup: bool) -> Vec<u8> {
     let mut body = Vec::new();
     put_text(&mut body, topic);
     body.extend_from_slice(&packet_id(number).to_be_bytes());
-    body.extend_from_slice(number.to_string().as_bytes());
+    body.extend_from_slice(format!("{number:<bytes$}").as_bytes());
     packet(PUBLISH << 4 | 2 | if dup { 8 } else { 0 }, &body)
 }
 
@@ -381,8 +393,10 @@ mod tests {
     #[test]
     fn a_series_knows_what_is_missing() {
         let mut series = Series::default();
-        [0, 1, 1, 3, 4, 2, 4, 5].into_iter().for_each(|number| series.came(number));
-        assert_eq!(series, Series { complete: 6, doubled: 2, early: vec![3, 4] });
+        [0, 1, 1, 3, 4, 2, 4, 5, 8].into_iter().for_each(|number| series.came(number));
+        let beyond = HashSet::from([8]);
+        assert_eq!(series, Series { complete: 6, beyond, doubled: 2, late: vec![2], end: 9 });
+        assert_eq!(series.distinct(), 7);
     }
 
     #[tokio::test]
@@ -390,7 +404,7 @@ mod tests {
         let mosquitto = Mosquitto::start().await;
         let (near, far) = (Proxy::to(mosquitto.address()).await, Proxy::to(mosquitto.address()).await);
         let subscriber = SteadySubscriber::start(far.address(), "reader", "t").await;
-        let pace = Pace { count: 500, window: 20, pause: Duration::from_millis(1) };
+        let pace = Pace { count: 500, window: 20, pause: Duration::from_millis(1), bytes: 10 };
         let publisher = SteadyPublisher::start(near.address(), "writer", "t", pace);
         for acked in [50, 100, 150] {
             publisher.wait_acked(acked).await;
@@ -406,7 +420,7 @@ mod tests {
             if series.complete == 500 { Ok(series) } else { Err(format!("{series:?}")) }
         })
         .await;
-        assert_eq!(series.early, [0u64; 0]);
+        assert_eq!(series.late, [0u64; 0]);
         let (resent, connections) = publisher.trouble();
         assert!(connections > 3 && series.doubled <= resent + 20 * 4, "{series:?} {resent} {connections}");
     }

@@ -12,12 +12,21 @@ pub async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 /// Waits until `look` finds something. Panics after [`PATIENCE`] with `what` and what it saw last instead.
-pub async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub async fn wait_for<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    wait_within(PATIENCE, what, look).await
+}
+
+/// [`wait_for`] with another patience, for what takes long by its nature.
+pub async fn wait_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
     let start = Instant::now();
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) => assert!(start.elapsed() < PATIENCE, "waited in vain until {what}\n{seen}"),
+            Err(seen) => assert!(start.elapsed() < patience, "waited in vain until {what}\n{seen}"),
         }
         tokio::time::sleep(GLANCE).await;
     }

@@ -11,6 +11,7 @@ mod licences;
 mod map;
 mod metadata;
 mod report;
+mod scenarios;
 mod test;
 mod tools;
 mod torture;
@@ -29,6 +30,9 @@ cargo xtask TASK
   torture [--minutes N] [--seed S]
                   rounds of random faults (kills, cut and stalled connections, restarts, edits), none of which may lose or
                   reorder a message; 10 minutes from seed 3 if not told otherwise
+  scenarios [--quick] [--seed S] [NAME]…
+                  the bad days of docs/guarantees.md at full size, counted: outages, kills, remotes that hang, floods; about
+                  ten minutes, or a tenth with --quick; fails where a promise is broken
   bench           instructions of one evaluation, and the server beside mosquitto; writes docs/performance.json
   bench --check   counts the instructions anew, and fails if they are 15 % above those committed
   bench PART [ARG]…
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["scenarios", rest @ ..] => scenarios::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -31,6 +31,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("cli", &["server"]),
     ("testkit", &[]),
     ("bench", &["mqtt", "testkit"]),
+    ("scenarios", &["testkit"]),
     ("xtask", &[]),
 ];
 
