@@ -1,9 +1,11 @@
 //! Random faults, and nothing lost: the server is killed, its connections are cut, stalled and refused, remotes restart,
-//! files are edited, all while messages flow; afterwards every message that was acknowledged has arrived, in order.
+//! files are edited, all while messages flow; afterwards every message that was acknowledged has arrived, in order. Every
+//! third round speaks TLS with the remotes, and bits flip on the way.
 //!
 //! A round follows from its seed. `cargo xtask torture` runs rounds for as long as it is told.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use testkit::{Faults, Mosquitto, Pace, Proxy, Sluicegate, SteadyPublisher, SteadySubscriber, wait_for};
@@ -86,22 +88,35 @@ struct House {
     far: Mosquitto,
     /// From devices to the server.
     front: Proxy,
-    /// From the server to the remote it writes.
-    up: Proxy,
-    /// From the server to the remote it reads.
-    down: Proxy,
+    remotes: Remotes,
     keeper: Keeper,
     random: Random,
     edits: u64,
 }
 
+/// The ways from the server to its remotes.
+struct Remotes {
+    /// To the one it writes.
+    up: Proxy,
+    /// To the one it reads.
+    down: Proxy,
+    /// With TLS, whom to trust there.
+    trusts: Option<[PathBuf; 2]>,
+}
+
 async fn round(seed: u64, keeper: Keeper, count: u64) -> Tally {
     let begun = Instant::now();
-    let near = Mosquitto::builder().keeps().start().await;
-    let far = Mosquitto::builder().keeps().start().await;
-    let (up, down) = (Proxy::to(far.address()).await, Proxy::to(near.address()).await);
+    let is_tls = seed.is_multiple_of(3);
+    let broker = || if is_tls { Mosquitto::builder().keeps().tls() } else { Mosquitto::builder().keeps() };
+    let (near, far) = (broker().start().await, broker().start().await);
+    let led_to = |broker: &Mosquitto| if is_tls { broker.tls().0 } else { broker.address() };
+    let remotes = Remotes {
+        up: Proxy::to(led_to(&far)).await,
+        down: Proxy::to(led_to(&near)).await,
+        trusts: is_tls.then(|| [far.tls().1.to_owned(), near.tls().1.to_owned()]),
+    };
     let gate = gate()
-        .file("cloud.toml", &resources(keeper, &up, &down, 0))
+        .file("cloud.toml", &remotes.resources(keeper, 0))
         .rule("local", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"local/#\"")
         .rule("relay", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"$bridges/mqtt:in\"")
         .config(match keeper {
@@ -113,9 +128,9 @@ async fn round(seed: u64, keeper: Keeper, count: u64) -> Tally {
     let front = Proxy::to(gate.mqtt()).await;
     near.wait_subscribed("in/#").await;
     let reader = SteadySubscriber::start(far.address(), "reader", "out/#").await;
-    let mut house = House { gate, far, front, up, down, keeper, random: Random(seed), edits: 0 };
+    let mut house = House { gate, far, front, remotes, keeper, random: Random(seed), edits: 0 };
 
-    let pace = Pace { count, window: WINDOW, pause: Duration::from_millis(2) };
+    let pace = Pace { count, window: WINDOW, pause: Duration::from_millis(2), bytes: 1 };
     let mut publishers = Vec::new();
     for number in 0..PUBLISHERS {
         for (address, folder) in [(house.front.address(), "local"), (near.address(), "in")] {
@@ -145,7 +160,7 @@ async fn round(seed: u64, keeper: Keeper, count: u64) -> Tally {
         })
         .await;
         let faults = &tally.faults;
-        assert!(series.early.is_empty(), "round {seed}: {topic} came out of order: {series:?} {faults:?}");
+        assert!(series.late.is_empty(), "round {seed}: {topic} came out of order: {series:?} {faults:?}");
         let (resent, _) = publisher.trouble();
         tally.sent += count;
         tally.doubled += series.doubled;
@@ -160,24 +175,33 @@ async fn round(seed: u64, keeper: Keeper, count: u64) -> Tally {
     tally
 }
 
-fn resources(keeper: Keeper, up: &Proxy, down: &Proxy, edit: u64) -> String {
-    let buffer = match keeper {
-        Keeper::Disk => "buffer_mode = \"disk\", request_ttl = \"infinity\"",
-        Keeper::Delivery => "request_ttl = \"infinity\"",
-    };
-    let version = if edit.is_multiple_of(2) { "v5" } else { "v4" };
-    format!(
-        "[connectors.mqtt.cloud]\nserver = \"{}\"\npool_size = 4\nproto_ver = \"{version}\"\n\
-         max_inflight = {MAX_INFLIGHT}\nping_timeout = \"500ms\"\n\
+impl Remotes {
+    fn resources(&self, keeper: Keeper, edit: u64) -> String {
+        let buffer = match keeper {
+            Keeper::Disk => "buffer_mode = \"disk\", request_ttl = \"infinity\"",
+            Keeper::Delivery => "request_ttl = \"infinity\"",
+        };
+        let version = if edit.is_multiple_of(2) { "v5" } else { "v4" };
+        let ssl = |place: usize| {
+            let trusts = self.trusts.as_ref().map(|trusts| trusts[place].display());
+            trusts
+                .map_or_else(String::new, |ca| format!("ssl = {{ enable = true, cacertfile = \"{ca}\" }}\n"))
+        };
+        format!(
+            "[connectors.mqtt.cloud]\nserver = \"{}\"\npool_size = 4\nproto_ver = \"{version}\"\n\
+         max_inflight = {MAX_INFLIGHT}\nping_timeout = \"500ms\"\n{}\
          [connectors.mqtt.near]\nserver = \"{}\"\npool_size = 1\nproto_ver = \"v5\"\nclean_start = false\n\
-         ping_timeout = \"500ms\"\n\
+         ping_timeout = \"500ms\"\n{}\
          [sources.mqtt.in]\nconnector = \"near\"\nparameters = {{ topic = \"in/#\", qos = 1 }}\n\
          [actions.mqtt.uplink]\nconnector = \"cloud\"\ndescription = \"edit {edit}\"\n\
          parameters = {{ topic = \"out/${{topic}}\", qos = 1, payload = \"${{payload}}\" }}\n\
          resource_opts = {{ {buffer} }}\n",
-        up.address(),
-        down.address()
-    )
+            self.up.address(),
+            ssl(0),
+            self.down.address(),
+            ssl(1)
+        )
+    }
 }
 
 impl House {
@@ -190,7 +214,9 @@ impl House {
     async fn fault(&mut self) -> String {
         let stretch = self.random.below(3);
         let name = ["front", "up", "down"][stretch as usize];
-        match self.random.below(10) {
+        // Without TLS a flipped bit would be taken for what was sent.
+        let kinds = if self.remotes.trusts.is_some() { 12 } else { 10 };
+        match self.random.below(kinds) {
             0 | 1 => {
                 self.gate.kill().await;
                 self.come_back().await;
@@ -234,10 +260,18 @@ impl House {
                 self.far.resume().await;
                 "the remote restarts".to_owned()
             }
-            _ => {
+            9 => {
                 self.edits += 1;
-                self.gate.write("cloud.toml", &resources(self.keeper, &self.up, &self.down, self.edits));
+                self.gate.write("cloud.toml", &self.remotes.resources(self.keeper, self.edits));
                 "the files are edited".to_owned()
+            }
+            _ => {
+                let stretch = 1 + self.random.below(2);
+                let every = 500 + self.random.below(20_000);
+                self.proxy(stretch).set(Faults { flips_every: Some(every), ..Faults::default() }).await;
+                self.pause(100, 1500).await;
+                self.proxy(stretch).set(Faults::default()).await;
+                format!("{} flips a bit of every {every} bytes", ["front", "up", "down"][stretch as usize])
             }
         }
     }
@@ -245,8 +279,8 @@ impl House {
     fn proxy(&self, stretch: u64) -> &Proxy {
         match stretch {
             0 => &self.front,
-            1 => &self.up,
-            _ => &self.down,
+            1 => &self.remotes.up,
+            _ => &self.remotes.down,
         }
     }
 
@@ -258,7 +292,7 @@ impl House {
     }
 
     async fn mend(&mut self) {
-        for proxy in [&self.front, &self.up, &self.down] {
+        for proxy in [&self.front, &self.remotes.up, &self.remotes.down] {
             proxy.set(Faults::default()).await;
         }
     }
