@@ -69,7 +69,7 @@ fn open(dir: &Path, fsync: Option<Fsync>, is_volatile: bool) -> Arc<ActionQueue>
     }
     let memory_bytes = if is_volatile { DiskOptions::HYBRID_MEMORY_BYTES } else { DiskOptions::MEMORY_BYTES };
     let disk = DiskOptions { fsync, segment_bytes: 16 << 20, memory_bytes, is_volatile };
-    ActionQueue::on_disk("mqtt:a", options, Arc::new(DiskLog::open("mqtt:a", dir, disk).unwrap()))
+    ActionQueue::on_disk("mqtt:a", options, Arc::new(DiskLog::open("mqtt:a", dir, disk, |_| None).unwrap()))
 }
 
 /// Messages a second, and CPU nanoseconds a message.

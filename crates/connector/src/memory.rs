@@ -281,4 +281,10 @@ impl Content {
         let content = bytes.slice(4..);
         (request_bytes <= content.len()).then(|| Self::new(content, request_bytes))
     }
+
+    /// The origin of an entry as it lies on a disk.
+    pub(crate) fn origin_of_stored(bytes: &[u8]) -> Option<&[u8]> {
+        let (length, content) = bytes.split_first_chunk::<4>()?;
+        content.get(u32::from_le_bytes(*length) as usize..)
+    }
 }

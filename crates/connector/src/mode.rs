@@ -16,6 +16,7 @@ impl ActionQueue {
             old.read_all();
         }
         if let Some(log) = &log {
+            self.count_lost(log);
             log.begin_anew();
             log.attach(Arc::downgrade(self) as Weak<dyn Lanes>);
         }

@@ -15,6 +15,7 @@ use crate::lane::{Lane, Owner};
 use crate::memory::MemoryBuffer;
 use crate::metrics::{ActionReading, Counters, Dropped};
 use crate::notice::Notice;
+use crate::order::lane_of;
 use crate::overflow::{Blocked, Expiry, Overflow};
 use crate::reader::Reader;
 use crate::wake::Wake;
@@ -166,11 +167,6 @@ impl ActionQueue {
             held += charge(fill);
             ready |= u64::from(lane.buffer.is_ready()) << number;
         }
-        if let (Some(log), Some(first)) = (&log, lanes.first()) {
-            let mut first = first.lock();
-            first.counters.matched += log.lost();
-            first.counters.dropped_other += log.lost();
-        }
         let queue = Arc::new(Self {
             id: id.into(),
             bounds: Bounds::default(),
@@ -189,9 +185,18 @@ impl ActionQueue {
         });
         queue.set_options(options);
         if let Some(log) = log {
+            queue.count_lost(&log);
             log.attach(Arc::downgrade(&queue) as Weak<dyn Lanes>);
         }
         queue
+    }
+
+    /// Counts what a log that was just opened has lost: it was matched once.
+    pub(crate) fn count_lost(&self, log: &DiskLog) {
+        let lost = log.take_lost();
+        let mut first = self.lanes[0].lock();
+        first.counters.matched += lost;
+        first.counters.dropped_other += lost;
     }
 
     /// Says where requests end that nobody will take; without, they are only counted.
@@ -215,7 +220,7 @@ impl ActionQueue {
 
     /// Queues a rendered request. Never blocks.
     ///
-    /// `key` is a hash of what must stay in order among itself (publisher and topic). The acknowledgement of
+    /// `key` is the hash of what must stay in order among itself, publisher and topic ([`crate::order_key`]). The acknowledgement of
     /// `completion` waits as long as its level asks for: not at all for `received`, until it is stored where the buffer
     /// is durable, otherwise until it is delivered. What does not fit is dealt with as [`Overflow`] says; what holds an
     /// acknowledgement is never dropped.
@@ -564,7 +569,10 @@ impl ActionQueue {
             let left = (before.queuing + before.inflight).saturating_sub(moved);
             lane.counters.dropped_other += left;
             let after = lane.buffer.fill();
-            self.held.fetch_sub(charge(before).saturating_sub(charge(after)), Ordering::AcqRel);
+            // What the new one had already, of an earlier run, was matched then.
+            lane.counters.matched += (after.queuing + after.inflight).saturating_sub(moved);
+            self.held.fetch_add(charge(after), Ordering::AcqRel);
+            self.held.fetch_sub(charge(before), Ordering::AcqRel);
             self.refresh(number, &lane);
             let wake = lane.wake();
             drop(lane);
@@ -594,11 +602,6 @@ impl ActionQueue {
             }
         }
     }
-}
-
-/// Which lane a key belongs to. Fixed for ever: durable lanes outlive the process.
-fn lane_of(key: u64) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - ActionQueue::LANES.ilog2())) as usize
 }
 
 fn charge(fill: Fill) -> u64 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector::{ActionQueue, DiskLog, DiskOptions, Fsync, QueueOptions, Reader, Taken, Verdict, Wake};
+use connector::{ActionQueue, DiskLog, DiskOptions, Fsync, Item, QueueOptions, Reader, Taken, Verdict, Wake};
 use event::{AckLevel, Acker, Completion, Outcome};
 
 const ROOMY: QueueOptions = QueueOptions::bounded(1 << 30);
@@ -18,8 +18,13 @@ const DISK: DiskOptions = DiskOptions {
 };
 
 fn open(dir: &Path, disk: DiskOptions) -> Arc<ActionQueue> {
-    let log = DiskLog::open("mqtt:a", dir, disk).unwrap();
+    let log = DiskLog::open("mqtt:a", dir, disk, key_of).unwrap();
     ActionQueue::on_disk("mqtt:a", ROOMY, Arc::new(log))
+}
+
+/// The origin of these requests is their key, where they have one.
+fn key_of(origin: &[u8]) -> Option<u64> {
+    std::str::from_utf8(origin).ok()?.parse().ok()
 }
 
 fn wait(what: &str, mut done: impl FnMut() -> bool) {
@@ -68,6 +73,64 @@ fn assert_in_order(taken: &[Taken], first: u64, keys: u64, each: u64) {
         next[key as usize] += 1;
     }
     assert!(next.iter().all(|next| *next == first + each), "{next:?}");
+}
+
+#[test]
+fn the_backlog_of_a_release_with_other_lanes_stays_in_front() {
+    const KEYS: u64 = 20;
+    const EACH: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let options = journal::Options { segment_bytes: 20_000, sync_folder: false, lanes_version: 0 };
+    let mut journal = journal::Journal::open(dir.path(), options).unwrap().0;
+    for number in 0..EACH {
+        let mut batch = journal::Batch::default();
+        for key in 0..KEYS {
+            let request = format!("{key} {number}");
+            let (length, origin) = ((request.len() as u32).to_le_bytes(), key.to_string());
+            let id = journal.next_id() + key;
+            batch.entry(id, (63 - key) as u8, 0, [&length, request.as_bytes(), origin.as_bytes()]);
+        }
+        journal.write(&mut batch).unwrap();
+    }
+    drop(journal);
+
+    // Crashed half way, so that logs of both are read.
+    for (begin, end) in [(EACH, 2 * EACH), (2 * EACH, 3 * EACH)] {
+        let queue = open(dir.path(), DISK);
+        for number in begin..end {
+            for key in 0..KEYS {
+                let (request, origin) = (format!("{key} {number}"), key.to_string());
+                let item = Item { request: request.as_bytes(), origin: origin.as_bytes() };
+                queue.push(key, item, None, Instant::now());
+            }
+        }
+        stored(&queue);
+        queue.close_logs();
+    }
+    let queue = open(dir.path(), DISK);
+    let mut taken = Vec::new();
+    let mut readers: Vec<Reader> =
+        (0..ActionQueue::LANES).map(|lane| queue.reader(lane, 64, &Arc::new(Wake::default()))).collect();
+    // What `stored` has put behind them is of the key 0, too.
+    wait("everything is there", || {
+        for reader in &mut readers {
+            let mut some = Vec::new();
+            reader.take(100, Instant::now(), &mut some);
+            succeed(reader, &some);
+            taken.append(&mut some);
+        }
+        taken.len() as u64 == KEYS * 3 * EACH + 2
+    });
+    assert!(queue.reading(Instant::now()).balances());
+    for key in 0..KEYS {
+        let of_key: Vec<&Taken> = taken.iter().filter(|taken| read(taken).0 == key).collect();
+        assert!(of_key.iter().all(|taken| taken.lane == of_key[0].lane), "one lane for one key");
+        let mut numbers: Vec<u64> = of_key.iter().map(|taken| read(taken).1).collect();
+        numbers.dedup();
+        if key > 0 {
+            assert_eq!(numbers, (0..3 * EACH).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -218,7 +281,7 @@ fn a_queue_moves_with_everything_in_it() {
     fill(&queue);
     let mut old = reader(&queue);
     let inflight = take(&mut old, 100);
-    let lasting = Arc::new(DiskLog::open("mqtt:a", &dir.path().join("lasting"), DISK).unwrap());
+    let lasting = Arc::new(DiskLog::open("mqtt:a", &dir.path().join("lasting"), DISK, key_of).unwrap());
     queue.move_to(Some(Arc::clone(&lasting)));
     // What was in flight is queued again, and its old place means nothing any more.
     succeed(&old, &inflight);
@@ -227,7 +290,7 @@ fn a_queue_moves_with_everything_in_it() {
     queue.move_to(None);
     assert!(queue.former_log().is_some(), "in memory it would be lost by a crash");
     fill(&queue);
-    let spill = DiskLog::open("mqtt:a", &dir.path().join("spill"), volatile).unwrap();
+    let spill = DiskLog::open("mqtt:a", &dir.path().join("spill"), volatile, key_of).unwrap();
     queue.move_to(Some(Arc::new(spill)));
     fill(&queue);
     queue.move_to(Some(queue.former_log().unwrap()));
@@ -294,14 +357,15 @@ fn damage_costs_what_it_hit_and_is_counted() {
         file.write_all_at(b"!", 32 + 40).unwrap();
     };
     damage(&files[0]);
+    let [.., unread, _] = &files[..] else { panic!("there are several files: {files:?}") };
     let queue = open(dir.path(), DISK);
     let reading = queue.reading(Instant::now());
     assert_eq!(
         (reading.fill.queuing, reading.counters.dropped_other, reading.counters.matched),
         (6059, 1, 6060)
     );
-    // And once more, where it was seen whole and is not read yet.
-    damage(files.last().unwrap());
+    // And once more, where it was seen whole and is not read yet: not in the last file, which may end before that place.
+    damage(unread);
     let mut consumer = reader(&queue);
     let mut taken = Vec::new();
     wait("all but the damaged ones come", || {
@@ -312,9 +376,40 @@ fn damage_costs_what_it_hit_and_is_counted() {
 }
 
 #[test]
+fn a_backlog_that_could_not_be_opened_is_found_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path(), DISK);
+    (0..100).for_each(|number| push(&queue, number % 3, number / 3));
+    stored(&queue);
+    queue.close_logs();
+    let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "not ours for now, whoever put it there, and long enough to be looked at").unwrap();
+    let error = DiskLog::open("mqtt:a", dir.path(), DISK, key_of).unwrap_err();
+    let queue = ActionQueue::unstored("mqtt:a", QueueOptions::bounded(200 * 200), error.to_string());
+    (0..10).for_each(|number| push(&queue, 3, number));
+    // One record of it is damaged when it comes back.
+    let mut damaged = whole;
+    damaged[32 + 40] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    queue.move_to(Some(Arc::new(DiskLog::open("mqtt:a", dir.path(), DISK, key_of).unwrap())));
+    let reading = queue.reading(Instant::now());
+    assert_eq!((reading.fill.queuing, reading.counters.dropped_other), (110, 1), "{reading:?}");
+    assert!(reading.balances(), "{reading:?}");
+    let mut consumer = reader(&queue);
+    let taken = take(&mut consumer, 110);
+    succeed(&consumer, &taken);
+    // And what it holds is nothing again, so that there is room.
+    let full = QueueOptions { overflow: connector::Overflow::DropNewest, ..QueueOptions::bounded(200) };
+    queue.set_options(full);
+    push(&queue, 1, 0);
+    assert_eq!(queue.reading(Instant::now()).fill.queuing, 1);
+}
+
+#[test]
 fn a_full_buffer_holds_back_its_senders() {
     let dir = tempfile::tempdir().unwrap();
-    let log = DiskLog::open("mqtt:a", dir.path(), DISK).unwrap();
+    let log = DiskLog::open("mqtt:a", dir.path(), DISK, key_of).unwrap();
     let size = 100 + ActionQueue::ENTRY_BYTES;
     let options = QueueOptions { overflow: connector::Overflow::Block, ..QueueOptions::bounded(10 * size) };
     let queue = ActionQueue::on_disk("mqtt:a", options, Arc::new(log));

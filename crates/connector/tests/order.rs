@@ -100,12 +100,12 @@ struct World<'d> {
 }
 
 fn lasting(dir: &Path) -> Arc<DiskLog> {
-    Arc::new(DiskLog::open("mqtt:a", &dir.join("lasting"), DISK).unwrap())
+    Arc::new(DiskLog::open("mqtt:a", &dir.join("lasting"), DISK, |_| None).unwrap())
 }
 
 fn spill(dir: &Path) -> Arc<DiskLog> {
     let volatile = DiskOptions { is_volatile: true, ..DISK };
-    Arc::new(DiskLog::open("mqtt:a", &dir.join("spill"), volatile).unwrap())
+    Arc::new(DiskLog::open("mqtt:a", &dir.join("spill"), volatile, |_| None).unwrap())
 }
 
 fn readers(queue: &Arc<ActionQueue>, count: usize) -> Vec<Reader> {

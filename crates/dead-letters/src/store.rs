@@ -103,7 +103,8 @@ impl Store {
     /// of letters at most.
     pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, OpenError> {
         let segment_bytes = (bytes_max / 8).clamp(64 << 10, 8 << 20);
-        let (journal, found) = Journal::open(dir, Options { segment_bytes, sync_folder: true })?;
+        let (journal, found) =
+            Journal::open(dir, Options { segment_bytes, sync_folder: true, lanes_version: 0 })?;
         let shelves = Shelves::read(journal, &found, bytes_max, dir)?;
         let lost = AtomicU64::new(found.lost);
         let shared = Arc::new(Shared { shelves: Mutex::new(shelves), lost });

@@ -74,7 +74,7 @@ impl Journal {
             }
         }
         let path = segment::path(self.dir(), segment.number);
-        let aside = path.with_extension("new");
+        let aside = segment::aside(&path);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
         file.write_all_at(&kept, 0)?;
         file.sync_data()?;

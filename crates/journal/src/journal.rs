@@ -20,6 +20,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Whether the folder itself is synced when a file comes into it, so that the file survives a power cut.
     pub sync_folder: bool,
+    /// Noted in every segment that is begun: how whoever writes it deals out lanes, for whoever reads it later.
+    pub lanes_version: u16,
 }
 
 /// A place in a journal.
@@ -61,7 +63,7 @@ impl Journal {
 
     /// Opens a folder only to read it, and changes nothing there.
     pub fn open_to_read(dir: &Path) -> Result<(Self, Recovered), OpenError> {
-        Self::read_in(dir, Options { segment_bytes: 0, sync_folder: false }, false)
+        Self::read_in(dir, Options { segment_bytes: 0, sync_folder: false, lanes_version: 0 }, false)
     }
 
     fn read_in(dir: &Path, options: Options, writable: bool) -> Result<(Self, Recovered), OpenError> {
@@ -79,6 +81,7 @@ impl Journal {
             unsynced: Vec::new(),
         };
         if writable {
+            segment::remove_unfinished(dir).map_err(failed)?;
             journal.reclaim();
         }
         Ok((journal, recovered))
@@ -98,7 +101,8 @@ impl Journal {
             None => {
                 self.seal();
                 let first_id = batch.ids().map_or(self.next_id, |ids| ids.start);
-                let segment = Segment::create(&self.dir, self.next_number, first_id)?;
+                let segment =
+                    Segment::create(&self.dir, self.next_number, first_id, self.options.lanes_version)?;
                 if self.options.sync_folder {
                     sync_folder(&self.dir)?;
                 }
@@ -234,6 +238,17 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// The `lanes_version` of the segment with this number. `None` where there is none, or its head is damaged.
+    pub fn lanes_version(&self, segment: u64) -> Option<u16> {
+        let place = self.segments.partition_point(|found| found.number < segment);
+        self.segments.get(place).filter(|found| found.number == segment)?.lanes_version
+    }
+
+    /// Whether some entries may lie in lanes that were dealt out in another way than that of this version.
+    pub fn has_other_lanes(&self, version: u16) -> bool {
+        self.segments.iter().any(|segment| segment.live > 0 && segment.lanes_version != Some(version))
     }
 
     /// The bytes of all segments.

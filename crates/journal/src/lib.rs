@@ -8,13 +8,13 @@
 //! last segment may be torn: such a record was never acknowledged to anybody and is cut off.
 //!
 //! ```text
-//! segment  magic: 8 bytes · version: u16 · 0: u16 · first id: u64 · number: u64 · CRC-32 of version to number: u32
+//! segment  magic: 8 bytes · version: u16 · lanes: u16 · first id: u64 · number: u64 · CRC-32 of version to number: u32
 //! record   magic: 2 bytes · kind: u8 · lane: u8 · length: u32 · CRC-32 of kind to length and of what follows: u32
 //!   entry    id: u64 · milliseconds since 1970: i64 · body
 //!   gone     ranges of ids: first: u64, count: u32, as many as the length has room for
 //! ```
 //!
-//! All numbers are little-endian. Ids rise by one from entry to entry, so a gap says how many entries were damaged.
+//! All numbers are little-endian. `lanes` says in which way its owner dealt out lanes at that time. Ids rise by one from entry to entry, so a gap says how many entries were damaged.
 //!
 //! *Invariant:* knows nothing of what it keeps. One thread writes; nothing here starts a thread, locks, or waits for
 //! anything but the disk.

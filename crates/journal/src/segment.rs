@@ -43,6 +43,8 @@ pub enum OpenError {
 pub(crate) struct Segment {
     pub(crate) number: u64,
     pub(crate) file: Arc<File>,
+    /// How lanes were dealt out when it was written; `None` with a damaged head.
+    pub(crate) lanes_version: Option<u16>,
     /// Up to where it is written.
     pub(crate) bytes: u64,
     /// No entry of it has an id below.
@@ -57,14 +59,15 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Makes a new file.
-    pub(crate) fn create(dir: &Path, number: u64, first_id: u64) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path, number: u64, first_id: u64, lanes_version: u16) -> io::Result<Self> {
         let path = path(dir, number);
         // One that is there already was left by an attempt that failed half way, and has no record.
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        file.write_all_at(&head(number, first_id), 0)?;
+        file.write_all_at(&head(number, first_id, lanes_version), 0)?;
         Ok(Self {
             number,
             file: Arc::new(file),
+            lanes_version: Some(lanes_version),
             bytes: HEAD,
             first_id,
             end_id: first_id,
@@ -100,6 +103,7 @@ impl Segment {
         let segment = Self {
             number,
             file: Arc::new(file),
+            lanes_version: is_whole.then(|| u16::from_le_bytes([head[10], head[11]])),
             bytes,
             first_id,
             end_id: if is_whole { first_id } else { 0 },
@@ -117,10 +121,11 @@ impl Segment {
     }
 }
 
-fn head(number: u64, first_id: u64) -> [u8; HEAD as usize] {
+fn head(number: u64, first_id: u64, lanes_version: u16) -> [u8; HEAD as usize] {
     let mut head = [0; HEAD as usize];
     head[..8].copy_from_slice(&MAGIC);
     head[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    head[10..12].copy_from_slice(&lanes_version.to_le_bytes());
     head[12..20].copy_from_slice(&first_id.to_le_bytes());
     head[20..28].copy_from_slice(&number.to_le_bytes());
     let sum = checksum(&head);
@@ -134,6 +139,22 @@ fn checksum(head: &[u8; HEAD as usize]) -> u32 {
 
 pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:016x}.log"))
+}
+
+/// Where a segment is written anew before it takes the place of the old one.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// Removes what a compaction left behind that did not come to its end.
+pub(crate) fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for file in std::fs::read_dir(dir)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "new") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The numbers of the segments in a folder, rising.

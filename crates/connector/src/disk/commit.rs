@@ -11,8 +11,8 @@ use event::Part;
 use journal::{Batch, Bitmap, Cursor, Found, Frames, Journal};
 use parking_lot::{Condvar, Mutex};
 
-use crate::disk::Fsync;
 use crate::disk::state::{Read, ReadAt, Shared, State};
+use crate::disk::{Fsync, KeyOf};
 
 /// How long after a failure the disk is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -26,6 +26,7 @@ pub(crate) struct Committer {
     syncer: Arc<Syncer>,
     /// What was gone already when the log was opened.
     gone_before: Bitmap,
+    key_of: KeyOf,
     /// The last entry that was read: what has no higher number is a copy.
     last_read: u64,
     work: Work,
@@ -68,9 +69,10 @@ impl Committer {
         shared: Arc<Shared>,
         journal: Journal,
         gone_before: Bitmap,
+        key_of: KeyOf,
         syncer: Arc<Syncer>,
     ) -> Self {
-        Self { shared, journal, syncer, gone_before, last_read: 0, work: Work::default() }
+        Self { shared, journal, syncer, gone_before, key_of, last_read: 0, work: Work::default() }
     }
 
     /// Works until it is stopped.
@@ -229,7 +231,7 @@ impl Committer {
             };
             match self.journal.read(cursor, READ_BYTES) {
                 Ok(Some((bytes, next))) => {
-                    let found = self.entries(&Bytes::from(bytes));
+                    let found = self.entries(&Bytes::from(bytes), Some(next));
                     self.shared.state.lock().read_trouble = None;
                     refilled |= self.refill(found, ReadAt::Written(next));
                 }
@@ -272,21 +274,23 @@ impl Committer {
         }
         let Some(from) = self.work.read_from.take() else { return };
         let bytes = Bytes::copy_from_slice(&self.work.batch.bytes()[from..]);
-        let found = self.entries(&bytes);
+        let found = self.entries(&bytes, None);
         let refilled = self.refill(found, ReadAt::Staged(0));
         self.tell(refilled);
     }
 
-    /// The entries in `bytes` that nobody has seen yet.
-    fn entries(&mut self, bytes: &Bytes) -> Vec<(u8, Read)> {
+    /// The entries in `bytes` that nobody has seen yet. They were read from the segment of `at`, or are still to be written.
+    fn entries(&mut self, bytes: &Bytes, at: Option<Cursor>) -> Vec<(u8, Read)> {
         let mut entries = Vec::new();
         for found in Frames::new(bytes, 0) {
             let Found::Entry(entry) = found else { continue };
             if entry.id > self.last_read {
                 self.last_read = entry.id;
                 if !self.gone_before.contains(entry.id) {
+                    let lane =
+                        at.map_or(entry.lane, |at| super::lane(&self.journal, at, &entry, self.key_of));
                     let read = Read { id: entry.id, at_ms: entry.at_ms, bytes: bytes.slice(entry.range) };
-                    entries.push((entry.lane, read));
+                    entries.push((lane, read));
                 }
             }
         }

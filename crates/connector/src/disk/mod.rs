@@ -20,16 +20,18 @@ mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use journal::{Journal, OpenError, Options};
+use journal::{Count, Cursor, Entry, Journal, OpenError, Options, Recovered};
 use parking_lot::Mutex;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Content};
 use crate::disk::commit::{Committer, Syncer};
 use crate::disk::lane::DiskLane;
 use crate::disk::state::Shared;
+use crate::order::{LANES_VERSION, lane_of};
 
 pub use crate::disk::state::Claim;
 
@@ -70,9 +72,13 @@ impl DiskOptions {
 
     fn journal(self) -> Options {
         let sync_folder = !self.is_volatile && self.fsync != Fsync::Never;
-        Options { segment_bytes: self.segment_bytes, sync_folder }
+        Options { segment_bytes: self.segment_bytes, sync_folder, lanes_version: LANES_VERSION }
     }
 }
+
+/// Finds the key of an entry ([`crate::order_key`]) in its origin, which only whoever made it can read; `None` where it
+/// cannot be read.
+pub type KeyOf = fn(origin: &[u8]) -> Option<u64>;
 
 /// An open log with its thread. Dropping it ends the thread, which writes first what it has.
 #[derive(Debug)]
@@ -80,7 +86,7 @@ pub struct DiskLog {
     shared: Arc<Shared>,
     dir: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    lost: u64,
+    lost: AtomicU64,
 }
 
 /// Who is told that lanes have something to send again.
@@ -91,12 +97,13 @@ pub(crate) trait Lanes: Send + Sync {
 
 impl DiskLog {
     /// Opens the log in a folder, which is made if it is not there, and starts its thread. A volatile log is emptied.
-    /// Nothing is handed out before the queue is there ([`crate::ActionQueue::on_disk`]).
-    pub fn open(name: &str, dir: &Path, options: DiskOptions) -> Result<Self, OpenError> {
+    /// Nothing is handed out before the queue is there ([`crate::ActionQueue::on_disk`]). Entries whose lane was dealt out by
+    /// another release, in another way, get a lane by `key_of`.
+    pub fn open(name: &str, dir: &Path, options: DiskOptions, key_of: KeyOf) -> Result<Self, OpenError> {
         if options.is_volatile {
             remove(dir).map_err(|cause| OpenError::Io { path: dir.to_owned(), cause })?;
         }
-        let (journal, recovered) = Journal::open(dir, options.journal())?;
+        let (journal, mut recovered) = Journal::open(dir, options.journal())?;
         let lost = recovered.lost;
         if lost > 0 {
             tracing::error!(name, lost, "messages in the buffer on disk are damaged and cannot be sent");
@@ -108,10 +115,19 @@ impl DiskLog {
                 "the end of the buffer was never written whole and is cut off; nobody was told that it was stored"
             );
         }
+        if journal.has_other_lanes(LANES_VERSION) {
+            tracing::info!(
+                name,
+                "the buffer on disk is of another release: its messages are dealt out to lanes anew"
+            );
+            recovered.lanes = lanes_anew(&journal, &recovered, key_of)
+                .map_err(|cause| OpenError::Io { path: dir.to_owned(), cause })?;
+        }
         let shared = Arc::new(Shared::new(name, options, &journal, &recovered));
         let failed = |cause| OpenError::Io { path: dir.to_owned(), cause };
         let syncer = Syncer::new();
-        let committer = Committer::new(Arc::clone(&shared), journal, recovered.gone, Arc::clone(&syncer));
+        let committer =
+            Committer::new(Arc::clone(&shared), journal, recovered.gone, key_of, Arc::clone(&syncer));
         let spawn = |suffix: &str, run: Box<dyn FnOnce() + Send>| {
             let name: String = format!("{suffix} {name}").chars().take(15).collect();
             std::thread::Builder::new().name(name).spawn(run).map_err(failed)
@@ -121,7 +137,7 @@ impl DiskLog {
             let shared = Arc::clone(&shared);
             threads.push(spawn("sync", Box::new(move || syncer.run(&shared)))?);
         }
-        Ok(Self { shared, dir: dir.to_owned(), threads: Mutex::new(threads), lost })
+        Ok(Self { shared, dir: dir.to_owned(), threads: Mutex::new(threads), lost: AtomicU64::new(lost) })
     }
 
     /// The buffer of one lane. To be made once for each.
@@ -134,9 +150,9 @@ impl DiskLog {
         self.shared.attach(lanes);
     }
 
-    /// Entries that were found damaged when it was opened.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
+    /// Entries that were found damaged when it was opened; 0 from the second call on.
+    pub(crate) fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
     }
 
     /// What is wrong, in words; what was not stored was not acknowledged either.
@@ -203,6 +219,30 @@ impl Drop for DiskLog {
         // Whoever must know that it is over calls `close`.
         self.shared.stop();
     }
+}
+
+/// The lane of an entry that was read at `at`.
+pub(crate) fn lane(journal: &Journal, at: Cursor, entry: &Entry<'_>, key_of: KeyOf) -> u8 {
+    if journal.lanes_version(at.segment) == Some(LANES_VERSION) {
+        return entry.lane;
+    }
+    let key = Content::origin_of_stored(entry.body).and_then(key_of);
+    key.map_or(entry.lane, |key| lane_of(key) as u8)
+}
+
+/// What is in each lane, as [`lane`] deals it out. Reads everything.
+fn lanes_anew(journal: &Journal, recovered: &Recovered, key_of: KeyOf) -> std::io::Result<Box<[Count; 256]>> {
+    let (mut lanes, mut last_id) = (Box::new([Count::default(); 256]), 0);
+    journal.for_each(|at, entry| {
+        // What has no higher number is a copy.
+        if entry.id > last_id && !recovered.gone.contains(entry.id) {
+            let count = &mut lanes[usize::from(lane(journal, at, entry, key_of))];
+            count.entries += 1;
+            count.bytes += entry.body.len() as u64;
+        }
+        last_id = last_id.max(entry.id);
+    })?;
+    Ok(lanes)
 }
 
 /// Removes a folder and everything in it, if it is there.
