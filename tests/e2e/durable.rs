@@ -193,6 +193,20 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Mounts it anew with these options.
+    fn remount(&self, options: &str) {
+        let mount = std::process::Command::new("mount")
+            .args(["-o", &format!("remount,{options}")])
+            .arg(&self.0)
+            .output();
+        assert!(
+            mount.is_ok_and(|mount| mount.status.success()),
+            "the disk cannot be mounted with `{options}`"
+        );
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).output();
@@ -247,4 +261,60 @@ async fn a_full_disk_is_said_and_costs_nothing_that_was_acknowledged() {
     gate.wait_status("/actions/mqtt:uplink", "connected").await;
     gate.wait_metric("/actions/mqtt:uplink", "queuing", 0).await;
     drop(disk);
+}
+
+#[tokio::test]
+async fn a_read_only_disk_is_said_and_what_comes_is_held_until_it_is_delivered() {
+    let mut remote = Mosquitto::builder().keeps().start().await;
+    let mut gate = gate()
+        .file("cloud.toml", &cloud(&remote, "pool_size = 1\nproto_ver = \"v5\"", DISK))
+        .rule("to_cloud", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"t/#\"")
+        .start()
+        .await;
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    let reader = Client::builder("reader").keeps_session().connect(remote.address()).await;
+    reader.subscribe("pub/#", 1).await;
+    assert!(gate.terminate().await.success());
+    let Some(disk) = SmallDisk::mount(gate.home().join("data/buffers")) else {
+        eprintln!("skipped: mounting a small disk is not permitted here");
+        return;
+    };
+    disk.remount("ro");
+    remote.stop().await;
+    gate.resume().await;
+    testkit::wait_until("the read-only disk shows", async || {
+        let action = gate.http().get("/api/v5/actions/mqtt:uplink").await.json();
+        action["status"] == "disconnected"
+            && action["status_reason"].as_str().is_some_and(|words| words.contains("Read-only file system"))
+    })
+    .await;
+    let device = Client::connect(gate.mqtt(), "device").await;
+    let mut receipts = Vec::new();
+    for n in 0..20 {
+        let publish =
+            Publish { topic: "t/1".into(), payload: n.to_string().into(), qos: 1, ..Publish::default() };
+        receipts.push(device.send(publish).await);
+    }
+    gate.wait_metric("/actions/mqtt:uplink", "queuing", 20).await;
+    assert!(
+        receipts.iter_mut().all(|receipt| !receipt.came()),
+        "nothing is safe, so nothing is acknowledged"
+    );
+    remote.resume().await;
+    for (n, receipt) in receipts.into_iter().enumerate() {
+        assert_eq!(number(&reader.next("pub/t/1").await), n);
+        receipt.wait(&device).await;
+    }
+
+    // Once the disk takes something, it is put to use again.
+    disk.remount("rw");
+    gate.wait_status("/actions/mqtt:uplink", "connected").await;
+    remote.stop().await;
+    publish(&device, 20..40).await;
+    gate.kill().await;
+    remote.resume().await;
+    gate.resume().await;
+    for n in 20..40 {
+        assert_eq!(number(&reader.next("pub/t/1").await), n);
+    }
 }

@@ -60,6 +60,9 @@ pub struct Message {
     /// The remote that a source received it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Where its publisher's connection came from, `host:port`; for letters that were never rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peername: Option<String>,
     /// Its id.
     #[serde(default)]
     pub id: String,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use connector::options::{BufferMode, buffer_mode, queue_options};
 use connector::{ActionQueue, DiskLog, DiskOptions, Fsync, QueueOptions};
 
+use crate::origin;
 use crate::unit::ResourceItem;
 use crate::view::{OrphanView, ResourceId};
 
@@ -67,6 +68,13 @@ impl Buffers {
 
     /// Moves what a queue holds to where it is declared to be, if it is elsewhere.
     fn set_mode(&self, id: &ResourceId, queue: &Arc<ActionQueue>, mode: BufferMode) {
+        if queue.is_unstored() && !matches!(mode, BufferMode::Disk(_)) {
+            // What an earlier run has left on disk could not be read; until it is, it is in nobody's way.
+            match self.open(id, LEFT_BEHIND) {
+                Ok(log) => queue.move_to(Some(log)),
+                Err(_) => return,
+            }
+        }
         let current = queue.log();
         match (mode, &current) {
             (BufferMode::Memory, None) => {}
@@ -84,7 +92,14 @@ impl Buffers {
                     },
                 );
                 match opened {
-                    Ok(log) => queue.move_to(Some(log)),
+                    Ok(log) => {
+                        if queue.is_unstored() {
+                            tracing::info!(action = %id, "its buffer on disk can be used again");
+                        }
+                        queue.move_to(Some(log));
+                    }
+                    // It is tried again and again, and told once.
+                    Err(reason) if queue.trouble().as_ref() == Some(&reason) => {}
                     Err(reason) => {
                         tracing::error!(action = %id, "{reason}");
                         queue.set_trouble(reason);
@@ -92,7 +107,7 @@ impl Buffers {
                 }
             }
             (BufferMode::Hybrid(options), _) => {
-                match DiskLog::open(&id.to_string(), &place(&self.volatile, id), options) {
+                match DiskLog::open(&id.to_string(), &place(&self.volatile, id), options, origin::key) {
                     Ok(log) => queue.move_to(Some(Arc::new(log))),
                     Err(error) => tracing::error!(action = %id, "its buffer stays in memory: {error}"),
                 }
@@ -101,7 +116,7 @@ impl Buffers {
     }
 
     fn open(&self, id: &ResourceId, options: DiskOptions) -> Result<Arc<DiskLog>, String> {
-        let opened = DiskLog::open(&id.to_string(), &self.lasting_dir(id), options);
+        let opened = DiskLog::open(&id.to_string(), &self.lasting_dir(id), options, origin::key);
         opened.map(Arc::new).map_err(|error| format!("its buffer on disk cannot be used: {error}"))
     }
 

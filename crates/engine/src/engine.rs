@@ -24,6 +24,7 @@ use crate::metrics::{ReloadMetrics, ReloadReading, ResourceRates};
 use crate::parse::{Kinds, find_kind, parse_resource};
 use crate::reload::{Command, Reloader};
 use crate::replay::{ReplayOutcome, Replayer};
+use crate::rerun::Bench;
 use crate::settings::RuleEngineSettings;
 use crate::unit::Declared;
 use crate::view::{
@@ -127,6 +128,7 @@ impl Engine {
             runtime: config.runtime,
             guard: Arc::new(config.guard),
         });
+        let bench = Bench { surroundings: Arc::clone(&surroundings), node: Arc::clone(&house.node) };
         let buffers = Arc::new(Buffers::new(&config.data.dir));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let watch = if config.watch { Some(watch(config.dirs.clone(), commands.clone())?) } else { None };
@@ -159,7 +161,8 @@ impl Engine {
         let thread =
             std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(received))?;
         let rates = Arc::new(ResourceRates::default());
-        let sampler = house.runtime.spawn(sample(Arc::clone(&current), Arc::clone(&rates))).abort_handle();
+        let sampler = sample(Arc::clone(&current), Arc::clone(&rates), commands.clone());
+        let sampler = house.runtime.spawn(sampler).abort_handle();
         let shared = Shared {
             house,
             kinds: config.kinds,
@@ -169,7 +172,7 @@ impl Engine {
             reloads,
             current,
             buffers,
-            replayer: Replayer::new(Arc::clone(&letters)),
+            replayer: Replayer::new(Arc::clone(&letters), bench),
             letters,
             commands,
             reloader: Mutex::new(Some(thread)),
@@ -431,7 +434,8 @@ impl Engine {
         &self.0.letters
     }
 
-    /// Queues dead letters again, as they were rendered. Each leaves the store when it is stored or delivered. Reads from
+    /// Queues dead letters again: as they were rendered, or as their rule and action render them now where they never were.
+    /// Each leaves the store when it is stored or delivered. Reads from
     /// the disk: not to be called where others wait.
     pub fn replay_dead_letters(&self, filter: &Filter) -> ReplayOutcome {
         let ids = match &filter.ids {
@@ -534,8 +538,12 @@ fn watch(dirs: Vec<PathBuf>, commands: mpsc::Sender<Command>) -> std::io::Result
     config::watch::Watch::start(dirs, on_change).map(Arc::new)
 }
 
-/// Samples the rates of everything for ever.
-async fn sample(current: Arc<ArcSwap<Generation>>, rates: Arc<ResourceRates>) {
+/// Samples the rates of everything for ever, and has buffers tried again that are not where they should be.
+async fn sample(
+    current: Arc<ArcSwap<Generation>>,
+    rates: Arc<ResourceRates>,
+    commands: mpsc::Sender<Command>,
+) {
     let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
     let mut last = ticks.tick().await;
     loop {
@@ -546,6 +554,10 @@ async fn sample(current: Arc<ArcSwap<Generation>>, rates: Arc<ResourceRates>) {
         }
         rates.sample(current.counts(), now - last);
         last = now;
+        if current.live.actions.values().any(|queue| queue.is_unstored()) {
+            // With so much else to do it can wait for the next time.
+            let _ = commands.try_send(Command::MendBuffers);
+        }
     }
 }
 

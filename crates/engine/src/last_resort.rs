@@ -8,11 +8,12 @@ use arc_swap::ArcSwap;
 use config::Category;
 use connector::{Dead, DeadEnd, Item, Release, Row};
 use dead_letters::{Letter, Store};
-use event::{Column, LocalPublish, Properties, Trail};
+use event::{Column, Columns, LocalPublish, Trail};
 use template::Scope;
-use value::{Arena, Entry, Map, Value, json};
+use value::{Arena, Entry, Map, Value};
 
 use crate::generation::Generation;
+use crate::letter::{LetterColumns, parsed};
 use crate::origin;
 use crate::republish::{Republish, Republished, Target};
 use crate::view::ResourceId;
@@ -75,7 +76,7 @@ impl LastResort {
         let (arena, mut text) = (Arena::new(), Vec::new());
         let scope = LetterScope::new(letter, &self.node, &arena);
         let row =
-            Row { scope: &scope, properties: scope.properties.as_ref(), hops: 0, at_ms: letter.event_at_ms };
+            Row { scope: &scope, properties: scope.columns.properties(), hops: 0, at_ms: letter.event_at_ms };
         let problem = match fallback {
             // An action that falls back to itself would never end.
             Fallback::Reference(id) if id == from => None,
@@ -122,27 +123,24 @@ impl LastResort {
 
 /// The lane of what a letter tells of: the one that the message itself had.
 pub(crate) fn order_key(letter: &Letter) -> u64 {
-    let Some(message) = &letter.message else { return 0 };
-    let parts = [message.clientid.as_ref(), Some(&message.topic)];
-    crate::rule::key_of(parts.into_iter().flatten().map(String::as_bytes))
+    let column = |name| letter.columns.as_ref().and_then(|columns| columns[name].as_str());
+    let parts = match &letter.message {
+        Some(message) => [message.clientid.as_deref(), Some(&*message.topic)],
+        None => [column("clientid"), column("topic")],
+    };
+    connector::order_key(parts.into_iter().flatten().map(str::as_bytes))
 }
 
 /// What the templates of a fallback action see: the row, the failure, and the columns of the event.
 struct LetterScope<'a> {
     row: Value<'a>,
     failure: Value<'a>,
-    columns: Value<'a>,
-    letter: &'a Letter,
-    node: &'a str,
-    properties: Option<Properties>,
+    rule: &'a str,
+    columns: LetterColumns<'a>,
 }
 
 impl<'a> LetterScope<'a> {
     fn new(letter: &'a Letter, node: &'a str, arena: &'a Arena) -> Self {
-        let parsed = |found: Option<&serde_json::Value>| {
-            let text = arena.str(&found.map(ToString::to_string)?);
-            json::parse(text.as_bytes(), arena).ok()
-        };
         let failure = [
             Entry { key: b"action", value: Value::text(&letter.action) },
             Entry { key: b"stage", value: Value::text(&letter.stage) },
@@ -150,14 +148,11 @@ impl<'a> LetterScope<'a> {
             Entry { key: b"sendings", value: Value::Int(i64::from(letter.sendings)) },
             Entry { key: b"at", value: Value::Int(letter.died_at_ms) },
         ];
-        let pub_props = parsed(letter.message.as_ref().and_then(|message| message.pub_props.as_ref()));
         Self {
-            row: parsed(letter.row.as_ref()).unwrap_or(Value::Undefined),
+            row: parsed(letter.row.as_ref(), arena).unwrap_or_default(),
             failure: Value::Map(Map::new(arena.slice(&failure))),
-            columns: parsed(letter.columns.as_ref()).unwrap_or(Value::Undefined),
-            properties: pub_props.map(|value| Properties::from_value(&value)),
-            letter,
-            node,
+            rule: &letter.rule,
+            columns: LetterColumns::new(letter, node, arena),
         }
     }
 }
@@ -168,47 +163,14 @@ impl Scope for LetterScope<'_> {
     }
 
     fn get<'b>(&'b self, name: &str, arena: &'b Arena) -> Value<'b> {
-        if name == "failure" {
-            return self.failure;
-        }
-        if let Value::Map(columns) = self.columns {
-            return columns.get(name.as_bytes()).unwrap_or(Value::Undefined);
-        }
-        let (Some(message), Some(column)) = (&self.letter.message, Column::from_name(name)) else {
-            return Value::Undefined;
-        };
-        let text = |text: &'b Option<String>| text.as_deref().map_or(Value::Undefined, Value::text);
-        match column {
-            Column::Event => Value::text(&self.letter.event),
-            Column::Id => Value::text(&message.id),
-            Column::Clientid => text(&message.clientid),
-            Column::Username => text(&message.username),
-            Column::Server => text(&message.server),
-            Column::Topic => Value::text(&message.topic),
-            Column::Payload => Value::Str(&message.payload),
-            Column::Qos => Value::Int(i64::from(message.qos)),
-            Column::Retain => Value::Bool(message.retain),
-            Column::Dup => Value::Bool(message.dup),
-            Column::Flags => {
-                let flags = [
-                    Entry { key: b"retain", value: Value::Bool(message.retain) },
-                    Entry { key: b"dup", value: Value::Bool(message.dup) },
-                ];
-                Value::Map(Map::new(arena.slice(&flags)))
-            }
-            Column::PubProps => self
-                .properties
-                .as_ref()
-                .map_or(Value::Map(Map::default()), |properties| properties.to_value(arena)),
-            Column::Timestamp | Column::PublishReceivedAt | Column::MessageReceivedAt => {
-                Value::Int(self.letter.event_at_ms)
-            }
-            Column::Metadata => {
-                let rule_id = Entry { key: b"rule_id", value: Value::text(&self.letter.rule) };
+        match Column::from_name(name) {
+            None if name == "failure" => self.failure,
+            None => Value::Undefined,
+            Some(Column::Metadata) => {
+                let rule_id = Entry { key: b"rule_id", value: Value::text(self.rule) };
                 Value::Map(Map::new(arena.slice(&[rule_id])))
             }
-            Column::Node => Value::text(self.node),
-            _ => Value::Undefined,
+            Some(column) => self.columns.get(column, arena),
         }
     }
 }

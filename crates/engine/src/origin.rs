@@ -11,6 +11,8 @@ use dead_letters::{Letter, Message};
 use event::{Column, Event, EventKind};
 use value::{Arena, Value, json};
 
+use crate::last_resort::order_key;
+
 const VERSION: u8 = 1;
 
 /// The fields.
@@ -34,6 +36,8 @@ mod tag {
     pub(super) const ROW: u8 = 15;
     /// It comes from a fallback action: what fails of it has no further one.
     pub(super) const FALLBACK: u8 = 16;
+    /// Only where there is no request: then the rule may have to run once more.
+    pub(super) const PEERNAME: u8 = 17;
 }
 
 /// What triggered a rule, and which.
@@ -82,6 +86,9 @@ fn write_message(event: &Event<'_>, arena: &Arena, request: &[u8], out: &mut Vec
             put(out, tag, text);
         }
     }
+    if let (true, Value::Str(peername)) = (request.is_empty(), columns.get(Column::Peername, arena)) {
+        put(out, tag::PEERNAME, peername);
+    }
     let qos = match columns.get(Column::Qos, arena) {
         Value::Int(qos @ 0..=2) => qos as u8,
         _ => 0,
@@ -119,6 +126,7 @@ pub(crate) fn of_letter(letter: &Letter, request: &[u8], is_fallback: bool) -> V
             (tag::CLIENTID, &message.clientid),
             (tag::USERNAME, &message.username),
             (tag::SERVER, &message.server),
+            (tag::PEERNAME, &message.peername),
         ];
         for (tag, text) in texts {
             if let Some(text) = text {
@@ -166,6 +174,7 @@ pub(crate) fn read(origin: &[u8], request: &[u8], letter: &mut Letter) -> bool {
             tag::CLIENTID => message.clientid = Some(text(bytes)),
             tag::USERNAME => message.username = Some(text(bytes)),
             tag::SERVER => message.server = Some(text(bytes)),
+            tag::PEERNAME => message.peername = Some(text(bytes)),
             tag::ID => message.id = text(bytes),
             tag::TOPIC => (message.topic, is_message) = (text(bytes), true),
             tag::FLAGS => {
@@ -186,6 +195,15 @@ pub(crate) fn read(origin: &[u8], request: &[u8], letter: &mut Letter) -> bool {
     }
     letter.message = is_message.then_some(message);
     is_fallback
+}
+
+/// The key of what a request was made of: the lane it belongs to. `None` where that cannot be read.
+pub(crate) fn key(origin: &[u8]) -> Option<u64> {
+    let mut letter = Letter::default();
+    origin.starts_with(&[VERSION]).then(|| {
+        read(origin, &[], &mut letter);
+        order_key(&letter)
+    })
 }
 
 fn put(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
@@ -258,6 +276,7 @@ mod tests {
             write(&cause, request, Some(&row), &mut origin);
             let mut letter = Letter::default();
             assert!(!read(&origin, request, &mut letter));
+            assert_eq!(key(&origin), Some(crate::rule::order_key(&event, &arena)));
             assert_eq!((letter.rule.as_str(), letter.generation, letter.event_at_ms), ("r", 7, 5));
             assert_eq!(
                 (letter.event.as_str(), &letter.row),

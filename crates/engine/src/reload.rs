@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Change(Change, oneshot::Sender<Result<(), WriteError>>),
     /// Remove what is on disk for an action that is declared nowhere.
     DiscardOrphan(ResourceId, oneshot::Sender<Result<(), WriteError>>),
+    /// Try again to use the disk where an action could not.
+    MendBuffers,
     /// Rules and listeners are ready: sources may subscribe.
     OpenSources,
     /// Change nothing any more; answers with the connectors, for the caller to stop.
@@ -81,6 +83,7 @@ impl Reloader {
                 Command::DiscardOrphan(id, reply) => {
                     let _ = reply.send(self.discard_orphan(&id));
                 }
+                Command::MendBuffers => self.mend_buffers(),
                 Command::OpenSources => self.open_sources(),
                 Command::Stop(reply) => {
                     let _ = reply.send(self.live.connectors.values().cloned().collect());
@@ -110,6 +113,7 @@ impl Reloader {
             tracing::error!("the change is refused as a whole, since `[rules] strict` is set");
         } else {
             self.make_known(slots);
+            self.mend_buffers();
         }
         let current = self.current.load();
         let outcome = ReloadOutcome {
@@ -172,6 +176,17 @@ impl Reloader {
             }
         }
         self.set_connectors(declared, false);
+    }
+
+    /// Opens the buffers on disk that could not be opened, and moves what waits in memory there.
+    fn mend_buffers(&mut self) {
+        let units: Vec<Arc<Unit>> = self.current.load().in_force().into_values().collect();
+        for item in units.iter().flat_map(|unit| unit.resources()) {
+            let queue = self.live.actions.get(&item.id).filter(|_| item.category == Category::Action);
+            if let Some(queue) = queue.filter(|queue| queue.is_unstored()) {
+                self.buffers.keep(item, Some(queue));
+            }
+        }
     }
 
     /// Here, where no action can appear meanwhile.

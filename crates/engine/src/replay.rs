@@ -1,5 +1,6 @@
 //! Sends dead letters once more.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use crate::generation::Generation;
 use crate::last_resort::order_key;
 use crate::origin;
+use crate::rerun::Bench;
 use crate::view::ResourceId;
 
 /// What became of letters that were to be sent once more.
@@ -23,17 +25,18 @@ pub struct ReplayOutcome {
     pub refused: Vec<(u64, String)>,
 }
 
-/// Puts letters back into the queues of their actions, and takes each out of the store once it is stored or delivered
+/// Puts letters back into the queues of their actions, those that were never rendered by way of their rule, and takes each out of the store once it is stored or delivered
 /// there: a crash on the way sends it twice rather than never.
 pub(crate) struct Replayer {
     store: Arc<Store>,
+    bench: Bench,
     /// Those on their way. A lock, since whoever settles last may be any thread.
     under_way: Mutex<HashSet<u64>>,
 }
 
 impl Replayer {
-    pub(crate) fn new(store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self { store, under_way: Mutex::default() })
+    pub(crate) fn new(store: Arc<Store>, bench: Bench) -> Arc<Self> {
+        Arc::new(Self { store, bench, under_way: Mutex::default() })
     }
 
     /// Queues letters again, oldest first. Reads from the disk: not to be called where others wait.
@@ -50,20 +53,20 @@ impl Replayer {
     }
 
     fn replay_one(self: &Arc<Self>, id: u64, letter: &Letter, live: &Generation) -> Result<(), String> {
-        if letter.request.is_empty() {
-            return Err(
-                "it was never rendered, so there is no request to send: publish the message again".to_owned()
-            );
-        }
         let action = ResourceId::parse(&letter.action);
-        let queue = action.and_then(|action| live.live.actions.get(&action));
-        let queue = queue.ok_or_else(|| format!("there is no action `{}` any more", letter.action))?;
+        let found = action.and_then(|action| live.live.actions.get(&action).map(|queue| (action, queue)));
+        let (action, queue) =
+            found.ok_or_else(|| format!("there is no action `{}` any more", letter.action))?;
+        let request = match letter.request.as_slice() {
+            [] => Cow::Owned(self.bench.request(letter, &action, live)?),
+            request => Cow::Borrowed(request),
+        };
         if !self.under_way.lock().insert(id) {
             return Err("it is on its way already".to_owned());
         }
         let completion = Completion::new(Arc::clone(self) as Arc<dyn Acker>, id, AckLevel::Stored);
-        let origin = origin::of_letter(letter, &letter.request, false);
-        let item = Item { request: &letter.request, origin: &origin };
+        let origin = origin::of_letter(letter, &request, false);
+        let item = Item { request: &request, origin: &origin };
         queue.push(order_key(letter), item, Some(&completion), Instant::now());
         if completion.release() {
             self.settled(id, Outcome::Settled);

@@ -1,13 +1,11 @@
 //! One rule as it runs.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
 use connector::{ActionQueue, Dropped, Item, Render, Row};
 use eval::Program;
 use event::{Column, Completion, Event, LocalPublish};
-use rustc_hash::FxHasher;
 use template::Scope;
 use value::{Arena, Entry, Map, Value};
 
@@ -115,7 +113,9 @@ impl Rule {
         let cause =
             Cause { rule: &self.id, generation: self.generation, event: around.event, arena: around.arena };
         let kept = row.scope.row();
-        origin::write(&cause, request, bound.keeps_row.then_some(&kept), origin);
+        // Whoever sends it again from a letter must know which row it was.
+        let keeps_row = bound.keeps_row || rendered.is_err();
+        origin::write(&cause, request, keeps_row.then_some(&kept), origin);
         match rendered {
             Ok(()) => {
                 bound.queue.push(around.key, Item { request, origin }, around.completion, around.now);
@@ -174,20 +174,14 @@ impl Rule {
     }
 }
 
-/// The hash by which an event finds its lane in every action.
+/// The hash by which an event finds its lane in every action: of publisher and topic. [`origin::key`] finds the same in what
+/// goes along with a request.
 pub(crate) fn order_key(event: &Event<'_>, arena: &Arena) -> u64 {
     let columns = [Column::Clientid, Column::Topic].map(|column| event.columns.get(column, arena));
-    key_of(columns.into_iter().filter_map(|value| match value {
+    connector::order_key(columns.into_iter().filter_map(|value| match value {
         Value::Str(bytes) => Some(bytes),
         _ => None,
     }))
-}
-
-/// The hash of publisher and topic.
-pub(crate) fn key_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
-    let mut hasher = FxHasher::default();
-    parts.for_each(|part| part.hash(&mut hasher));
-    hasher.finish()
 }
 
 /// Every column of an event that has a value.

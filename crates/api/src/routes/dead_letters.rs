@@ -49,7 +49,7 @@ pub(super) fn routes(api: &mut Api) {
     api.route(&Method::POST, "/api/v5/dead_letters/replay", replay, |operation| {
         operation
             .tag("Dead letters")
-            .about("Queue dead letters for their actions again, as they were rendered")
+            .about("Queue dead letters for their actions again, as they were rendered, or anew where they never were")
             .takes(selection())
             .answers::<Replayed>(200, "Which are queued again, and which are not.");
     });
