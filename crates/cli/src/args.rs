@@ -51,7 +51,17 @@ pub(crate) enum Verb {
 pub(crate) struct DlqArgs {
     #[command(subcommand)]
     pub(crate) verb: DlqVerb,
-    /// Where the API of the server is.
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+    /// Read this data folder instead of asking a server.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// How a running server is asked.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// Where the API of the server is: http://HOST:PORT or https://HOST:PORT.
     #[arg(
         long,
         global = true,
@@ -60,15 +70,15 @@ pub(crate) struct DlqArgs {
         default_value = "http://127.0.0.1:18083"
     )]
     pub(crate) url: String,
+    /// Over HTTPS, trust the authorities in this file (PEM) rather than those of the operating system.
+    #[arg(long, global = true, value_name = "FILE", env = "SLUICEGATE_CACERT")]
+    pub(crate) cacert: Option<PathBuf>,
     /// The API key, where the server has any.
     #[arg(long, global = true, value_name = "KEY", env = "SLUICEGATE_API_KEY")]
     pub(crate) key: Option<String>,
     /// Its secret; better in the environment, where no list of processes shows it.
     #[arg(long, global = true, value_name = "SECRET", env = "SLUICEGATE_API_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
-    /// Read this data folder instead of asking a server.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +107,9 @@ pub(crate) enum DlqVerb {
         #[arg(value_name = "ID")]
         id: u64,
     },
-    /// Queue letters for their actions again, as they were rendered.
+    /// Queue letters for their actions again.
+    ///
+    /// As they were rendered; those that never were go through their rule and action once more, as both are now.
     Replay(Letters),
     /// Throw letters away.
     Discard(Letters),

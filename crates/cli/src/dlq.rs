@@ -2,23 +2,13 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use server::dead_letters::{Filter, Store};
 
 use crate::args::{DlqArgs, DlqVerb, LetterFormat, Letters};
+use crate::ask::{Failure, call};
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
-
-/// How long the server may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// What an answer may have (bytes).
-const ANSWER_BYTES_MAX: u64 = 1 << 30;
-
-/// Why it did not work, and the exit code for that.
-struct Failure(String, u8);
 
 type Outcome = Result<String, Failure>;
 
@@ -52,7 +42,7 @@ fn answer(args: &DlqArgs) -> Outcome {
                             let _ = write!(path, "&{name}={}", percent_encoded(value));
                         }
                     }
-                    call(args, "GET", &path, None)?["data"].as_array().cloned().unwrap_or_default()
+                    call(&args.api, "GET", &path, None)?["data"].as_array().cloned().unwrap_or_default()
                 }
             };
             Ok(listed(letters.iter().take(*limit), *format))
@@ -60,14 +50,14 @@ fn answer(args: &DlqArgs) -> Outcome {
         DlqVerb::Show { id } => {
             let letter = match &args.data {
                 Some(_) => offline(args, |filter| filter.ids = Some(vec![*id]))?.pop(),
-                None => Some(call(args, "GET", &format!("/dead_letters/{id}"), None)?),
+                None => Some(call(&args.api, "GET", &format!("/dead_letters/{id}"), None)?),
             };
             let letter =
                 letter.ok_or_else(|| Failure(format!("there is no dead letter {id}"), EXIT_FINDINGS))?;
             Ok(format!("{letter:#}\n"))
         }
         DlqVerb::Replay(letters) => {
-            let answer = call(args, "POST", "/dead_letters/replay", Some(&body(letters)?))?;
+            let answer = call(&args.api, "POST", "/dead_letters/replay", Some(&body(letters)?))?;
             let replayed = answer["replayed"].as_array().map_or(0, Vec::len);
             let refused = answer["refused"].as_array().cloned().unwrap_or_default();
             let mut text = format!("{replayed} queued again\n");
@@ -81,7 +71,7 @@ fn answer(args: &DlqArgs) -> Outcome {
             }
         }
         DlqVerb::Discard(letters) => {
-            let answer = call(args, "POST", "/dead_letters/discard", Some(&body(letters)?))?;
+            let answer = call(&args.api, "POST", "/dead_letters/discard", Some(&body(letters)?))?;
             Ok(format!("{} discarded\n", answer["discarded"]))
         }
     }
@@ -119,6 +109,7 @@ fn offline(args: &DlqArgs, set: impl FnOnce(&mut Filter)) -> Result<Vec<Value>, 
 fn listed<'l>(letters: impl Iterator<Item = &'l Value>, format: LetterFormat) -> String {
     let mut text = String::new();
     for letter in letters {
+        // To a string it never fails.
         let _ = match format {
             LetterFormat::Json => writeln!(text, "{letter}"),
             LetterFormat::Text => {
@@ -137,55 +128,15 @@ fn listed<'l>(letters: impl Iterator<Item = &'l Value>, format: LetterFormat) ->
             }
         };
     }
+    if text.is_empty() && format == LetterFormat::Text {
+        text.push_str("no dead letters\n");
+    }
     text
 }
 
 /// A time as people of any zone can compare it.
 fn time(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
-}
-
-fn call(args: &DlqArgs, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-    let url = args.url.trim_end_matches('/');
-    let failed = |reason: String| Failure(reason, EXIT_FINDINGS);
-    if !url.starts_with("http://") {
-        let reason = format!(
-            "`{url}` is no URL of the form http://HOST:PORT; a server behind TLS is reached by way of what ends the TLS"
-        );
-        return Err(Failure(reason, EXIT_USAGE));
-    }
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER_WITHIN))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = ureq::http::Request::builder().method(method).uri(format!("{url}/api/v5{path}"));
-    if let Some(key) = &args.key {
-        let secret = args.secret.as_deref().unwrap_or_default();
-        request =
-            request.header("authorization", format!("Basic {}", STANDARD.encode(format!("{key}:{secret}"))));
-    }
-    let text = body.map(ToString::to_string).unwrap_or_default();
-    if body.is_some() {
-        request = request.header("content-type", "application/json");
-    }
-    let request = request.body(text).map_err(|error| failed(error.to_string()))?;
-    let mut response = agent
-        .run(request)
-        .map_err(|error| failed(format!("{url} cannot be asked: {error}; `--url` says where the API is")))?;
-    let status = response.status();
-    let text = response
-        .body_mut()
-        .with_config()
-        .limit(ANSWER_BYTES_MAX)
-        .read_to_string()
-        .map_err(|error| failed(error.to_string()))?;
-    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let message = answer["message"].as_str().map_or_else(|| text.clone(), str::to_owned);
-    Err(failed(format!("{message} ({})", status.as_u16())))
 }
 
 /// A value in a query.

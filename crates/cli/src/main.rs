@@ -3,6 +3,7 @@
 //! *Invariant:* the product's one `main`. Exit codes are 0 for success, 1 for findings, 2 for wrong usage.
 
 mod args;
+mod ask;
 mod check;
 mod coverage;
 mod dlq;

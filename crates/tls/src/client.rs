@@ -137,6 +137,27 @@ pub fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
+/// Those whose certificates are trusted, for a client that sets up rustls by itself; none for [`Trust::Anyone`].
+pub fn authorities(trust: &Trust) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let mut found = Vec::new();
+    if matches!(trust, Trust::System | Trust::SystemAndPem(_)) {
+        let mut system = rustls_native_certs::load_native_certs();
+        if system.certs.is_empty() {
+            return Err(TlsError::System(system.errors.pop()));
+        }
+        found.append(&mut system.certs);
+    }
+    if let Trust::Pem(pem) | Trust::SystemAndPem(pem) = trust {
+        found.extend(certificates(pem).ok_or(TlsError::Authorities)?);
+    }
+    Ok(found)
+}
+
+/// The cryptography that everything here uses.
+pub fn crypto_provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
 /// Whom to trust; `None` for anyone.
 fn roots(trust: &Trust) -> Result<Option<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();

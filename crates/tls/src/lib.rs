@@ -14,7 +14,9 @@ mod words;
 
 pub use certificate::{PeerName, expires_at};
 pub use ciphers::{cipher_names, cipher_suite};
-pub use client::{ClientTls, Identity, TlsError, Trust, client_config, server_name};
+pub use client::{
+    ClientTls, Identity, TlsError, Trust, authorities, client_config, crypto_provider, server_name,
+};
 pub use fields::{FIELDS, WITHOUT_EFFECT};
 pub use rustls::version::{TLS12, TLS13};
 pub use server::{ClientCertificates, ServerTls, ServerTlsError, server_config};
