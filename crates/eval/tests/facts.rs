@@ -453,6 +453,12 @@ fn functions_on_text() {
         ("tokens('a,b;c', ',;')", json!(["a", "b", "c"])),
         ("strlen('e\u{301}a')", json!(2)),
         ("sprintf('~s-~p-~.2f', 'a', 1, 2.0)", json!("a-1-2.00")),
+        ("sprintf('~*s|~-*s|~*s', 5, 'ab', 4, 'cd', -4, 'ef')", json!("   ab|cd  |ef  ")),
+        ("sprintf('~.*f ~6.*.*b', 1, 2.25, 2, 48, 5)", json!("2.3 000101")),
+        ("sprintf('~.16# ~.16+ ~.16x', -31, 31, -31, [48, 120])", json!("-16#1F 16#1f -0x1f")),
+        ("regex_replace('aaa', 'a*', 'x')", json!("xx")),
+        ("regex_replace('baaac', 'a*', '-')", json!("-b--c-")),
+        ("regex_replace('a,b', '\\b', '|')", json!("|a|,|b|")),
     ]);
 }
 

@@ -127,15 +127,22 @@ fn regex_replace(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let (regex, text, new) = (pattern(args)?, subject(args)?, args.bytes(2)?);
     let parts = parts(new);
     let mut out = args.builder(text.len());
-    let mut copied = 0;
+    let (mut copied, mut from, mut count) = (0, 0, 0_usize);
     // Each match has its bound on backtracking, which says little where there are many of them.
     let deadline = Instant::now() + MATCHING_MAX;
-    for (count, captures) in regex.captures_iter(text).enumerate() {
-        let captures = captures.map_err(|_| TOO_LONG)?;
-        if count % 64 == 63 && Instant::now() > deadline {
+    // As PCRE goes on: an empty match may follow right behind one that is not, so `a*` finds two in `aaa`, which the
+    // iterator of the library does not.
+    while from <= text.len() {
+        let captures = regex.captures_from_pos(text, from).map_err(|_| TOO_LONG)?;
+        count += 1;
+        if count.is_multiple_of(64) && Instant::now() > deadline {
             return Err(TOO_LONG);
         }
-        let Some(whole) = captures.get(0) else { continue };
+        let Some((captures, whole)) = captures.and_then(|found| found.get(0).map(|whole| (found, whole)))
+        else {
+            break;
+        };
+        from = whole.end() + usize::from(whole.end() == whole.start());
         out.extend_from_slice(&text[copied..whole.start()]);
         for part in &parts {
             match part {

@@ -16,12 +16,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "sprintf",
         usage: "sprintf(format, any…)",
         signatures: &[variadic(&[TEXT, ANY], STR)],
-        summary: "The values laid out by a format: `~s` text, `~p` and `~w` anything as Erlang writes it, `~b` and `~B` integers in any base, `~f`, `~e` and `~g` floats, `~c` characters, `~n` a line's end, `~~` the sign itself; width, precision and fill as in `~8.2.0B`.",
+        summary: "The values laid out by a format: `~s` text, `~p` and `~w` anything as Erlang writes it, `~b` and `~B` integers in any base, `~f`, `~e` and `~g` floats, `~c` characters, `~n` a line's end, `~~` the sign itself; `~x` and `~X` integers behind a prefix of their own; width, precision and fill as in `~8.2.0B`, and `*` for one that is the next value.",
         errors: ERRORS,
         source: SOURCE,
         examples: &[
             gives("sprintf('~s: ~.2f', 'temp', 21.456)", "'temp: 21.46'"),
             gives("sprintf('~8.2.0B', 5)", "'00000101'"),
+            gives("sprintf('[~*s]', -4, 'ab')", "'[ab  ]'"),
             fails("sprintf('~s')"),
         ],
         body: |args| {
@@ -54,6 +55,8 @@ struct Directive {
     precision: Option<usize>,
     fill: Option<u8>,
     letter: u8,
+    /// What `~x` and `~X` set before the digits.
+    prefix: Vec<u8>,
 }
 
 fn format<'a>(args: Args<'a>, values: &'a [Value<'a>]) -> Result<Value<'a>, CallError> {
@@ -63,14 +66,18 @@ fn format<'a>(args: Args<'a>, values: &'a [Value<'a>]) -> Result<Value<'a>, Call
     let mut out = Vec::new();
     while let Some(at) = rest.iter().position(|byte| *byte == b'~') {
         out.extend_from_slice(&rest[..at]);
-        let (directive, behind) = directive(&rest[at + 1..]).ok_or(BAD)?;
+        let (mut directive, behind) = directive(&rest[at + 1..], &mut values).ok_or(BAD)?;
         rest = behind;
         match directive.letter {
             b'~' => out.push(b'~'),
             b'n' => out.extend(std::iter::repeat_n(b'\n', directive.width.unwrap_or(1))),
             b'i' => _ = values.next().ok_or(BAD)?,
             _ => {
-                let field = lay_out(&directive, values.next().ok_or(BAD)?, args).ok_or(BAD)?;
+                let value = values.next().ok_or(BAD)?;
+                if matches!(directive.letter, b'x' | b'X') {
+                    directive.prefix = prefix(values.next().ok_or(BAD)?).ok_or(BAD)?;
+                }
+                let field = lay_out(&directive, value, args).ok_or(BAD)?;
                 directive.pad(&field, &mut out);
             }
         }
@@ -85,18 +92,36 @@ fn format<'a>(args: Args<'a>, values: &'a [Value<'a>]) -> Result<Value<'a>, Call
     Ok(args.string(&out))
 }
 
-/// Reads a directive behind its `~`.
-fn directive(text: &[u8]) -> Option<(Directive, &[u8])> {
+/// Values that directives take one after the other.
+type Values<'v> = std::slice::Iter<'v, Value<'v>>;
+
+/// Reads a directive behind its `~`; a `*` in it takes a value.
+fn directive<'t>(text: &'t [u8], values: &mut Values<'_>) -> Option<(Directive, &'t [u8])> {
     let mut directive = Directive::default();
     let mut rest = text;
     if let Some(behind) = rest.strip_prefix(b"-") {
         (directive.left, rest) = (true, behind);
     }
-    (directive.width, rest) = count(rest)?;
+    if let Some(behind) = rest.strip_prefix(b"*") {
+        // A width below zero is one from the left, whatever the sign before it.
+        let width = whole(values.next()?)?;
+        directive.left |= width < 0;
+        (directive.width, rest) = (Some(within(width.unsigned_abs())?), behind);
+    } else {
+        (directive.width, rest) = count(rest)?;
+    }
     if let Some(behind) = rest.strip_prefix(b".") {
-        (directive.precision, rest) = count(behind)?;
-        if let Some([fill, behind @ ..]) = rest.strip_prefix(b".") {
-            (directive.fill, rest) = (Some(*fill), behind);
+        (directive.precision, rest) = match behind.strip_prefix(b"*") {
+            Some(behind) => (Some(within(u64::try_from(whole(values.next()?)?).ok()?)?), behind),
+            None => count(behind)?,
+        };
+        match rest {
+            [b'.', b'*', behind @ ..] => {
+                let fill = u8::try_from(whole(values.next()?)?).ok()?;
+                (directive.fill, rest) = (Some(fill), behind);
+            }
+            [b'.', fill, behind @ ..] => (directive.fill, rest) = (Some(*fill), behind),
+            _ => {}
         }
     }
     while let [b't' | b'l' | b'k' | b'K', behind @ ..] = rest {
@@ -105,6 +130,28 @@ fn directive(text: &[u8]) -> Option<(Directive, &[u8])> {
     let (letter, behind) = rest.split_first()?;
     directive.letter = *letter;
     Some((directive, behind))
+}
+
+fn whole(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn within(width: u64) -> Option<usize> {
+    usize::try_from(width).ok().filter(|width| *width <= WIDTH_MAX)
+}
+
+/// What stands before the digits of `~x`: text or a list of bytes.
+fn prefix(value: &Value<'_>) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    match value {
+        Value::Array(_) => crate::bits::flatten(value, &mut |bytes| out.extend_from_slice(bytes))?,
+        Value::Atom(name) => out.extend_from_slice(name.as_bytes()),
+        _ => return None,
+    }
+    Some(out)
 }
 
 fn count(text: &[u8]) -> Option<(Option<usize>, &[u8])> {
@@ -160,15 +207,18 @@ fn lay_out(directive: &Directive, value: &Value<'_>, args: Args<'_>) -> Option<V
         }
         (b'e', Value::Float(float)) => exponent(*float, directive.precision.unwrap_or(6), &mut out)?,
         (b'g', Value::Float(float)) => general(*float, directive.precision.unwrap_or(6), &mut out)?,
-        (b'b' | b'B' | b'#' | b'+', Value::Int(_) | Value::Big(_)) => {
+        (b'b' | b'B' | b'#' | b'+' | b'x' | b'X', Value::Int(_) | Value::Big(_)) => {
             let base = directive.precision.unwrap_or(10);
             let base = u32::try_from(base).ok().filter(|base| (2..=36).contains(base))?;
-            if matches!(directive.letter, b'#' | b'+') {
-                out.extend_from_slice(format!("{base}#").as_bytes());
-            }
             let digits = number::to_wide(value)?.to_str_radix(base);
-            let upper = matches!(directive.letter, b'B' | b'#');
-            out.extend_from_slice(if upper { digits.to_uppercase() } else { digits }.as_bytes());
+            let (sign, digits) = digits.strip_prefix('-').map_or(("", &*digits), |digits| ("-", digits));
+            out.extend_from_slice(sign.as_bytes());
+            match directive.letter {
+                b'#' | b'+' => out.extend_from_slice(format!("{base}#").as_bytes()),
+                _ => out.extend_from_slice(&directive.prefix),
+            }
+            let upper = matches!(directive.letter, b'B' | b'#' | b'X');
+            out.extend_from_slice(if upper { digits.to_uppercase() } else { digits.to_owned() }.as_bytes());
         }
         _ => return None,
     }
