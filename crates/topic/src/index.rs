@@ -23,8 +23,10 @@ pub struct Index<T> {
     len: usize,
 }
 
-/// Small, so that following an edge costs one cache line.
+/// Where values are as small as a place in a list, one cache line: following an edge then touches memory twice, in the
+/// table and here.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 struct Node<T> {
     /// The node above; with `level`, what an edge is recognised by.
     parent: u32,
@@ -33,23 +35,32 @@ struct Node<T> {
     /// Edges out of this node other than `+`.
     edges: u32,
     level: LevelText,
-    values: Option<Box<Values<T>>>,
+    /// The values of filters that end here.
+    here: Few<T>,
+    /// The values of filters that end in `#` below here.
+    below: Few<T>,
 }
 
-/// The values that stand at a node.
-#[derive(Debug, Clone)]
-struct Values<T> {
-    /// Of filters that end here.
-    here: Vec<T>,
-    /// Of filters that end in `#` below here.
-    below: Vec<T>,
+/// A list that seldom has more than one entry.
+#[derive(Debug, Clone, Default)]
+enum Few<T> {
+    #[default]
+    None,
+    One(T),
+    /// A pointer to a pointer, so that it takes no more room than one entry.
+    #[expect(clippy::box_collection, reason = "see above")]
+    Many(Box<Vec<T>>),
 }
 
 /// The text of a level: within the node if it is short, as nearly all are.
 #[derive(Debug, Clone)]
 enum LevelText {
-    Short { length: u8, bytes: [u8; LevelText::SHORT] },
-    Long(Box<str>),
+    Short {
+        length: u8,
+        bytes: [u8; LevelText::SHORT],
+    },
+    /// A pointer to a pointer, so that it takes no more room than a short one.
+    Long(Box<Box<str>>),
 }
 
 const ROOT: u32 = 0;
@@ -93,24 +104,14 @@ impl<T> Index<T> {
         for level in path {
             node = self.child_or_new(node, level);
         }
-        let values = self.nodes[node as usize].values.get_or_insert_default();
-        values.list_mut(below).push(value);
+        self.nodes[node as usize].values_mut(below).push(value);
         self.len += 1;
     }
 
     /// Takes out the first value under exactly this filter that `is` picks.
     pub fn remove(&mut self, filter: &TopicFilter, is: impl FnMut(&T) -> bool) -> Option<T> {
         let (node, below) = self.find(filter)?;
-        let values = self.nodes[node as usize].values.as_mut()?;
-        let list = values.list_mut(below);
-        let at = list.iter().position(is)?;
-        let value = list.remove(at);
-        if list.is_empty() {
-            *list = Vec::new();
-        }
-        if values.here.is_empty() && values.below.is_empty() {
-            self.nodes[node as usize].values = None;
-        }
+        let value = self.nodes[node as usize].values_mut(below).remove(is)?;
         self.len -= 1;
         self.prune(node, filter);
         Some(value)
@@ -118,22 +119,15 @@ impl<T> Index<T> {
 
     /// The values under exactly this filter.
     pub fn get(&self, filter: &TopicFilter) -> &[T] {
-        let found = self.find(filter).and_then(|(node, below)| {
-            self.nodes[node as usize]
-                .values
-                .as_ref()
-                .map(|values| if below { &values.below } else { &values.here })
-        });
-        found.map_or(&[], |list| list)
+        let Some((node, below)) = self.find(filter) else { return &[] };
+        let node = &self.nodes[node as usize];
+        if below { node.below.as_slice() } else { node.here.as_slice() }
     }
 
     /// The values under exactly this filter, to be changed in place.
     pub fn get_mut(&mut self, filter: &TopicFilter) -> &mut [T] {
         let Some((node, below)) = self.find(filter) else { return &mut [] };
-        match &mut self.nodes[node as usize].values {
-            Some(values) => values.list_mut(below),
-            None => &mut [],
-        }
+        self.nodes[node as usize].values_mut(below).as_mut_slice()
     }
 
     /// Calls `visit` with every value whose filter matches `topic`, by the rules of [`crate::matches`]. The order of
@@ -164,13 +158,9 @@ impl<T> Index<T> {
     ) {
         loop {
             let at = &self.nodes[node as usize];
-            if let Some(values) = &at.values {
-                values.below.iter().for_each(&mut *visit);
-            }
+            at.below.as_slice().iter().for_each(&mut *visit);
             if !levels.reach(depth) {
-                if let Some(values) = &at.values {
-                    values.here.iter().for_each(&mut *visit);
-                }
+                at.here.as_slice().iter().for_each(&mut *visit);
                 return;
             }
             let literal = if at.edges == 0 { None } else { self.literal(node, depth, levels) };
@@ -253,8 +243,8 @@ impl<T> Index<T> {
     fn prune(&mut self, mut node: u32, filter: &TopicFilter) {
         let (path, _) = split_filter(filter);
         for level in path.rev() {
-            let Node { parent, plus, edges, ref values, .. } = self.nodes[node as usize];
-            if plus != NONE || edges > 0 || values.is_some() {
+            let Node { parent, plus, edges, ref here, ref below, .. } = self.nodes[node as usize];
+            if plus != NONE || edges > 0 || !here.as_slice().is_empty() || !below.as_slice().is_empty() {
                 return;
             }
             if level == "+" {
@@ -282,28 +272,69 @@ fn edge_hash(parent: u32, level_hash: u64) -> u64 {
 
 impl<T> Node<T> {
     fn new(parent: u32, level: &str) -> Self {
-        Self { parent, plus: NONE, edges: 0, level: LevelText::of(level), values: None }
+        let (here, below) = (Few::None, Few::None);
+        Self { parent, plus: NONE, edges: 0, level: LevelText::of(level), here, below }
     }
-}
 
-impl<T> Default for Values<T> {
-    fn default() -> Self {
-        Self { here: Vec::new(), below: Vec::new() }
-    }
-}
-
-impl<T> Values<T> {
-    fn list_mut(&mut self, below: bool) -> &mut Vec<T> {
+    fn values_mut(&mut self, below: bool) -> &mut Few<T> {
         if below { &mut self.below } else { &mut self.here }
     }
 }
 
+impl<T> Few<T> {
+    fn as_slice(&self) -> &[T] {
+        match self {
+            Few::None => &[],
+            Few::One(value) => std::slice::from_ref(value),
+            Few::Many(values) => values,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        match self {
+            Few::None => &mut [],
+            Few::One(value) => std::slice::from_mut(value),
+            Few::Many(values) => values,
+        }
+    }
+
+    fn push(&mut self, value: T) {
+        *self = match std::mem::take(self) {
+            Few::None => Few::One(value),
+            Few::One(first) => Few::Many(Box::new(vec![first, value])),
+            Few::Many(mut values) => {
+                values.push(value);
+                Few::Many(values)
+            }
+        };
+    }
+
+    /// Takes out the first value that `is` picks.
+    fn remove(&mut self, is: impl FnMut(&T) -> bool) -> Option<T> {
+        let at = self.as_slice().iter().position(is)?;
+        let (value, rest) = match std::mem::take(self) {
+            Few::None => return None,
+            Few::One(value) => (value, Few::None),
+            Few::Many(mut values) => {
+                let value = values.remove(at);
+                let rest = match values.len() {
+                    1 => values.pop().map_or(Few::None, Few::One),
+                    _ => Few::Many(values),
+                };
+                (value, rest)
+            }
+        };
+        *self = rest;
+        Some(value)
+    }
+}
+
 impl LevelText {
-    const SHORT: usize = 22;
+    const SHORT: usize = 14;
 
     fn of(text: &str) -> Self {
         if text.len() > Self::SHORT {
-            return LevelText::Long(text.into());
+            return LevelText::Long(Box::new(text.into()));
         }
         let mut bytes = [0; Self::SHORT];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -388,6 +419,8 @@ impl<'t> Levels<'t> {
     }
 }
 
+const _: () = assert!(size_of::<Node<u32>>() == 64);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -462,6 +495,10 @@ mod tests {
         assert_eq!(index.remove(&filter, |value| *value == 9), None);
         assert_eq!(index.remove(&TopicFilter::parse("a/#").unwrap(), |_| true), None);
         assert_eq!(found(&index, "a/b"), [2, 3]);
+        assert_eq!(index.remove(&filter, |value| *value == 3), Some(3));
+        index.insert(&filter, 4);
+        index.insert(&filter, 5);
+        assert_eq!(index.get(&filter), [2, 4, 5]);
     }
 
     #[test]
