@@ -15,7 +15,7 @@ use crate::text_file::{FileKind, check_name, decode, is_ignored};
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most files and folders in all folders together.
-pub const FILES_MAX: usize = 100_000;
+pub const FILES_MAX: usize = 250_000;
 
 /// The most bytes of all files together.
 pub const TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -227,11 +227,25 @@ impl Walk {
             return self.problems.push(FileProblem::new(dir, unreadable_because(message)));
         }
         self.dirs.push(dir.to_owned());
+        let mut listed = Vec::new();
         for entry in entries {
             match entry {
-                Ok(entry) => self.entry(&entry, depth, linked),
+                Ok(entry) => {
+                    let name = entry.file_name();
+                    if name.to_str().is_some_and(|name| !is_ignored(name)) {
+                        listed.push((name, entry));
+                    }
+                }
                 Err(error) => self.problems.push(unreadable(dir, &ReadError::Io(error))),
             }
+            if self.names + listed.len() > FILES_MAX {
+                break;
+            }
+        }
+        // In the order of names, so that what comes of the walk is in the order of paths.
+        listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (_, entry) in listed {
+            self.entry(&entry, depth, linked);
             if self.names > FILES_MAX {
                 return;
             }
@@ -240,18 +254,20 @@ impl Walk {
 
     fn entry(&mut self, entry: &std::fs::DirEntry, depth: usize, linked: bool) {
         let path = entry.path();
-        let ignored = entry.file_name().to_str().is_none_or(is_ignored);
-        if ignored {
-            return;
-        }
         self.names += 1;
         if self.names == FILES_MAX + 1 {
             let message =
                 format!("there are more than {FILES_MAX} files and folders; this and others are not read");
             return self.problems.push(FileProblem::new(&path, too_large(message)));
         }
-        let linked = linked || entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        let is_dir = path.is_dir();
+        // The listing tells what an entry is, but not what a link leads to.
+        let kind = entry.file_type();
+        let is_link = kind.as_ref().is_ok_and(std::fs::FileType::is_symlink);
+        let linked = linked || is_link;
+        let is_dir = match kind {
+            Ok(kind) if !is_link => kind.is_dir(),
+            _ => path.is_dir(),
+        };
         if is_dir {
             self.dir(&path, depth + 1, linked);
         } else if let Some(kind) = FileKind::of(&path) {

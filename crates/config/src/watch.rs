@@ -129,6 +129,8 @@ impl Watching {
                     self.pending.store(false, Ordering::Release);
                     burst = Some(Burst::with(burst, now));
                 }
+                // Nothing is looked at that was not before, and what was has its turn.
+                Ok(Message::Files(files)) if files == self.files => {}
                 Ok(Message::Files(files)) => {
                     // What changed meanwhile must not be taken in unseen.
                     if self.differs() || files.iter().any(|file| !self.files.contains(file)) {
