@@ -3,12 +3,13 @@
 //! Pure: what is decided here depends on the units alone, so `check`, a reload and a change over the API agree.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use connector::Render;
 use diagnostic::{Code, Diagnostic, Severity};
 
+use crate::files::Known;
 use crate::placeholders;
 use crate::unit::{ActionItem, Declared, Unit};
 use crate::view::{Category, ResourceId};
@@ -29,7 +30,7 @@ pub(crate) struct Slot {
 /// `good` has the versions that were in force before. A unit with an error of its own steps back at once; then what
 /// remains is checked against each other, and whoever has an error there steps back too, until nothing changes. A
 /// version that was in force already is not judged again: its rules run with what is left of their actions.
-pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &HashMap<PathBuf, Arc<Unit>>) -> Vec<Slot> {
+pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &Known) -> Vec<Slot> {
     let mut slots: Vec<Slot> = newest
         .into_iter()
         .map(|unit| {
@@ -48,7 +49,7 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &HashMap<PathBuf, Arc<Unit>
 
 /// Tells files that were not judged what is missing all the same: those that have not changed, which stay in force, and
 /// those with errors of their own, so that everything wrong with them is said at once.
-fn report_missing_to_others(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) {
+fn report_missing_to_others(slots: &mut [Slot], good: &Known) {
     let (owners, broken) = (owners(slots, good), broken(slots));
     for slot in slots {
         let unchanged = good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
@@ -59,7 +60,7 @@ fn report_missing_to_others(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit
 }
 
 /// One round: finds errors between the versions in force. Returns whether a file stepped back.
-fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
+fn step_back(slots: &mut [Slot], good: &Known) -> bool {
     let (owners, broken) = (owners(slots, good), broken(slots));
     let claimants = claimants(slots, good);
     let mut stepped = false;
@@ -83,7 +84,7 @@ fn step_back(slots: &mut [Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
 
 impl Slot {
     /// Whether the version in force is the newest and was not in force before.
-    fn is_new(&self, good: &HashMap<PathBuf, Arc<Unit>>) -> bool {
+    fn is_new(&self, good: &Known) -> bool {
         let newest = |unit: &Arc<Unit>| Arc::ptr_eq(unit, &self.newest);
         self.in_force.as_ref().is_some_and(newest) && !good.get(&self.newest.path).is_some_and(newest)
     }
@@ -92,7 +93,7 @@ impl Slot {
 /// Who declares what among the versions in force: for each id the slots, those loaded before first.
 type Owners = HashMap<Declared, Vec<usize>>;
 
-fn owners(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Owners {
+fn owners(slots: &[Slot], good: &Known) -> Owners {
     let mut owners = Owners::new();
     for (at, slot) in slots.iter().enumerate() {
         let Some(unit) = &slot.in_force else { continue };
@@ -108,10 +109,12 @@ fn owners(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Owners {
 }
 
 /// What files declare that are not in force as they stand, and which files these are.
-fn broken(slots: &[Slot]) -> HashMap<Declared, PathBuf> {
+fn broken(slots: &[Slot]) -> HashMap<Declared, Arc<Path>> {
     let newest = |slot: &&Slot| slot.in_force.as_ref().is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
     let broken = slots.iter().filter(|slot| !newest(slot));
-    broken.flat_map(|slot| slot.newest.declares().map(|(id, _)| (id, slot.newest.path.clone()))).collect()
+    broken
+        .flat_map(|slot| slot.newest.declares().map(|(id, _)| (id, Arc::clone(&slot.newest.path))))
+        .collect()
 }
 
 /// An id that two files declare: the one loaded already stays; where none was, as at a start, neither runs.
@@ -121,7 +124,7 @@ fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Di
             .get(&id)?
             .iter()
             .filter(|other| **other != at)
-            .map(|other| slots[*other].newest.path.as_path())
+            .map(|other| &*slots[*other].newest.path)
             .collect();
         let other = others.first()?;
         let message = format!("{id} is declared twice: here and in `{}`", other.display());
@@ -137,7 +140,7 @@ fn duplicates(slot: &Slot, at: usize, owners: &Owners, slots: &[Slot]) -> Vec<Di
 /// Who uses what of a far side that one connector alone may use: for each claim the slot and connector that came first.
 type Claimants = HashMap<String, (usize, ResourceId)>;
 
-fn claimants(slots: &[Slot], good: &HashMap<PathBuf, Arc<Unit>>) -> Claimants {
+fn claimants(slots: &[Slot], good: &Known) -> Claimants {
     let mut claimants = Claimants::new();
     let (new, old): (Vec<_>, Vec<_>) = slots.iter().enumerate().partition(|(_, slot)| slot.is_new(good));
     for (at, slot) in old.into_iter().chain(new) {
@@ -168,7 +171,7 @@ fn contested(slot: &Slot, at: usize, claimants: &Claimants) -> Vec<Diagnostic> {
 }
 
 /// Actions and connectors that a unit names and nobody declares.
-fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, PathBuf>) -> Vec<Diagnostic> {
+fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, Arc<Path>>) -> Vec<Diagnostic> {
     let note = |category, id: &ResourceId, otherwise: String| {
         let file = broken.get(&Declared::Resource(category, id.clone()));
         file.map_or(otherwise, |file| format!("`{}` declares it, but has errors", file.display()))
@@ -222,7 +225,7 @@ fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, PathBuf>) ->
 /// The declared id that was probably meant.
 fn suggest(
     owners: &Owners,
-    broken: &HashMap<Declared, PathBuf>,
+    broken: &HashMap<Declared, Arc<Path>>,
     category: Category,
     wanted: &ResourceId,
 ) -> Option<String> {

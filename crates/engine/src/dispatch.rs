@@ -11,12 +11,13 @@ use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
 
 use crate::generation::Generation;
 use crate::rule::{Rule, Scratch, Surroundings, order_key};
-use crate::rule_set::Matches;
+use crate::rule_set::{Matches, RuleSet};
 use crate::settings::RuleEngineSettings;
 
 /// Judges events by the generation that is live when they arrive.
 pub(crate) struct Dispatcher {
     live: Arc<ArcSwap<Generation>>,
+    wanted: Arc<Wanted>,
     local: Arc<dyn LocalPublish>,
     surroundings: Arc<eval::Surroundings>,
     settings: Arc<RuleEngineSettings>,
@@ -32,41 +33,67 @@ struct Bench {
 }
 
 thread_local! {
-    /// A stack, since republishing judges the new message before the judgement of the old one has ended.
-    static BENCHES: RefCell<Vec<Bench>> = const { RefCell::new(Vec::new()) };
+    /// A stack, since republishing judges the new message before the judgement of the old one has ended. Behind pointers,
+    /// since each event takes one and puts it back.
+    #[expect(clippy::vec_box, reason = "see above")]
+    static BENCHES: RefCell<Vec<Box<Bench>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The kinds of events that some rule wants, as one number: whoever has an event that nobody wants is told so by a single
+/// read.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted(AtomicU64);
+
+const _: () = assert!(EventKind::COUNT <= u64::BITS as usize);
+
+impl Wanted {
+    /// Adds what the next generation wants, before it is live: what it should judge must not be passed over.
+    pub(crate) fn add(&self, rules: &RuleSet) {
+        self.0.fetch_or(rules.wanted(), Ordering::SeqCst);
+    }
+
+    /// Leaves what the generation wants that is live now.
+    pub(crate) fn set(&self, rules: &RuleSet) {
+        self.0.store(rules.wanted(), Ordering::SeqCst);
+    }
+
+    fn has(&self, kind: EventKind) -> bool {
+        self.0.load(Ordering::SeqCst) & 1 << kind as u32 != 0
+    }
 }
 
 impl Dispatcher {
     pub(crate) fn new(
         live: Arc<ArcSwap<Generation>>,
+        wanted: Arc<Wanted>,
         local: Arc<dyn LocalPublish>,
         surroundings: Arc<eval::Surroundings>,
         settings: Arc<RuleEngineSettings>,
         seed: u64,
     ) -> Self {
-        Self { live, local, surroundings, settings, seeds: AtomicU64::new(seed) }
+        Self { live, wanted, local, surroundings, settings, seeds: AtomicU64::new(seed) }
     }
 
-    fn bench(&self) -> Bench {
+    fn bench(&self) -> Box<Bench> {
         let kept = BENCHES.with_borrow_mut(Vec::pop);
         kept.unwrap_or_else(|| {
             let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
             let worker = Worker::new(Arc::clone(&self.surroundings), seed);
-            Bench { worker, matches: Matches::default(), scratch: Scratch::default() }
+            Box::new(Bench { worker, matches: Matches::default(), scratch: Scratch::default() })
         })
     }
 }
 
 impl Dispatch for Dispatcher {
     fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
-        let generation = self.live.load();
-        if !generation.rules.wants(event.kind)
+        if !self.wanted.has(event.kind)
             || event.kind == EventKind::MessagePublish && self.settings.ignores(event.from[0])
         {
             return;
         }
+        let generation = self.live.load();
         let mut bench = self.bench();
-        let Bench { worker, matches, scratch } = &mut bench;
+        let Bench { worker, matches, scratch } = &mut *bench;
         let found = matches.of(event, &generation.rules);
         if !found.rules.is_empty() {
             let message = worker.begin(event, &found.union);
@@ -91,7 +118,7 @@ impl Dispatch for Dispatcher {
     }
 
     fn wants(&self, kind: EventKind) -> bool {
-        self.live.load().rules.wants(kind)
+        self.wanted.has(kind)
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::buffers::Buffers;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Wanted};
 use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
 use crate::last_resort::LastResort;
@@ -103,6 +103,7 @@ impl Engine {
     /// Blocks while files are read. Under `strict` the outcome may be `refused`: then nothing runs.
     pub fn start(config: EngineConfig) -> std::io::Result<(Engine, ReloadOutcome)> {
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty()));
+        let wanted = Arc::new(Wanted::default());
         let surroundings = Arc::new(config.surroundings);
         let letters =
             dead_letters::Store::open(&config.data.dir.join("dlq"), config.data.dead_letter_bytes_max);
@@ -117,6 +118,7 @@ impl Engine {
         let settings = Arc::new(RuleEngineSettings::open(config.store.clone()));
         let dispatch = Dispatcher::new(
             Arc::clone(&current),
+            Arc::clone(&wanted),
             Arc::clone(&config.local),
             Arc::clone(&surroundings),
             Arc::clone(&settings),
@@ -140,6 +142,8 @@ impl Engine {
             strict: config.strict,
             house: Arc::clone(&house),
             current: Arc::clone(&current),
+            wanted,
+            retired: Vec::new(),
             local: config.local,
             on_files: Box::new(move |files| {
                 if let Some(watch) = &watching {

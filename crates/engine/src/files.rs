@@ -15,7 +15,7 @@ use crate::unit::{Items, Unit};
 use crate::view::ManagedBy;
 
 /// The newest versions of all files, by path.
-pub(crate) type Known = HashMap<PathBuf, Arc<Unit>>;
+pub(crate) type Known = HashMap<Arc<Path>, Arc<Unit>>;
 
 /// What need not be read again, of the folders and of the store.
 #[derive(Debug, Default)]
@@ -53,15 +53,15 @@ pub(crate) fn read_folders(dirs: &[PathBuf], kinds: Kinds) -> (Vec<Arc<Unit>>, V
     (units(snapshot, kinds, &Known::new(), from_file), tests)
 }
 
-fn from_file(path: &Path) -> ManagedBy {
-    ManagedBy::File(path.to_owned())
+fn from_file(path: &Arc<Path>) -> ManagedBy {
+    ManagedBy::File(Arc::clone(path))
 }
 
 fn units(
     snapshot: Snapshot,
     kinds: Kinds,
     known: &Known,
-    managed_by: impl Fn(&Path) -> ManagedBy,
+    managed_by: impl Fn(&Arc<Path>) -> ManagedBy,
 ) -> Vec<Arc<Unit>> {
     let mut units = Vec::with_capacity(snapshot.files.len() + snapshot.unchanged.len());
     let readable: HashSet<&Path> = snapshot.files.iter().map(|file| file.path.as_path()).collect();
@@ -70,29 +70,31 @@ fn units(
         if readable.contains(problem.path.as_path()) {
             problems.entry(problem.path).or_default().push(problem.diagnostic);
         } else {
-            let managed_by = managed_by(&problem.path);
-            units.push(Arc::new(unreadable(problem, managed_by)));
+            let path = Arc::from(problem.path.as_path());
+            let managed_by = managed_by(&path);
+            units.push(Arc::new(unreadable(problem, path, managed_by)));
         }
     }
     // Whatever was read stays known until it is gone.
-    units.extend(snapshot.unchanged.iter().filter_map(|path| known.get(path).cloned()));
+    units.extend(snapshot.unchanged.iter().filter_map(|path| known.get(path.as_path()).cloned()));
     for file in snapshot.files.into_iter().filter(|file| file.kind != FileKind::Tests) {
-        let before = known.get(&file.path);
+        let before = known.get(file.path.as_path());
         // Rules refer to nothing outside of their file. Resources are checked anew each time, since secrets and
         // certificates change behind an unchanged file.
         if let Some(unit) = before.filter(|unit| unit.hash == Some(file.hash) && unit.rule().is_some()) {
             units.push(Arc::clone(unit));
             continue;
         }
+        let path = Arc::from(file.path.as_path());
         let text = Text {
-            managed_by: managed_by(&file.path),
+            managed_by: managed_by(&path),
             kind: file.kind,
             hash: file.hash,
             source: file.source(),
             text: file.text,
             modified_at: modified_at(&file.path),
             diagnostics: problems.remove(&file.path).unwrap_or_default(),
-            path: file.path,
+            path,
         };
         let unit = parse(text, kinds);
         units.push(match before {
@@ -105,7 +107,7 @@ fn units(
 }
 
 /// What cannot be read declares nothing, and so keeps its last good version.
-fn unreadable(problem: FileProblem, managed_by: ManagedBy) -> Unit {
+fn unreadable(problem: FileProblem, path: Arc<Path>, managed_by: ManagedBy) -> Unit {
     Unit {
         managed_by,
         hash: None,
@@ -113,6 +115,6 @@ fn unreadable(problem: FileProblem, managed_by: ManagedBy) -> Unit {
         modified_at: modified_at(&problem.path),
         items: Items::Resources(Vec::new()),
         diagnostics: vec![problem.diagnostic],
-        path: problem.path,
+        path,
     }
 }

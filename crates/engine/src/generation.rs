@@ -1,7 +1,7 @@
 //! One generation: the files in force, what runs of them, and the views of both.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +10,7 @@ use connector::{ActionReading, Status};
 use diagnostic::Diagnostic;
 
 use crate::assemble::{Slot, source_of};
+use crate::files::Known;
 use crate::live::Live;
 use crate::metrics::{ResourceRates, RuleMetrics};
 use crate::rule_set::RuleSet;
@@ -22,7 +23,7 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) rules: RuleSet,
     pub(crate) slots: Vec<Slot>,
-    by_path: HashMap<PathBuf, usize>,
+    by_path: HashMap<Arc<Path>, usize>,
     /// Which slot speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
     by_id: HashMap<Declared, usize>,
     pub(crate) live: Live,
@@ -54,7 +55,8 @@ impl Generation {
                 by_id.insert(id, at);
             }
         }
-        let by_path = slots.iter().enumerate().map(|(at, slot)| (slot.newest.path.clone(), at)).collect();
+        let by_path =
+            slots.iter().enumerate().map(|(at, slot)| (Arc::clone(&slot.newest.path), at)).collect();
         Self { number, rules, slots, by_path, by_id, live, metrics }
     }
 
@@ -90,9 +92,9 @@ impl Generation {
         Some(RuleView {
             id: Arc::clone(&rule.id),
             name: rule.name.clone(),
-            sql: rule.sql.clone(),
+            sql: unit.sql(rule).to_owned(),
             from: from.iter().map(|from| from.filter.as_str().to_owned()).collect(),
-            actions: rule.actions_json.clone(),
+            actions: rule.actions_as_written(),
             action_details: details.collect(),
             enable: rule.enable,
             description: rule.description.clone(),
@@ -257,9 +259,9 @@ impl Generation {
     }
 
     /// The versions in force, by file.
-    pub(crate) fn in_force(&self) -> HashMap<PathBuf, Arc<Unit>> {
+    pub(crate) fn in_force(&self) -> Known {
         let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
-        units.map(|unit| (unit.path.clone(), Arc::clone(unit))).collect()
+        units.map(|unit| (Arc::clone(&unit.path), Arc::clone(unit))).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the text of a file to a [`Unit`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ pub type Kinds = &'static [&'static ConnectorKind];
 
 /// The text of a file, and where it is from.
 pub(crate) struct Text {
-    pub(crate) path: PathBuf,
+    pub(crate) path: Arc<Path>,
     pub(crate) managed_by: ManagedBy,
     pub(crate) kind: FileKind,
     pub(crate) hash: ContentHash,
@@ -85,9 +85,11 @@ fn parse_rule(id: &str, text: &str, base_dir: &Path, diagnostics: &mut Vec<Diagn
         enable: file.enable(),
         created_at: created_at(&file),
         program: program.map(Arc::new),
-        actions_json: file.actions.iter().map(|action| action.node.to_json()).collect(),
+        actions_json: serde_json::Value::from_iter(file.actions.iter().map(|action| action.node.to_json()))
+            .to_string()
+            .into(),
         actions,
-        sql: file.sql,
+        sql: Span::new(file.sql_start, file.sql_start + file.sql.len() as u32),
     }
 }
 

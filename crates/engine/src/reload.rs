@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use config::Category;
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::assemble::{Slot, assemble};
 use crate::buffers::Buffers;
+use crate::dispatch::Wanted;
 use crate::files::{Known, Origins, Unchanged};
 use crate::generation::Generation;
 use crate::live::{Desired, House, Live, LiveAction, LiveConnector};
@@ -46,6 +48,9 @@ pub(crate) struct Reloader {
     pub(crate) strict: bool,
     pub(crate) house: Arc<House>,
     pub(crate) current: Arc<ArcSwap<Generation>>,
+    pub(crate) wanted: Arc<Wanted>,
+    /// Generations that were live before, until nobody holds them any more.
+    pub(crate) retired: Vec<Arc<Generation>>,
     /// Hears which topics the rules listen to.
     pub(crate) local: Arc<dyn LocalPublish>,
     /// Hears at every reload which files the settings refer to, those of broken versions included: a certificate that
@@ -90,6 +95,7 @@ impl Reloader {
                     return;
                 }
             }
+            self.free_retired();
         }
     }
 
@@ -98,10 +104,13 @@ impl Reloader {
         let units = self.origins.read(self.kinds, &self.newest, &mut self.unchanged);
         let good = self.current.load().in_force();
         let slots = assemble(units.clone(), &good);
-        self.newest = units.into_iter().map(|unit| (unit.path.clone(), unit)).collect();
+        self.newest = units.into_iter().map(|unit| (Arc::clone(&unit.path), unit)).collect();
         self.tell(&slots);
         let items = self.newest.values().flat_map(|unit| unit.resources());
-        (self.on_files)(items.flat_map(|item| item.settings.files()).collect());
+        let mut files: Vec<_> = items.flat_map(|item| item.settings.files()).collect();
+        files.sort();
+        files.dedup();
+        (self.on_files)(files);
         let findings = slots.iter().flat_map(Slot::findings).collect();
         let refused = self.strict && slots.iter().any(Slot::has_errors);
         // The first generation is one even if nothing is in it: the rules are loaded, all none of them.
@@ -142,7 +151,7 @@ impl Reloader {
         let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, &declared, number)).collect());
         tracing::info!(rules = rules.rules().len(), "generation {number} is live");
         let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
-        self.current.store(Arc::new(generation));
+        self.swap(generation);
         self.set_connectors(&declared, self.sources_open);
         self.listen();
         gone.end(&self.house.runtime, |id| self.discarded.contains(id));
@@ -156,7 +165,29 @@ impl Reloader {
         let rules = RuleSet::new(current.rules.rules().to_vec());
         let generation =
             Generation::new(current.number, rules, slots, self.live.clone(), self.metrics.clone());
-        self.current.store(Arc::new(generation));
+        self.swap(generation);
+    }
+
+    /// Makes a generation live. The one before is freed by [`Reloader::free_retired`].
+    fn swap(&mut self, next: Generation) {
+        self.wanted.add(&next.rules);
+        let next = Arc::new(next);
+        self.retired.push(self.current.swap(Arc::clone(&next)));
+        self.wanted.set(&next.rules);
+    }
+
+    /// Frees the generations that nobody holds any more. Whoever lets go of one last frees all that is in it, which takes a
+    /// while where there are many rules: it is to be this thread, and none that messages wait for.
+    fn free_retired(&mut self) {
+        /// Judging a message takes far less; what is held for longer, by somebody who reads it, waits for the next reload.
+        const LOOKS: usize = 50;
+        for _ in 0..LOOKS {
+            self.retired.retain(|generation| Arc::strong_count(generation) > 1);
+            if self.retired.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Makes sure that every declared queue and connector exists.

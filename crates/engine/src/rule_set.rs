@@ -19,7 +19,8 @@ pub(crate) struct RuleSet {
     publishes: Index<u32>,
     events: Index<u32>,
     sources: Index<u32>,
-    wanted: [bool; EventKind::COUNT],
+    /// A bit for each kind of event that any rule could match.
+    wanted: u64,
 }
 
 /// The rules that one event concerns, with their payload paths joined.
@@ -36,7 +37,7 @@ impl RuleSet {
             publishes: Index::new(),
             events: Index::new(),
             sources: Index::new(),
-            wanted: [false; EventKind::COUNT],
+            wanted: 0,
             rules: Vec::new(),
         };
         for (at, rule) in rules.iter().enumerate() {
@@ -44,7 +45,7 @@ impl RuleSet {
                 set.index(from.class).insert(&from.filter, at as u32);
                 for spec in event::EVENTS.iter().filter(|spec| from.concerns(spec.kind)) {
                     let named = spec.from.iter().any(|name| topic::matches(from.filter.as_str(), name));
-                    set.wanted[spec.kind as usize] |= named || spec.from.is_empty();
+                    set.wanted |= u64::from(named || spec.from.is_empty()) << spec.kind as u32;
                 }
             }
         }
@@ -62,9 +63,9 @@ impl RuleSet {
         from.filter(|from| from.class == FromClass::Publish).map(|from| from.filter.as_str())
     }
 
-    /// Whether any rule could match an event of this kind.
-    pub(crate) fn wants(&self, kind: EventKind) -> bool {
-        self.wanted[kind as usize]
+    /// The kinds of events that any rule could match, a bit for each.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted
     }
 
     /// Puts the places of the rules that an event concerns into `places`, ascending, each once.
@@ -100,17 +101,17 @@ impl RuleSet {
 /// What one thread remembers of a rule set: which rules a topic concerns.
 ///
 /// Topics far outnumber the sets of rules they lead to, so both are kept: a topic that is new costs a walk over the index,
-/// a set of rules that is new also the join of their paths. Each map is bounded and begins anew when it is full.
+/// a set of rules that is new also the join of their paths.
 #[derive(Default)]
 pub(crate) struct Matches {
     stamp: u64,
-    by_name: FxHashMap<Box<str>, Arc<MatchSet>>,
+    by_name: Recent,
+    /// Bounded, and begins anew when it is full.
     by_places: FxHashMap<Box<[u32]>, Arc<MatchSet>>,
     places: Vec<u32>,
 }
 
 impl Matches {
-    const NAMES_MAX: usize = 4096;
     const SETS_MAX: usize = 1024;
 
     /// The rules that an event concerns.
@@ -122,15 +123,12 @@ impl Matches {
         let name = event.from[0];
         let remembered = event.kind != EventKind::MessagePublish || !is_reserved(name);
         if remembered && let Some(found) = self.by_name.get(name) {
-            return Arc::clone(found);
+            return found;
         }
         rules.places(event, &mut self.places);
         let found = self.by_places(rules);
         if remembered {
-            if self.by_name.len() >= Self::NAMES_MAX {
-                self.by_name.clear();
-            }
-            self.by_name.insert(name.into(), Arc::clone(&found));
+            self.by_name.keep(name.into(), Arc::clone(&found));
         }
         found
     }
@@ -148,7 +146,53 @@ impl Matches {
     }
 }
 
+/// The names that were met last. Those that were not met while as many others came are forgotten, so that topics that come
+/// round in their thousands do not all begin anew when there is no room for one more.
+#[derive(Default)]
+struct Recent {
+    young: FxHashMap<Box<str>, Arc<MatchSet>>,
+    old: FxHashMap<Box<str>, Arc<MatchSet>>,
+}
+
+impl Recent {
+    /// The most in each half.
+    const NAMES_MAX: usize = 8192;
+
+    fn get(&mut self, name: &str) -> Option<Arc<MatchSet>> {
+        if let Some(found) = self.young.get(name) {
+            return Some(Arc::clone(found));
+        }
+        let (name, found) = self.old.remove_entry(name)?;
+        self.keep(name, Arc::clone(&found));
+        Some(found)
+    }
+
+    fn keep(&mut self, name: Box<str>, found: Arc<MatchSet>) {
+        if self.young.len() >= Self::NAMES_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(name, found);
+    }
+}
+
 /// Whether a name could be that of an event or a source.
 fn is_reserved(name: &str) -> bool {
     name.starts_with('$')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_use_are_remembered_and_others_forgotten() {
+        let found = Arc::new(MatchSet { rules: Box::default(), union: Union::default() });
+        let mut recent = Recent::default();
+        for at in 0..5 * Recent::NAMES_MAX {
+            recent.keep(format!("t/{at}").into(), Arc::clone(&found));
+            assert!(recent.get("t/0").is_some(), "it is asked for all the time");
+        }
+        assert!(recent.get("t/1").is_none());
+        assert!(recent.young.len() + recent.old.len() <= 2 * Recent::NAMES_MAX);
+    }
 }

@@ -1,6 +1,6 @@
 //! One file of the set, read and checked on its own.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use crate::view::{Category, ManagedBy, ResourceId};
 ///
 /// Immutable and shared: the newest version and the last good one of a file may be the same unit.
 pub(crate) struct Unit {
-    pub(crate) path: PathBuf,
+    pub(crate) path: Arc<Path>,
     pub(crate) managed_by: ManagedBy,
     /// Of the bytes; absent where they could not be read.
     pub(crate) hash: Option<ContentHash>,
@@ -43,14 +43,16 @@ pub(crate) struct RuleItem {
     pub(crate) description: String,
     pub(crate) tags: Vec<String>,
     pub(crate) enable: bool,
-    pub(crate) sql: String,
+    /// The SQL, in the source.
+    pub(crate) sql: Span,
     /// When it was created, where the API noted it.
     pub(crate) created_at: Option<SystemTime>,
     /// Absent where the SQL has errors.
     pub(crate) program: Option<Arc<Program>>,
     pub(crate) actions: Vec<ActionItem>,
-    /// The actions as they were written, for whoever asks.
-    pub(crate) actions_json: Vec<serde_json::Value>,
+    /// The actions as they were written, for whoever asks: a list in JSON. As text, since a tree takes several times as much
+    /// for each of many rules.
+    pub(crate) actions_json: Box<str>,
 }
 
 /// An action of a rule.
@@ -98,6 +100,11 @@ impl Unit {
             && settings(self) == settings(other)
     }
 
+    /// The SQL of the rule that this file declares.
+    pub(crate) fn sql(&self, rule: &RuleItem) -> &str {
+        self.source.text().get(rule.sql.range()).unwrap_or_default()
+    }
+
     pub(crate) fn rule(&self) -> Option<&RuleItem> {
         match &self.items {
             Items::Rule(rule) => Some(rule),
@@ -118,6 +125,14 @@ impl Unit {
         let resources = self.resources().iter();
         rule.into_iter()
             .chain(resources.map(|item| (Declared::Resource(item.category, item.id.clone()), item.id_span)))
+    }
+}
+
+impl RuleItem {
+    /// The actions as they were written: `"mqtt:uplink"` or `{ "function": …, "args": … }`.
+    pub(crate) fn actions_as_written(&self) -> Vec<serde_json::Value> {
+        // Written by ourselves, so that it is always such a list.
+        serde_json::from_str(&self.actions_json).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the engine shows of itself: plain data for whoever presents it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -43,7 +43,7 @@ impl fmt::Display for ResourceId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManagedBy {
     /// The file that declares it.
-    File(PathBuf),
+    File(Arc<Path>),
     /// Whoever calls the REST API.
     Rest,
 }

@@ -174,7 +174,7 @@ impl Write<'_> {
     fn may_change(&self, id: &Declared) -> Result<(), WriteError> {
         match self.current.owner(id).map(Slot::managed_by) {
             None => Err(WriteError::NotFound),
-            Some(ManagedBy::File(path)) => Err(WriteError::ManagedByFile(path.clone())),
+            Some(ManagedBy::File(path)) => Err(WriteError::ManagedByFile(path.to_path_buf())),
             Some(ManagedBy::Rest) => Ok(()),
         }
     }
@@ -202,7 +202,7 @@ impl Write<'_> {
                 hash,
                 source: file.source(),
                 text: file.text,
-                path: file.path,
+                path: file.path.into(),
                 diagnostics: Vec::new(),
                 modified_at: SystemTime::now(),
             },

@@ -56,7 +56,7 @@ impl Coverage {
 
     /// Of a rule without cases: nothing. `None` where it has errors.
     pub(super) fn untried(slot: &Slot, rule: &RuleItem) -> Option<Self> {
-        let (program, _) = eval::prepare_watched(&rule.sql, rule.id_span.start, &rule.id);
+        let (program, _) = eval::prepare_watched(slot.newest.sql(rule), rule.id_span.start, &rule.id);
         Some(Self::of(&rule.id, &slot.newest.source, &program?))
     }
 

@@ -155,7 +155,7 @@ impl Folder {
         let rules = self.slots.iter().filter_map(|slot| Some((slot, slot.newest.rule()?)));
         let notes = rules.flat_map(|(slot, rule)| {
             let source = &slot.newest.source;
-            let notes = eval::portability(&rule.sql, rule.id_span.start).into_iter();
+            let notes = eval::portability(slot.newest.sql(rule), rule.id_span.start).into_iter();
             notes.map(|diagnostic| Finding { source: Arc::clone(source), diagnostic })
         });
         notes.collect()
@@ -186,7 +186,7 @@ impl TestFile {
     fn new(file: &config::File, slots: &[Slot]) -> Self {
         let mut diagnostics = Vec::new();
         let beside = file.path.with_file_name(format!("{}.sql", file.stem()));
-        let slot = slots.iter().find(|slot| slot.newest.path == beside);
+        let slot = slots.iter().find(|slot| *slot.newest.path == *beside);
         let (rule, rule_errors) = match slot {
             Some(slot) => (TriedRule::of(slot, slots).map(Arc::new), slot.errors()),
             None => {
@@ -259,10 +259,10 @@ impl TriedRule {
         let unit = slot.in_force.as_ref()?;
         let rule = unit.rule()?;
         // What runs on messages watches nothing, and does the same.
-        let (program, _) = eval::prepare_watched(&rule.sql, rule.id_span.start, &rule.id);
+        let (program, _) = eval::prepare_watched(unit.sql(rule), rule.id_span.start, &rule.id);
         let program = Arc::new(program?);
         let actions = actions(rule, &renders(slots));
-        let (sql, base) = (rule.sql.as_str().into(), rule.id_span.start);
+        let (sql, base) = (unit.sql(rule).into(), rule.id_span.start);
         Some(Self { id: Arc::clone(&rule.id), sql, base, program, source: Arc::clone(&unit.source), actions })
     }
 
