@@ -1,83 +1,127 @@
-//! Both servers on each job, in turns.
+//! The whole measurement: every server on each job, in turns, then what the parts measure.
 
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use testkit::Sluicegate;
 
-use crate::jobs::{JOBS, Job, Server, Way, program};
-use crate::load::{self, Pace, Report};
-use crate::process::{machine, rss_kib};
-use crate::table;
+use crate::jobs::{JOBS, Job};
+use crate::load::{Pace, Report};
+use crate::plan::{PARTS, Plan};
+use crate::process::{machine, raise_file_limit};
+use crate::server::{Peer, Server};
+use crate::statistics::median;
+use crate::{buffers, drain, memory, page, reload, rules, start, targets};
 
-/// How thoroughly.
-struct Plan {
-    rounds: usize,
-    /// Of each job's messages.
-    share: f64,
-    /// Names of jobs; all if empty.
-    only: Vec<String>,
-}
+/// What one job or part may take, in all its rounds, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Runs the jobs, prints the table, and writes everything as JSON on standard output's last line.
-pub(crate) async fn run(args: &[&str]) {
-    let mut plan = Plan { rounds: 3, share: 1.0, only: Vec::new() };
-    for arg in args {
-        match *arg {
-            "--quick" => (plan.rounds, plan.share) = (1, 0.2),
-            name => plan.only.push(name.to_owned()),
+/// Runs what the plan asks for, prints the tables, and writes the result. Whether everything could be measured: what could
+/// not is named in the result, and stops nothing else.
+pub(crate) async fn run(plan: &Plan) -> bool {
+    raise_file_limit();
+    let began = Instant::now();
+    let mut result = json!({
+        "date": jiff::Timestamp::now().to_string().split('T').next(),
+        "machine": machine(),
+        "rounds": plan.rounds,
+        "share": plan.share,
+        "jobs": {},
+    });
+    let mut failed = Vec::new();
+    for job in JOBS.iter().filter(|job| plan.wants(job.name)) {
+        match attempt(job.name, job.summary, compare(job, plan)).await {
+            Ok(row) => result["jobs"][job.name] = row,
+            Err(reason) => failed.push(reason),
         }
     }
-    let wanted = |name: &str| plan.only.is_empty() || plan.only.iter().any(|only| only == name);
-    let mut rows = Vec::new();
-    for job in JOBS.iter().filter(|job| wanted(job.name)) {
-        eprintln!("{}: {}", job.name, job.summary);
-        rows.push(compare(job, &plan).await);
+    for (name, summary) in PARTS.iter().filter(|(name, _)| plan.wants(name)) {
+        match attempt(name, summary, part(name, plan)).await {
+            Ok(found) => result[*name] = found,
+            Err(reason) => failed.push(reason),
+        }
     }
-    let mut result = json!({ "machine": machine(), "jobs": rows });
-    if wanted("rules") {
-        result["rules"] = rules(&plan).await;
+    result["targets"] = targets::reached(&result);
+    result["seconds"] = began.elapsed().as_secs().into();
+    if !failed.is_empty() {
+        result["failed"] = json!(failed);
     }
-    if wanted("memory") {
-        result["memory"] = memory(&plan).await;
+    println!("{}", page::figures(&result));
+    if let Some(file) = &plan.json
+        && let Err(error) = std::fs::write(file, format!("{result:#}\n"))
+    {
+        failed.push(format!("{}: {error}", file.display()));
     }
-    table::print(&result);
-    println!("{result}");
+    failed.iter().for_each(|reason| eprintln!("not measured: {reason}"));
+    failed.is_empty()
 }
 
-/// Medians of rounds in which both servers take turns, each fresh; then latency at half of what the slower reaches.
+/// Measures one thing. A panic, or going on for too long, is its own failure alone.
+async fn attempt(name: &str, summary: &str, of: impl Future<Output = Value>) -> Result<Value, String> {
+    eprintln!("{name}: {summary}");
+    let began = Instant::now();
+    let outcome = tokio::time::timeout(PATIENCE, AssertUnwindSafe(of).catch_unwind()).await;
+    eprintln!("  {:.1} s", began.elapsed().as_secs_f64());
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(panic)) => {
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(format!("{name}: {}", said.unwrap_or_default()))
+        }
+        Err(_) => Err(format!("{name}: not done after {PATIENCE:?}")),
+    }
+}
+
+async fn part(name: &str, plan: &Plan) -> Value {
+    match name {
+        "rules" => rules::measure(plan).await,
+        "memory" => memory::measure(plan).await,
+        "start" => start::measure(plan).await,
+        "reload" => reload::measure(plan).await,
+        "buffers" => buffers::measure(plan).await,
+        "drain" => drain::measure(plan).await,
+        other => unreachable!("`{other}` is in no list"),
+    }
+}
+
+/// Medians of rounds in which the servers take turns, each fresh; then latency at half of what the slower of ours and
+/// mosquitto reaches.
 async fn compare(job: &Job, plan: &Plan) -> Value {
-    let program = program();
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..plan.rounds {
-        for (is_ours, reports) in [(true, &mut ours), (false, &mut peer)] {
-            let server = start(is_ours, &program, job.way).await;
+    let mut reports: Vec<(Peer, Vec<Report>)> =
+        [Peer::Sluicegate, Peer::Mosquitto, Peer::Rumqttd].map(|peer| (peer, Vec::new())).into();
+    for round in 0..plan.rounds {
+        // Whoever comes first may find a quieter machine.
+        let places = if round % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
+        for at in places {
+            let (peer, reports) = &mut reports[at];
+            let Some(server) = Server::start(*peer, job.way, &plan.programs).await else { continue };
             let report = job.load(&server, plan.share).run(Some(server.pid)).await;
-            eprintln!("  {}: {report}", if is_ours { "sluicegate" } else { "mosquitto " });
+            eprintln!("  {:<10} {report}", peer.name());
             reports.push(report);
         }
     }
-    let mut row = json!({
-        "name": job.name, "summary": job.summary, "target": job.target,
-        "sluicegate": medians(&ours), "mosquitto": medians(&peer),
-    });
-    if matches!(job.pace, Pace::Full { .. }) && job.subscribers == 1 {
-        let rate = |reports: &[Report]| median(reports.iter().map(Report::rate));
-        let half = (rate(&ours).min(rate(&peer)) / 2.0) as u64;
+    reports.retain(|(_, reports)| !reports.is_empty());
+    let mut row = json!({ "summary": job.summary });
+    for (peer, reports) in &reports {
+        row[peer.name()] = medians(reports);
+    }
+    if job.at_half_rate() {
+        let rate = |at: usize| median(reports[at].1.iter().map(Report::rate));
+        let half = (rate(0).min(rate(1)) / 2.0) as u64;
         row["half_rate"] = half.into();
-        for (is_ours, name) in [(true, "sluicegate"), (false, "mosquitto")] {
-            let server = start(is_ours, &program, job.way).await;
+        for peer in [Peer::Sluicegate, Peer::Mosquitto] {
+            let Some(server) = Server::start(peer, job.way, &plan.programs).await else { continue };
             let mut load = job.load(&server, plan.share);
             load.pace = Pace::Rate(half);
             load.messages = (half as f64 * 4.0 * plan.share.max(0.5)) as u64;
             let report = load.run(Some(server.pid)).await;
-            eprintln!("  {name} at {half}/s: {report}");
-            row[name]["at_half_rate"] = latencies(&report);
+            eprintln!("  {} at {half}/s: {report}", peer.name());
+            row[peer.name()]["at_half_rate"] = latencies(&report);
         }
     }
     row
-}
-
-async fn start(is_ours: bool, program: &std::path::Path, way: Way) -> Server {
-    if is_ours { Server::ours(program, way).await } else { Server::mosquitto(way).await }
 }
 
 fn medians(reports: &[Report]) -> Value {
@@ -93,59 +137,6 @@ fn medians(reports: &[Report]) -> Value {
 }
 
 fn latencies(report: &Report) -> Value {
-    let at = |quantile| report.latency.value_at_quantile(quantile) as f64 / 1e3;
-    json!({ "p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999), "lost": report.lost })
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-/// What rules cost that let nothing through, and rules on other topics: microseconds of CPU a message, medians.
-async fn rules(plan: &Plan) -> Value {
-    let none = || Sluicegate::builder(program());
-    let filter =
-        |at: usize| format!("SELECT payload.temp AS t FROM \"load/#\" WHERE payload.temp > {}", 100 + at);
-    let elsewhere =
-        |at: usize| format!("SELECT payload.temp AS t FROM \"plant/{at}/+\" WHERE payload.temp > 25");
-    let many = |count, text: &dyn Fn(usize) -> String| {
-        (0..count).fold(none(), |gate, at| gate.rule(&format!("r{at}"), &text(at)))
-    };
-    let cases = [
-        ("no rule", none()),
-        ("1 rule that filters everything out", many(1, &filter)),
-        ("100 rules that filter everything out", many(100, &filter)),
-        ("1 rule, and 10,000 on other topics", many(10_000, &elsewhere).rule("one", &filter(0))),
-    ];
-    let job = &JOBS[0];
-    let mut all = vec![Vec::new(); cases.len()];
-    let mut rss = vec![0; cases.len()];
-    for _ in 0..plan.rounds {
-        for (at, (name, builder)) in cases.iter().enumerate() {
-            let server = Server::with_rules(builder.clone()).await;
-            rss[at] = rss_kib(server.pid);
-            let report = job.load(&server, plan.share).run(Some(server.pid)).await;
-            eprintln!("  {name}: {report}");
-            all[at].push(report.cpu_per_million().unwrap_or_default());
-        }
-    }
-    let rows = cases.iter().zip(all).zip(rss).map(|(((name, _), cpu), rss)| {
-        json!({ "rules": name, "cpu_seconds_per_million": median(cpu.into_iter()), "rss_kib": rss })
-    });
-    rows.collect()
-}
-
-/// Memory at the start, and of idle connections.
-async fn memory(plan: &Plan) -> Value {
-    let connections = if plan.share < 1.0 { 1_000 } else { 5_000 };
-    let mut memory = json!({ "connections": connections });
-    for (is_ours, name) in [(true, "sluicegate"), (false, "mosquitto")] {
-        let server = start(is_ours, &program(), Way::Local).await;
-        let start = rss_kib(server.pid);
-        let each = load::idle(server.publish_at, connections, Some(server.pid)).await;
-        memory[name] = json!({ "start_kib": start, "idle_connection_kib": each });
-    }
-    memory
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| report.latency_ms(quantile));
+    json!({ "p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "lost": report.lost })
 }

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mqtt::{
-    Ack, Conn, Connect, ConnectRequest, Packet, PacketId, Publish, QoS, Reading, ReasonCode, Subscribe,
-    SubscriptionOptions, Version,
+    Ack, Conn, Connect, ConnectRequest, Packet, PacketId, Publish, QoS, Reading, ReasonCode, Stream,
+    Subscribe, SubscriptionOptions, Version,
 };
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::process::{cpu_seconds, rss_kib};
+use crate::process::CpuClock;
 use crate::tally::{Stamp, Tally};
 
 /// Nothing more is waited for once nothing has come for so long.
@@ -36,6 +36,9 @@ pub(crate) struct Load {
     /// In all; each subscriber gets every one.
     pub(crate) messages: u64,
     pub(crate) publishers: u64,
+    /// How many topics each publisher takes in turn.
+    pub(crate) topics: u64,
+    /// With none, what is measured ends with the last acknowledgement, so QoS 0 makes no sense.
     pub(crate) subscribers: u64,
     pub(crate) bytes: usize,
     pub(crate) pace: Pace,
@@ -75,6 +78,11 @@ impl Report {
     pub(crate) fn rate(&self) -> f64 {
         self.received as f64 / self.seconds.max(1e-6)
     }
+
+    /// How late a message came at this quantile (milliseconds).
+    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e3
+    }
 }
 
 impl fmt::Display for Report {
@@ -84,8 +92,7 @@ impl fmt::Display for Report {
             out,
             "{sent} sent, {received} received, {lost} lost, {doubled} doubled, {disordered} disordered; "
         )?;
-        let quantile = |at| self.latency.value_at_quantile(at) as f64 / 1e3;
-        let (p50, p99, p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
+        let (p50, p99, p999) = (self.latency_ms(0.5), self.latency_ms(0.99), self.latency_ms(0.999));
         write!(out, "{:.0} messages/s; p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms", self.rate())?;
         match self.cpu_per_million() {
             Some(cpu) => write!(out, "; {cpu:.2} CPU s per million"),
@@ -111,14 +118,17 @@ impl Load {
             qos: QoS::AtMostOnce,
             messages: 200_000,
             publishers: 4,
+            topics: 1,
             subscribers: 1,
             bytes: 200,
             pace: Pace::Full { ahead: 1_000 },
         }
     }
 
-    /// Sends everything, waits until it has arrived or nothing comes any more, and counts.
+    /// Sends everything, waits until it has arrived or nothing comes any more, and counts. Without subscribers, what is
+    /// acknowledged has arrived.
     pub(crate) async fn run(&self, pid: Option<u32>) -> Report {
+        assert!(self.subscribers > 0 || self.qos != QoS::AtMostOnce, "nobody would tell when it is over");
         let shared =
             Arc::new(Shared { start: Instant::now(), ahead: AtomicI64::new(0), fewer: Notify::new() });
         let each = self.messages / self.publishers;
@@ -132,7 +142,7 @@ impl Load {
         for number in 0..self.publishers {
             conns.push(connect(self.publish_at, &format!("load-{number}")).await);
         }
-        let (cpu, start) = (pid.map(cpu_seconds), Instant::now());
+        let (clock, start) = (pid.map(CpuClock::start), Instant::now());
         for (conn, number) in conns.into_iter().zip(0..) {
             senders.spawn(publish(conn, number, each, self.clone(), Arc::clone(&shared)));
         }
@@ -155,37 +165,56 @@ impl Load {
             report.seconds = report.seconds.max(last.duration_since(start).as_secs_f64());
             report.latency.add(latency).expect("histograms of one shape");
         }
-        report.cpu_seconds = cpu.zip(pid).map(|(before, pid)| cpu_seconds(pid) - before);
+        if self.subscribers == 0 {
+            senders.join_all().await;
+            (report.received, report.seconds) = (report.sent, start.elapsed().as_secs_f64());
+            report.cpu_seconds = clock.map(|clock| clock.seconds());
+            return report;
+        }
+        report.cpu_seconds = clock.map(|clock| clock.seconds());
         senders.shutdown().await;
         report
     }
 
     async fn subscribe(&self, number: u64) -> Conn {
         let mut conn = connect(self.subscribe_at, &format!("load-subscriber-{number}")).await;
-        let options = SubscriptionOptions { qos: self.qos, ..Default::default() };
-        let subscribe = Subscribe {
-            packet_id: PacketId::MIN,
-            id: None,
-            user_properties: Vec::new(),
-            // Behind a bridge or rule the topic may have a level in front.
-            topic_filters: ["load/#", "+/load/#"].map(|filter| (filter.into(), options)).into(),
-        };
-        put(&mut conn, &Packet::Subscribe(Box::new(subscribe)));
-        wait_packet(&mut conn).await;
+        // Behind a bridge or rule the topic may have a level in front.
+        subscribe(&mut conn, &["load/#", "+/load/#"], self.qos).await;
         conn
     }
 }
 
-/// Takes so many connections, and tells what each of them takes of the server's memory (KiB).
-pub(crate) async fn idle(address: SocketAddr, connections: usize, pid: Option<u32>) -> f64 {
-    let before = pid.map_or(0, rss_kib);
-    let mut conns = Vec::with_capacity(connections);
-    for number in 0..connections {
-        conns.push(connect(address, &format!("idle-{number}")).await);
+/// Sends a message now and then until one has arrived: whatever lies between is ready from then on. What is still on its way
+/// carries no stamp, and counts for nobody.
+pub(crate) async fn warm_up(publish_at: SocketAddr, subscribe_at: SocketAddr) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let way = async {
+        let mut subscriber = Load::new(publish_at, subscribe_at).subscribe(0).await;
+        let mut publisher = connect(publish_at, "load-warm").await;
+        loop {
+            put(&mut publisher, &Packet::Publish(message("load/warm", br#"{"temp": 31.5}"#)));
+            publisher.flush().await.expect("a connection");
+            if tokio::time::timeout(Duration::from_millis(50), wait_packet(&mut subscriber)).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, way).await.expect("a message arrives");
+}
+
+/// A message of QoS 0.
+pub(crate) fn message<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
+    Publish {
+        topic,
+        payload,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        dup: false,
+        packet_id: None,
+        properties: None,
+        subscription_ids: &[],
+        topic_alias: None,
     }
-    // What the server gives back after a while is not counted.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    pid.map_or(0, rss_kib).saturating_sub(before) as f64 / connections as f64
 }
 
 /// Up to a minute, to three digits.
@@ -193,17 +222,38 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("good bounds")
 }
 
-async fn connect(address: SocketAddr, id: &str) -> Conn {
+/// A client in the clear with a clean session.
+pub(crate) async fn connect(address: SocketAddr, id: &str) -> Conn {
     let stream = TcpStream::connect(address).await.expect("a server listens");
     stream.set_nodelay(true).expect("a socket");
-    let mut conn = Conn::client(stream.into(), Version::V311, 1 << 20);
-    let request = ConnectRequest { client_id: id.into(), clean_start: true, ..Default::default() };
+    connect_over(stream.into(), id, true).await
+}
+
+/// A client on a stream that is there.
+pub(crate) async fn connect_over(stream: Stream, id: &str, clean_start: bool) -> Conn {
+    let mut conn = Conn::client(stream, Version::V311, 1 << 20);
+    // Longer than anything here is silent; there are servers that refuse those without.
+    let keep_alive = 10_000;
+    let request = ConnectRequest { client_id: id.into(), clean_start, keep_alive, ..Default::default() };
     put(&mut conn, &Packet::Connect(Box::new(Connect { version: Version::V311, bridge: false, request })));
     wait_packet(&mut conn).await;
     conn
 }
 
-fn put(conn: &mut Conn, packet: &Packet<'_>) {
+/// Asks for what `filters` match, and waits for the answer.
+pub(crate) async fn subscribe(conn: &mut Conn, filters: &[&str], qos: QoS) {
+    let options = SubscriptionOptions { qos, ..Default::default() };
+    let subscribe = Subscribe {
+        packet_id: PacketId::MIN,
+        id: None,
+        user_properties: Vec::new(),
+        topic_filters: filters.iter().map(|filter| ((*filter).into(), options)).collect(),
+    };
+    put(conn, &Packet::Subscribe(Box::new(subscribe)));
+    wait_packet(conn).await;
+}
+
+pub(crate) fn put(conn: &mut Conn, packet: &Packet<'_>) {
     conn.output.put(packet).expect("a packet that can be written");
 }
 
@@ -212,14 +262,17 @@ async fn turn(conn: &mut Conn) {
 }
 
 /// Waits for one packet, of whatever sort.
-async fn wait_packet(conn: &mut Conn) {
+pub(crate) async fn wait_packet(conn: &mut Conn) {
     while conn.input.next().expect("a packet").is_none() {
         turn(conn).await;
     }
 }
 
 async fn publish(mut conn: Conn, publisher: usize, messages: u64, load: Load, shared: Arc<Shared>) {
-    let topic = format!("load/{publisher}");
+    let topics: Vec<String> = match load.topics {
+        0 | 1 => vec![format!("load/{publisher}")],
+        topics => (0..topics).map(|topic| format!("load/{publisher}/{topic}")).collect(),
+    };
     let mut payload = Vec::new();
     let (mut number, mut unacknowledged, mut id) = (0, 0, 0u16);
     let begin = shared.start.elapsed();
@@ -260,22 +313,19 @@ async fn publish(mut conn: Conn, publisher: usize, messages: u64, load: Load, sh
             shared.ahead.fetch_add(load.subscribers as i64, SeqCst);
             let at_ns = due(number).unwrap_or(now).as_nanos() as u64;
             Stamp { publisher, number, at_ns }.write(load.bytes, &mut payload);
-            number += 1;
             id = id % 60_000 + 1;
             let with_id = load.qos != QoS::AtMostOnce;
             unacknowledged += u64::from(with_id);
             let publish = Publish {
-                topic: &topic,
-                payload: &payload,
                 qos: load.qos,
-                retain: false,
-                dup: false,
                 packet_id: PacketId::new(id).filter(|_| with_id),
-                properties: None,
-                subscription_ids: &[],
-                topic_alias: None,
+                ..message(&topics[number as usize % topics.len()], &payload)
             };
             conn.output.put_publish(&publish).expect("a packet that can be written");
+            number += 1;
+        }
+        if load.subscribers == 0 && number == messages && unacknowledged == 0 {
+            return;
         }
         let wait = due(number).filter(|_| number < messages);
         let wait = wait.map_or(Duration::from_secs(3600), |due| due.saturating_sub(shared.start.elapsed()));

@@ -37,6 +37,7 @@ impl Settings {
                 }
                 "messages" => settings.load.messages = number,
                 "publishers" => settings.load.publishers = number.max(1),
+                "topics" => settings.load.topics = number,
                 "subscribers" => settings.load.subscribers = number.max(1),
                 "ahead" => settings.load.pace = Pace::Full { ahead: number.max(1) },
                 "rate" => settings.rate = number.max(1),

@@ -39,6 +39,6 @@ pub use process::{Process, Signal};
 pub use proxy::{Faults, Proxy};
 pub use sluicegate::{Sluicegate, SluicegateBuilder};
 pub use steady::{Pace, Series, SteadyPublisher, SteadySubscriber};
-pub use tunnel::{tls_front, tls_tunnel};
+pub use tunnel::{tls_client_config, tls_front, tls_tunnel};
 pub use wait::{PATIENCE, wait_for, wait_until, wait_within};
 pub use web::{Sent, Web};

@@ -10,18 +10,22 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::certificates::Certificates;
 
-/// An address on this machine from which every connection goes on to `to` in TLS, which is checked against the authority
-/// in `ca` (PEM): for clients that speak no TLS themselves. It stays as long as the runtime does.
-pub async fn tls_tunnel(to: SocketAddr, ca: &Path) -> SocketAddr {
+/// How to be a TLS client of a server whose certificate the authority in `ca` (PEM) vouches for.
+pub fn tls_client_config(ca: &Path) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).expect("a certificate")).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions that ring has")
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
+        .with_no_client_auth()
+}
+
+/// An address on this machine from which every connection goes on to `to` in TLS, which is checked against the authority
+/// in `ca` (PEM): for clients that speak no TLS themselves. It stays as long as the runtime does.
+pub async fn tls_tunnel(to: SocketAddr, ca: &Path) -> SocketAddr {
+    let connector = TlsConnector::from(Arc::new(tls_client_config(ca)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move {

@@ -35,12 +35,23 @@ pub(crate) fn run(args: &[&str]) -> bool {
         ["--check"] => check(),
         ["instructions"] => instructions().and_then(|counts| keep("instructions", &json!(counts))),
         ["compare", rest @ ..] => compare(rest),
-        [] => {
-            instructions().and_then(|counts| keep("instructions", &json!(counts))).and_then(|()| compare(&[]))
+        ["soak", rest @ ..] => soak(rest),
+        options if options.iter().all(|option| ["--quick", "--peers"].contains(option)) => whole(options),
+        _ => {
+            Err("bench [--quick] [--peers] | --check | evaluate [FILTER] | instructions | compare [--quick] \
+                  [--peers] [PART]… | soak [minutes=N]"
+                .to_owned())
         }
-        _ => Err("bench [evaluate [FILTER] | instructions | compare [--quick] [JOB]… | --check]".to_owned()),
     };
     outcome.inspect_err(|error| eprintln!("{error}")).is_ok()
+}
+
+/// Everything. One half that fails does not keep the other from being measured.
+fn whole(options: &[&str]) -> Result<(), String> {
+    let quick = options.contains(&"--quick");
+    let counted =
+        instructions().and_then(|counts| if quick { Ok(()) } else { keep("instructions", &json!(counts)) });
+    compare(options).and(counted)
 }
 
 /// Counts anew, and holds the counts against those that are committed.
@@ -98,24 +109,71 @@ fn collected(rule: &str, side: &str, evaluations: u64) -> Result<u64, String> {
     count.ok_or_else(|| format!("valgrind has counted nothing: {said}"))
 }
 
-/// The server beside mosquitto, on this machine, now.
+/// The server beside its peers, on this machine, now.
 fn compare(args: &[&str]) -> Result<(), String> {
     if !tools::ensure() {
         return Err("the comparison takes mosquitto".to_owned());
     }
+    let mut command = program()?;
+    let file = cargo::root().join("target/comparison.json");
+    command.arg("compare").arg(format!("json={}", file.display()));
+    if args.contains(&"--peers") {
+        command.arg(format!("rumqttd={}", rumqttd()?.display()));
+    }
+    // What an earlier one has left is not this one's result.
+    let _ = std::fs::remove_file(&file);
+    let parts: Vec<&&str> = args.iter().filter(|arg| **arg != "--peers").collect();
+    let status =
+        command.args(&parts).status().map_err(|error| format!("cannot run the comparison: {error}"))?;
+    // Parts of it, or a quick look, are not what is committed.
+    if parts.is_empty() && file.exists() {
+        let text = std::fs::read_to_string(&file).map_err(|error| format!("no result: {error}"))?;
+        let mut result: Value = serde_json::from_str(&text).map_err(|error| format!("no result: {error}"))?;
+        result["commit"] = commit().into();
+        keep("comparison", &result)?;
+    }
+    if status.success() { Ok(()) } else { Err("not everything could be measured".to_owned()) }
+}
+
+/// Load with churn, and whether memory grows.
+fn soak(args: &[&str]) -> Result<(), String> {
+    if !tools::ensure() {
+        return Err("the soak takes mosquitto".to_owned());
+    }
+    let status = program()?.arg("soak").args(args).status();
+    let status = status.map_err(|error| format!("cannot run the soak: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the soak did not come to its end".to_owned()) }
+}
+
+/// The load generator, built with the server beside it.
+fn program() -> Result<Command, String> {
     let build = ["build", "--quiet", "--release", "--package", "cli", "--package", "bench"];
     if !Cargo::new(&build).run() {
         return Err("the server does not build".to_owned());
     }
     let mut command = Command::new(cargo::root().join("target/release/bench"));
-    let output = command.arg("compare").args(args).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cannot run the comparison: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let (table, result) = said.trim_end().rsplit_once('\n').ok_or("the comparison has failed")?;
-    println!("{table}");
-    let result = serde_json::from_str(result).map_err(|error| format!("no result: {error}"))?;
-    // Parts of it, or a quick look, are not what is committed.
-    if args.is_empty() { keep("comparison", &result) } else { Ok(()) }
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// The broker of another house, built on its own: as a dependency it would bring a hundred packages into the lock file of
+/// everybody who builds ours.
+fn rumqttd() -> Result<PathBuf, String> {
+    // Not `--locked`: its own lock file holds a crate that Rust 1.95 refuses.
+    const INSTALL: &[&str] = &["install", "rumqttd", "--version", "=0.20.0", "--quiet", "--root"];
+    let root = cargo::root().join("target/peers");
+    let program = root.join("bin/rumqttd");
+    if !program.exists() && !Cargo::new(INSTALL).args(&[&root.to_string_lossy()]).run() {
+        return Err("rumqttd does not build".to_owned());
+    }
+    Ok(program)
+}
+
+/// What was measured: the commit, and whether it was exactly that.
+fn commit() -> String {
+    let output =
+        Command::new("git").current_dir(cargo::root()).args(["describe", "--always", "--dirty"]).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 fn file() -> PathBuf {
@@ -127,10 +185,16 @@ fn kept() -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("docs/performance.json: {error}"))
 }
 
-/// Writes one part of the results.
+/// Writes one part of the results, and the page that shows them.
 fn keep(part: &str, value: &Value) -> Result<(), String> {
     let mut all = if file().exists() { kept()? } else { json!({}) };
     all[part] = value.clone();
     let text = format!("{all:#}\n");
-    std::fs::write(file(), text).map_err(|error| format!("docs/performance.json: {error}"))
+    std::fs::write(file(), text).map_err(|error| format!("docs/performance.json: {error}"))?;
+    let status = program()?.arg("page").status();
+    if status.is_ok_and(|status| status.success()) {
+        Ok(())
+    } else {
+        Err("the page cannot be printed".to_owned())
+    }
 }

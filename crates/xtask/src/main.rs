@@ -33,10 +33,13 @@ cargo xtask TASK
   scenarios [--quick] [--seed S] [NAME]…
                   the bad days of docs/guarantees.md at full size, counted: outages, kills, remotes that hang, floods; about
                   ten minutes, or a tenth with --quick; fails where a promise is broken
-  bench           instructions of one evaluation, and the server beside mosquitto; writes docs/performance.json
+  bench [--quick] [--peers]
+                  instructions of one evaluation, and the server beside mosquitto, and with --peers beside rumqttd, which is
+                  built first; writes docs/performance.json and the tables of docs/performance.md, which --quick does not
   bench --check   counts the instructions anew, and fails if they are 15 % above those committed
   bench PART [ARG]…
-                  only `evaluate` (times), `instructions`, or `compare [--quick] [JOB]…`
+                  only `evaluate` (times), `instructions`, `compare [--quick] [--peers] [PART]…`, or `soak [minutes=N]`:
+                  load with churn, and whether memory grows
 ";
 
 fn main() -> ExitCode {
