@@ -1,5 +1,6 @@
 //! More than fits, and more than the far end can take.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use testkit::{Faults, Proxy, Sluicegate, SteadySubscriber};
@@ -123,4 +124,51 @@ async fn offer(
     let mut outcome = devices.tally(reader, devices.sent() - dropped, 0).await;
     outcome.dropped = dropped;
     (outcome, arrived)
+}
+
+/// A million messages wait on disk, and then a remote comes that takes them as fast as they come: another of our servers, which
+/// counts them with a rule.
+pub(crate) async fn drain(day: &Day) -> Outcome {
+    const MESSAGES: u64 = 1_000_000;
+    const BYTES: usize = 100;
+    /// What a client may have unacknowledged.
+    const WINDOW: u64 = 1000;
+    /// A rate that nobody reaches.
+    const AT_ONCE: u64 = 1_000_000_000;
+    let far = Sluicegate::builder(&day.program).rule("count", "SELECT qos FROM \"out/#\"").start().await;
+    let cloud = |server: SocketAddr| house::cloud(server, WINDOW, outages::DISK);
+    let nowhere = ([127, 0, 0, 1], testkit::free_port()).into();
+    let gate = Sluicegate::builder(&day.program)
+        .file("cloud.toml", &cloud(nowhere))
+        .rule("uplink", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"local/#\"")
+        .start()
+        .await;
+    let filling = Instant::now();
+    let devices = Devices::start(gate.mqtt(), "local", day.count(MESSAGES) / DEVICES, AT_ONCE, BYTES);
+    devices.wait_acked(devices.sent()).await;
+    let filled = filling.elapsed().as_secs_f64();
+    let rss = process::rss_mib(gate.process().id());
+    gate.write("cloud.toml", &cloud(far.mqtt()));
+    gate.wait_status("/connectors/mqtt:cloud", "connected").await;
+    let (waiting, begun) = (house::metric(&gate, "queuing").await, Instant::now());
+    house::wait_empty(&gate).await;
+    let rate = waiting as f64 / begun.elapsed().as_secs_f64();
+    let came = far.http().get("/api/v5/rules/count/metrics").await.json();
+    let came = came["metrics"]["matched"].as_u64().unwrap_or_default();
+    let (sent, acked) = (devices.sent(), devices.acked());
+    let mut outcome = Outcome {
+        sent,
+        acked,
+        delivered: came.min(sent),
+        doubled: came.saturating_sub(sent),
+        ..Outcome::default()
+    };
+    outcome.doubled_max = devices.resent();
+    outcome.dropped = outages::dropped(&gate).await;
+    outcome.notes.push(format!(
+        "stored at {:.0}/s, {rss} MiB resident with all of it waiting; sent at {rate:.0}/s, over {} clients",
+        sent as f64 / filled,
+        house::POOL
+    ));
+    outcome
 }

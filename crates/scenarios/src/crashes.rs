@@ -62,7 +62,7 @@ pub(crate) async fn relay(day: &Day, buffer: &str) -> Outcome {
         near.address()
     );
     let mut gate = Sluicegate::builder(&day.program)
-        .file("cloud.toml", &house::cloud(far.address(), house::POOL, buffer))
+        .file("cloud.toml", &house::cloud(far.address(), house::MAX_INFLIGHT, buffer))
         .file("near.toml", &source)
         .rule("relay", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"$bridges/mqtt:in\"")
         .start()

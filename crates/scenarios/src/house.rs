@@ -104,7 +104,7 @@ pub(crate) async fn reader(far: &Mosquitto) -> SteadySubscriber {
 /// A server that sends everything below `local/` to the remote at `far`, from a buffer with these options.
 pub(crate) async fn uplink(day: &Day, far: SocketAddr, buffer: &str) -> Sluicegate {
     let gate = Sluicegate::builder(&day.program)
-        .file("cloud.toml", &cloud(far, POOL, buffer))
+        .file("cloud.toml", &cloud(far, MAX_INFLIGHT, buffer))
         .rule("uplink", "--- actions = [\"mqtt:uplink\"]\nSELECT * FROM \"local/#\"")
         .start()
         .await;
@@ -112,10 +112,10 @@ pub(crate) async fn uplink(day: &Day, far: SocketAddr, buffer: &str) -> Sluicega
     gate
 }
 
-/// The connector `cloud` and its action `uplink`.
-pub(crate) fn cloud(far: SocketAddr, pool: u64, buffer: &str) -> String {
+/// The connector `cloud`, each of whose clients may have so many messages unacknowledged, and its action `uplink`.
+pub(crate) fn cloud(far: SocketAddr, max_inflight: u64, buffer: &str) -> String {
     format!(
-        "[connectors.mqtt.cloud]\nserver = \"{far}\"\npool_size = {pool}\nproto_ver = \"v5\"\nmax_inflight = {MAX_INFLIGHT}\n\
+        "[connectors.mqtt.cloud]\nserver = \"{far}\"\npool_size = {POOL}\nproto_ver = \"v5\"\nmax_inflight = {max_inflight}\n\
          [actions.mqtt.uplink]\nconnector = \"cloud\"\n\
          parameters = {{ topic = \"out/${{topic}}\", qos = 1, payload = \"${{payload}}\" }}\n\
          resource_opts = {{ {buffer}, request_ttl = \"infinity\" }}\n"

@@ -38,6 +38,7 @@ enum Scenario {
     Flooded,
     OverloadMemory,
     OverloadDisk,
+    Drain,
 }
 
 impl Scenario {
@@ -52,6 +53,7 @@ impl Scenario {
         Self::Flooded,
         Self::OverloadMemory,
         Self::OverloadDisk,
+        Self::Drain,
     ];
 
     fn name(self) -> &'static str {
@@ -66,6 +68,7 @@ impl Scenario {
             Self::Flooded => "flooded",
             Self::OverloadMemory => "overload-memory",
             Self::OverloadDisk => "overload-disk",
+            Self::Drain => "drain",
         }
     }
 
@@ -81,6 +84,7 @@ impl Scenario {
             Self::Flooded => capacity::flooded(day).await,
             Self::OverloadMemory => capacity::overload(day, capacity::Buffer::Memory).await,
             Self::OverloadDisk => capacity::overload(day, capacity::Buffer::Disk).await,
+            Self::Drain => capacity::drain(day).await,
         }
     }
 }
