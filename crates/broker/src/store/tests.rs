@@ -1,5 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
 use event::{AckLevel, Acker, Completion, MessageId, Outcome, Properties, Trail};
@@ -118,6 +119,22 @@ fn shown(image: &Image) -> String {
     format!("{}\n{}\n{}", sessions.join("\n"), retained.join("\n"), image.queued_bytes())
 }
 
+/// The files of a folder, by name.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let paths = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    paths.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
+}
+
+/// What a server finds that starts with these files.
+fn found_in(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    shown(&Log::open(dir.path()).unwrap().1)
+}
+
 /// The mark of the writer is none of what a message says.
 fn without_mark(text: &str) -> String {
     text.split("written: ").map(|part| part.trim_start_matches(char::is_numeric)).collect()
@@ -154,7 +171,8 @@ fn change() -> impl Strategy<Value = Change> {
             Change::Taken { session, packet_id, is_settled }
         }),
         1 => (session, id).prop_map(|(session, packet_id)| Change::Freed { session, packet_id }),
-        2 => (0u128..5).prop_map(|of| Change::Retained(message(of, &format!("t/{of}"), b"kept"))),
+        // An id of its own, as every message has.
+        2 => (0u128..5).prop_map(|of| Change::Retained(message(100 + of, &format!("t/{of}"), b"kept"))),
         1 => (0..5).prop_map(|of| Change::Cleared(format!("t/{of}").into())),
     ]
 }
@@ -184,6 +202,43 @@ proptest! {
         prop_assert_eq!(fs::read_dir(settings(&dir).dir).unwrap().count(), 1);
         let (_, image) = Log::open(&settings(&dir).dir).unwrap();
         prop_assert_eq!(shown(&image), shown(&model));
+    }
+
+    /// While a log is written anew, changes come, and a crash or a power cut may end it anywhere: in the middle of a step, or with
+    /// only some of the old files removed. What is found then is what was there.
+    #[test]
+    fn a_rewrite_may_end_anywhere(
+        before in proptest::collection::vec(change(), 0..60),
+        meanwhile in proptest::collection::vec(change(), 0..12),
+        cut: u8,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&settings(&dir)).unwrap();
+        before.into_iter().for_each(|change| store.note(change));
+        store.close();
+        let log_dir = settings(&dir).dir;
+        let (log, image) = Log::open(&log_dir).unwrap();
+        let mut last: Option<BTreeMap<String, Vec<u8>>> = None;
+        writer::rewrite_under_load_for_test(log, image, meanwhile, |image| {
+            let now = files(&log_dir);
+            assert_eq!(found_in(&now), shown(image));
+            let Some(was) = last.replace(now.clone()) else { return };
+            // A step, or a change, that was torn: for a change only whether it can be read is known.
+            let mut torn = was.clone();
+            if let Some((name, bytes)) = now.last_key_value() {
+                let begin = was.get(name).map_or(0, Vec::len);
+                let end = begin + (bytes.len() - begin) * usize::from(cut) / 256;
+                torn.insert(name.clone(), bytes[..end].to_vec());
+                found_in(&torn);
+            }
+            // The old files go one by one, oldest first.
+            let mut left = was.clone();
+            left.extend(now.clone());
+            for name in was.keys().filter(|name| !now.contains_key(*name)) {
+                assert_eq!(found_in(&left), shown(image));
+                left.remove(name);
+            }
+        });
     }
 
     /// Whatever stands in the files, opening ends, and with something that can be written.

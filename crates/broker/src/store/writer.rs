@@ -325,6 +325,11 @@ impl Writer {
 /// Writes a log anew, as it would be when it had grown.
 #[cfg(test)]
 pub(super) fn rewrite_for_test(log: Log, image: Image) {
+    writer_for_test(log, image).write_all().unwrap();
+}
+
+#[cfg(test)]
+fn writer_for_test(log: Log, image: Image) -> Writer {
     let shared = Arc::new(Shared {
         pending: Mutex::default(),
         filled: Default::default(),
@@ -334,7 +339,28 @@ pub(super) fn rewrite_for_test(log: Log, image: Image) {
         healthy: AtomicBool::new(true),
         failing: AtomicBool::new(false),
     });
-    Writer::new(shared, log, image, Fsync::Always).write_all().unwrap();
+    Writer::new(shared, log, image, Fsync::Never)
+}
+
+/// Writes a log anew as under load: between any two steps one of `changes` comes. `look` sees the image before and after
+/// each step.
+#[cfg(test)]
+pub(super) fn rewrite_under_load_for_test(
+    log: Log,
+    image: Image,
+    changes: Vec<Change>,
+    mut look: impl FnMut(&Image),
+) {
+    let mut writer = writer_for_test(log, image);
+    writer.log.rotate().unwrap();
+    writer.begin_rewriting();
+    let mut changes = changes.into_iter();
+    while writer.rewriting.is_some() {
+        writer.write(Pending { changes: changes.next().into_iter().collect(), ..Pending::default() });
+        look(&writer.image);
+        writer.rewrite_step().unwrap();
+        look(&writer.image);
+    }
 }
 
 /// Closes what nobody writes any more.
