@@ -84,6 +84,12 @@ pub struct Message {
 }
 
 impl Letter {
+    /// About what it takes in memory (bytes).
+    pub(crate) fn memory(&self) -> usize {
+        let payload = self.message.as_ref().map_or(0, |message| message.payload.len());
+        size_of::<Self>() + self.request.len() + payload
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // Nothing in it can fail to be JSON: keys are text and numbers are finite.
         serde_json::to_vec(self).unwrap_or_default()

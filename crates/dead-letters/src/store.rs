@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -26,6 +26,8 @@ pub struct Store {
 struct Shared {
     /// Held while letters are written or read, never by whoever hands one in.
     shelves: Mutex<Shelves>,
+    /// What waits for the disk (bytes).
+    incoming_bytes: AtomicUsize,
     lost: AtomicU64,
 }
 
@@ -93,8 +95,9 @@ pub struct Summary {
     pub trouble: Option<String>,
 }
 
-/// Letters that may wait for the disk.
+/// Letters that may wait for the disk, and what they may be together (bytes), but for the last of them.
 const INCOMING_MAX: usize = 4096;
+const INCOMING_BYTES_MAX: usize = 32 << 20;
 /// Letters that are written in one go.
 const BATCH_MAX: usize = 256;
 
@@ -107,7 +110,8 @@ impl Store {
             Journal::open(dir, Options { segment_bytes, sync_folder: true, lanes_version: 0 })?;
         let shelves = Shelves::read(journal, &found, bytes_max, dir)?;
         let lost = AtomicU64::new(found.lost);
-        let shared = Arc::new(Shared { shelves: Mutex::new(shelves), lost });
+        let shared =
+            Arc::new(Shared { shelves: Mutex::new(shelves), incoming_bytes: AtomicUsize::new(0), lost });
         let (sender, incoming) = sync_channel(INCOMING_MAX);
         let keeper = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -128,12 +132,22 @@ impl Store {
     /// Hands in a letter. `stored` is called once it is on disk, on the thread of the store; at once where there is no
     /// room for it, which is counted. Never waits.
     pub fn bury(&self, letter: Letter, stored: impl FnOnce() + Send + 'static) {
+        let bytes = letter.memory();
         let incoming = Incoming { letter: Box::new(letter), stored: Box::new(stored) };
+        let has_room = self.shared.incoming_bytes.load(Ordering::Relaxed) < INCOMING_BYTES_MAX;
         let refused = match &*self.sender.lock() {
-            Some(sender) => match sender.try_send(incoming) {
-                Ok(()) => return,
-                Err(TrySendError::Full(incoming) | TrySendError::Disconnected(incoming)) => incoming,
-            },
+            Some(_) if !has_room => incoming,
+            Some(sender) => {
+                // Before it can be taken out.
+                self.shared.incoming_bytes.fetch_add(bytes, Ordering::Relaxed);
+                match sender.try_send(incoming) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full(incoming) | TrySendError::Disconnected(incoming)) => {
+                        self.shared.incoming_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                        incoming
+                    }
+                }
+            }
             // The process ends. Nobody is told, so that whatever the letter came from is kept.
             None => return,
         };
@@ -141,13 +155,19 @@ impl Store {
         (refused.stored)();
     }
 
-    /// The letters that are meant, newest first, from the `skip`th on and `take` at most, and how many there are in all.
-    /// Reads from the disk: not to be called where others wait.
-    pub fn list(&self, filter: &Filter, skip: usize, take: usize) -> (Vec<Letter>, usize) {
-        let shelves = self.shared.shelves.lock();
-        let ids: Vec<u64> = shelves.matching(filter).rev().collect();
+    /// The letters that are meant, newest first, from the `skip`th on and `take` at most, each as `show` makes it, and how many
+    /// there are in all. Reads from the disk, one after the other: not to be called where others wait.
+    pub fn list<T>(
+        &self,
+        filter: &Filter,
+        skip: usize,
+        take: usize,
+        show: impl Fn(Letter) -> T,
+    ) -> (Vec<T>, usize) {
+        let ids: Vec<u64> = self.shared.shelves.lock().matching(filter).rev().collect();
         let page = ids.iter().skip(skip).take(take);
-        (page.filter_map(|id| shelves.letter(*id)).collect(), ids.len())
+        // Letters that are written meanwhile do not wait for all of it.
+        (page.filter_map(|id| self.get(*id)).map(show).collect(), ids.len())
     }
 
     /// One letter. Reads from the disk.
@@ -213,6 +233,8 @@ fn keep(shared: &Shared, incoming: &Receiver<Incoming>) {
         if let Err(error) = unsynced.iter().try_for_each(|file| file.sync_data()) {
             tracing::error!(%error, "dead letters could not be synced");
         }
+        let bytes = letters.iter().map(|incoming| incoming.letter.memory()).sum();
+        shared.incoming_bytes.fetch_sub(bytes, Ordering::Relaxed);
         letters.into_iter().for_each(|incoming| (incoming.stored)());
     }
 }
@@ -379,7 +401,7 @@ mod tests {
         let store = Store::open(dir.path(), 1 << 20).unwrap();
         bury(&store, 0..10);
         let of_one = Filter { action: Some("mqtt:1".into()), ..Filter::default() };
-        let (page, count) = store.list(&of_one, 1, 2);
+        let (page, count) = store.list(&of_one, 1, 2, |letter| letter);
         assert_eq!((page.iter().map(|letter| letter.died_at_ms).collect::<Vec<_>>(), count), (vec![7, 5], 5));
         assert_eq!(store.discard(&[page[0].id, 999]).unwrap(), 1);
         assert!(store.get(page[0].id).is_none());
@@ -393,6 +415,28 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_slow_disk_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 1 << 30).unwrap();
+        // As slow as can be: whoever reads holds it back.
+        let reading = store.shared.shelves.lock();
+        let (told, hears) = channel();
+        for number in 0..100 {
+            let (told, mut letter) = (told.clone(), letter(number));
+            letter.request = vec![1; 1 << 20];
+            store.bury(letter, move || told.send(()).unwrap());
+        }
+        // Those that were refused are let go of at once.
+        let refused = hears.try_iter().count();
+        assert!((60..=70).contains(&refused), "{refused} of 100 were refused");
+        drop(reading);
+        (refused..100).for_each(|_| hears.recv().unwrap());
+        assert_eq!(store.summary().lost, refused as u64);
+        assert_eq!(store.summary().letters, 100 - refused as u64);
+        store.close();
+    }
+
+    #[test]
     fn the_oldest_give_way() {
         let dir = tempfile::tempdir().unwrap();
         let one = letter(0).to_bytes().len() as u64;
@@ -401,7 +445,7 @@ mod tests {
         let summary = store.summary();
         assert_eq!((summary.letters, summary.buried), (10, 100));
         assert_eq!(summary.dropped, 90);
-        assert_eq!(store.list(&Filter::default(), 9, 1).0[0].died_at_ms, 90);
+        assert_eq!(store.list(&Filter::default(), 9, 1, |letter| letter.died_at_ms).0[0], 90);
         store.close();
     }
 }

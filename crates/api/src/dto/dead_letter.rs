@@ -27,6 +27,31 @@ impl LetterInfo {
     pub(crate) fn new(letter: Letter) -> Self {
         Self { id: letter.id, letter: shown(letter) }
     }
+
+    /// As one of many: of what is too long for a list, only how long it is.
+    pub(crate) fn short(mut letter: Letter) -> Self {
+        const BYTES_MAX: usize = 1000;
+        let is_long = |json: &Value| json.to_string().len() > BYTES_MAX;
+        letter.columns.take_if(|columns| is_long(columns));
+        letter.row.take_if(|row| is_long(row));
+        let request = std::mem::take(&mut letter.request);
+        let request_bytes = (request.len() > BYTES_MAX).then_some(request.len());
+        match request_bytes {
+            Some(_) => letter.rendered = Value::Null,
+            None => letter.request = request,
+        }
+        let payload = letter.message.as_mut().map(|message| &mut message.payload);
+        let payload = payload.filter(|payload| payload.len() > BYTES_MAX).map(std::mem::take);
+        let mut info = Self::new(letter);
+        if let (Some(payload), Some(message)) = (payload, info.letter["message"].as_object_mut()) {
+            message.remove("payload");
+            message.insert("payload_bytes".to_owned(), payload.len().into());
+        }
+        if let Some(bytes) = request_bytes {
+            info.letter["request_bytes"] = bytes.into();
+        }
+        info
+    }
 }
 
 /// A letter as `GET /dead_letters/:id` shows it.
@@ -78,4 +103,31 @@ impl Replayed {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Discarded {
     pub(crate) discarded: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::dead_letters::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_list_leaves_out_what_is_long() {
+        let letter = |bytes: usize| Letter {
+            id: 7,
+            request: vec![b'x'; bytes],
+            message: Some(Message { payload: vec![b'y'; bytes], ..Message::default() }),
+            row: Some(vec![1; bytes].into()),
+            ..Letter::default()
+        };
+        let short = LetterInfo::short(letter(10)).letter;
+        assert_eq!(short, LetterInfo::new(letter(10)).letter);
+        let short = LetterInfo::short(letter(100_000)).letter;
+        assert_eq!(
+            (&short["message"]["payload_bytes"], &short["request_bytes"]),
+            (&100_000.into(), &100_000.into())
+        );
+        assert_eq!(short["message"]["payload"], Value::Null);
+        assert!(short.to_string().len() < 500, "{short}");
+    }
 }

@@ -19,7 +19,7 @@ pub(super) fn routes(api: &mut Api) {
     api.route(&Method::GET, "/api/v5/dead_letters", list, |operation| {
         operation
             .tag("Dead letters")
-            .about("What could not be delivered, newest first")
+            .about("What could not be delivered, newest first; payloads longer than 1 KB are only in the letter itself")
             .query("action", text(), "Only those of this action, `type:name`.")
             .query("rule", text(), "Only those of this rule.")
             .query("stage", text(), "Only those that ended there: render, overflow, expired or send.")
@@ -84,8 +84,8 @@ async fn list(State(context): State<Context>, params: Params) -> Result<Json<Let
     let text = |name: &str| params.get(name).map(str::to_owned);
     let filter = Filter { ids: None, action: text("action"), rule: text("rule"), stage: text("stage") };
     let store = context.engine.dead_letters().clone();
-    let (letters, count) = blocking(move || store.list(&filter, page.start(), page.limit())).await?;
-    let data = letters.into_iter().map(LetterInfo::new).collect();
+    let (data, count) =
+        blocking(move || store.list(&filter, page.start(), page.limit(), LetterInfo::short)).await?;
     Ok(Json(LetterPage { data, meta: page.meta(count) }))
 }
 
