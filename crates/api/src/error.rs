@@ -8,7 +8,7 @@ use engine::{Category, Finding, ProbeError, ResourceId, StartError, WriteError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::dto::diagnostic::{DiagnosticBody, Place, bodies, headline};
+use crate::dto::diagnostic::{DiagnosticBody, headline, in_request};
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
@@ -58,15 +58,22 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// The SQL or the settings of the request are at fault.
-    pub(crate) fn invalid(findings: &[Finding]) -> Self {
-        let body = ErrorBody {
+    /// The SQL or the settings of the request are at fault, whose text is `body`.
+    pub(crate) fn invalid(findings: &[Finding], body: &str) -> Self {
+        let error = ErrorBody {
             code: "BAD_REQUEST",
             message: headline(findings),
-            diagnostics: bodies(findings, Place::Request),
+            diagnostics: in_request(findings, body),
             reason: None,
         };
-        Self { status: StatusCode::BAD_REQUEST, body }
+        Self { status: StatusCode::BAD_REQUEST, body: error }
+    }
+
+    /// With one thing that is wrong, and its place.
+    #[must_use]
+    pub(crate) fn with(mut self, diagnostic: DiagnosticBody) -> Self {
+        self.body.diagnostics.push(diagnostic);
+        self
     }
 
     /// There is no such thing.
@@ -98,8 +105,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
     }
 
-    /// A change was not made.
-    pub(crate) fn write(error: &WriteError, subject: &Subject) -> Self {
+    /// A change was not made that came without a body.
+    pub(crate) fn change(error: &WriteError, subject: &Subject) -> Self {
+        Self::write(error, subject, "")
+    }
+
+    /// A change was not made that came with this body.
+    pub(crate) fn write(error: &WriteError, subject: &Subject, body: &str) -> Self {
         match error {
             WriteError::AlreadyExists => {
                 Self::new(StatusCode::BAD_REQUEST, "ALREADY_EXISTS", format!("{subject} already exists"))
@@ -124,7 +136,7 @@ impl ApiError {
                 "{count} messages wait in the buffer of {subject} and would be discarded with it; \
                  say so with `?discard_buffered=true`, or wait until they are delivered"
             )),
-            WriteError::Invalid(findings) => Self::invalid(findings),
+            WriteError::Invalid(findings) => Self::invalid(findings, body),
             WriteError::Storage(cause) => {
                 tracing::error!(%subject, cause, "a change could not be stored");
                 let message = "the change could not be stored in the data folder; the log has the reason";
@@ -147,10 +159,10 @@ impl ApiError {
     }
 
     /// A probe did not reach the far side.
-    pub(crate) fn probe(error: &ProbeError) -> Self {
+    pub(crate) fn probe(error: &ProbeError, body: &str) -> Self {
         match error {
             ProbeError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
-            ProbeError::Invalid(findings) => Self::invalid(findings),
+            ProbeError::Invalid(findings) => Self::invalid(findings, body),
             ProbeError::Failed(why) => Self::new(StatusCode::BAD_REQUEST, "TEST_FAILED", why.as_str()),
         }
     }
@@ -197,7 +209,7 @@ mod tests {
             (WriteError::Storage("/data: no space left".into()), 500, "INTERNAL_ERROR"),
             (WriteError::Closed, 503, "SERVICE_UNAVAILABLE"),
         ] {
-            let answer = ApiError::write(&error, &uplink);
+            let answer = ApiError::change(&error, &uplink);
             assert_eq!((answer.status.as_u16(), answer.body.code), (status, code), "{error:?}");
             // The client is not told what the disk looks like; the log is.
             assert!(!answer.body.message.contains("no space left"));
@@ -206,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_failed_probe_says_what_the_far_side_said() {
-        let answer = ApiError::probe(&ProbeError::Failed("TCP: connection refused".into()));
+        let answer = ApiError::probe(&ProbeError::Failed("TCP: connection refused".into()), "");
         assert_eq!((answer.status.as_u16(), answer.body.code), (400, "TEST_FAILED"));
         assert_eq!(answer.body.message, "TCP: connection refused");
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use config::SettingPath;
 use diagnostic::{Diagnostic, Source};
 use engine::{Engine, Finding};
 use eval::test::{Context, NoMatch, Outcome, Setting};
@@ -91,14 +92,18 @@ fn test(
 fn prepare(source: &Arc<Source>, rule_id: &str) -> Result<Program, ApiError> {
     let (program, found) = eval::prepare(source.text(), 0, rule_id);
     program.ok_or_else(|| {
-        let finding = |diagnostic: Diagnostic| Finding { source: Arc::clone(source), diagnostic };
-        ApiError::invalid(&found.into_iter().map(finding).collect::<Vec<_>>())
+        let found = found.into_iter().map(|diagnostic| in_sql(source, diagnostic));
+        ApiError::invalid(&found.collect::<Vec<_>>(), "")
     })
 }
 
 /// Says what could not be evaluated, and which part of the SQL that is.
 fn failed(source: &Arc<Source>, error: &EvalError) -> ApiError {
-    ApiError::invalid(&[Finding { source: Arc::clone(source), diagnostic: error.to_diagnostic() }])
+    ApiError::invalid(&[in_sql(source, error.to_diagnostic())], "")
+}
+
+fn in_sql(source: &Arc<Source>, diagnostic: Diagnostic) -> Finding {
+    Finding { setting: Some(SettingPath::key("sql")), ..Finding::new(Arc::clone(source), diagnostic) }
 }
 
 fn with_filled(mut response: Response, filled: &[Column]) -> Response {

@@ -24,9 +24,7 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     let folder = Folder::read(&config.rules.dirs, server::KINDS);
     let mut findings = folder.findings();
     findings.extend(
-        problems
-            .into_iter()
-            .map(|problem| Finding { source: Arc::new(problem.source()), diagnostic: problem.diagnostic }),
+        problems.into_iter().map(|problem| Finding::new(Arc::new(problem.source()), problem.diagnostic)),
     );
     if args.portable {
         findings.extend(folder.portability());

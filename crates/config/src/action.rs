@@ -119,7 +119,7 @@ fn parse_function(
         Some(node) => parse_function_name(at, node, diagnostics),
         None => {
             let message = format!("`actions[{at}].function` is missing");
-            diagnostics.push(Diagnostic::new(Code::MissingKey, span, message));
+            diagnostics.push(Diagnostic::new(Code::MissingKey, span, message).lacks("function"));
             None
         }
     };

@@ -24,7 +24,7 @@ const KEY_BYTES_SHOWN: usize = 64;
 ///
 /// Paths and `file://` secrets are relative to `base_dir`, the folder of the file that names them. Every problem is
 /// reported: unknown keys, wrong types, values out of range, what is missing, secrets that cannot be read. Messages name
-/// a setting by its full path (`parameters.qos`), so that they also make sense for a REST body, which has no places.
+/// a setting by its full path (`parameters.qos`).
 pub fn check(
     section: &Section,
     fields: &'static [Field],
@@ -76,7 +76,8 @@ impl Checker<'_> {
             None => {
                 if field.default == FieldDefault::Required {
                     let message = format!("`{}{}` is missing", self.path, field.name);
-                    self.diagnostics.push(Diagnostic::new(Code::MissingKey, section.span, message));
+                    let diagnostic = Diagnostic::new(Code::MissingKey, section.span, message);
+                    self.diagnostics.push(diagnostic.lacks(field.name));
                 }
                 self.default_value(field, section.span)
             }

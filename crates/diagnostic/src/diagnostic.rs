@@ -17,6 +17,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Further sentences.
     pub notes: Vec<String>,
+    /// The key that the table at `span` should have and does not.
+    pub lacks: Option<String>,
     /// Other places of the same file that belong to it.
     pub related: Vec<Related>,
 }
@@ -42,7 +44,15 @@ impl Diagnostic {
             help: None,
             notes: Vec::new(),
             related: Vec::new(),
+            lacks: None,
         }
+    }
+
+    /// About a key that the table at `span` should have and does not.
+    #[must_use]
+    pub fn lacks(mut self, key: impl Into<String>) -> Self {
+        self.lacks = Some(key.into());
+        self
     }
 
     /// With words beside the underline.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use config::resource_file::parse_resource_file;
 use config::store::Store;
 use config::{Category, Declaration, Section};
 use connector::Status;
@@ -115,7 +116,7 @@ impl Engine {
             local: Arc::clone(&config.local),
             node: Arc::clone(&node),
         };
-        let settings = Arc::new(RuleEngineSettings::open(config.store.clone()));
+        let settings = Arc::new(RuleEngineSettings::open(config.store.clone(), Arc::clone(&surroundings)));
         let dispatch = Dispatcher::new(
             Arc::clone(&current),
             Arc::clone(&wanted),
@@ -288,19 +289,20 @@ impl Engine {
         body: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), WriteError> {
         let (settings, section) = (Arc::clone(&self.0.settings), Section::from_json(body));
-        let stored = tokio::task::spawn_blocking(move || settings.replace(section)).await;
+        let stored = tokio::task::spawn_blocking(move || settings.replace(&section)).await;
         stored.map_err(|error| WriteError::Storage(error.to_string()))?
     }
 
-    /// The files that the connectors in force name by a path, such as certificates; each once.
-    pub fn connector_files(&self) -> Vec<PathBuf> {
+    /// The files that the connectors in force name by a path, such as certificates; each once for a connector.
+    pub fn connector_files(&self) -> Vec<(ResourceId, PathBuf)> {
         let current = self.0.current.load();
         let ids = current.resource_ids(Category::Connector).into_iter();
         let items = ids.filter_map(|id| {
             let item = current.resource_item(Category::Connector, &id)?;
-            Some(item.settings.paths().into_iter().map(std::path::Path::to_owned).collect::<Vec<_>>())
+            let files = item.settings.paths().into_iter().map(|path| (id.clone(), path.to_owned()));
+            Some(files.collect::<Vec<_>>())
         });
-        let mut files: Vec<PathBuf> = items.flatten().collect();
+        let mut files: Vec<_> = items.flatten().collect();
         files.sort();
         files.dedup();
         files
@@ -499,11 +501,16 @@ impl Engine {
             return Err(ProbeError::UnknownKind(kind.to_owned()));
         };
         let mut diagnostics = Vec::new();
-        let declaration = declaration(category, kind, "probe", body);
+        // Read back from its text, so that what is wrong has a place.
+        let text = declaration(category, kind, "probe", body).to_toml();
+        let declaration = parse_resource_file(&text, &mut diagnostics).pop();
+        let Some(declaration) = declaration else {
+            return Err(ProbeError::Invalid(Finding::of_body(diagnostics, &Section::default())));
+        };
         let item = parse_resource(&declaration, std::path::Path::new(""), self.0.kinds, &mut diagnostics);
         let item = match item {
             Some(item) if !diagnostics.iter().any(diagnostic::Diagnostic::is_error) => item,
-            _ => return Err(ProbeError::Invalid(Finding::of_body(diagnostics))),
+            _ => return Err(ProbeError::Invalid(Finding::of_body(diagnostics, &declaration.section))),
         };
         match &item.connector {
             None => {

@@ -274,9 +274,7 @@ impl Slot {
     /// Everything found in the newest version.
     pub(crate) fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         let source = Arc::clone(&self.newest.source);
-        self.diagnostics
-            .iter()
-            .map(move |diagnostic| Finding { source: Arc::clone(&source), diagnostic: diagnostic.clone() })
+        self.diagnostics.iter().map(move |diagnostic| Finding::new(Arc::clone(&source), diagnostic.clone()))
     }
 
     pub(crate) fn has_errors(&self) -> bool {

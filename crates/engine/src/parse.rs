@@ -205,7 +205,8 @@ fn parse_fallback(
         (kind, _) => {
             let key = if kind.is_none() { "type" } else { "name" };
             let message = format!("a fallback action of the kind `reference` needs `{key}`");
-            diagnostics.push(Diagnostic::new(Code::MissingKey, fallback.section_span(), message));
+            let diagnostic = Diagnostic::new(Code::MissingKey, fallback.section_span(), message);
+            diagnostics.push(diagnostic.lacks(key));
             None
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use config::Category;
+use config::{Section, SettingPath};
 use connector::{ActionReading, HistogramReading, Status};
 use diagnostic::{Code, Diagnostic, Source, Span};
 
@@ -55,16 +56,27 @@ pub struct Finding {
     pub source: Arc<Source>,
     /// What is wrong there.
     pub diagnostic: Diagnostic,
+    /// Of what came over the API, the setting of the body that is at fault; then the diagnostic's own place is none.
+    pub setting: Option<SettingPath>,
 }
 
 impl Finding {
-    /// What is wrong with the body of a request: the messages name the settings, there is no text to point into.
-    pub(crate) fn of_body(diagnostics: Vec<Diagnostic>) -> Vec<Finding> {
+    /// What is wrong in a text.
+    pub fn new(source: Arc<Source>, diagnostic: Diagnostic) -> Finding {
+        Finding { source, diagnostic, setting: None }
+    }
+
+    /// What is wrong with the body of a request, which the text of `section` says in other words: the path of the setting
+    /// tells where, and there is no text to point into.
+    pub(crate) fn of_body(diagnostics: Vec<Diagnostic>, section: &Section) -> Vec<Finding> {
         let source = Arc::new(Source::new("body", ""));
-        diagnostics
-            .into_iter()
-            .map(|diagnostic| Finding { source: Arc::clone(&source), diagnostic })
-            .collect()
+        let finding = |mut diagnostic: Diagnostic| {
+            let setting = SettingPath::of(section, &diagnostic);
+            diagnostic.span = Span::at(0);
+            diagnostic.related.clear();
+            Finding { source: Arc::clone(&source), diagnostic, setting }
+        };
+        diagnostics.into_iter().map(finding).collect()
     }
 }
 
@@ -216,7 +228,7 @@ impl WriteError {
     /// A setting that must be there is missing from the body.
     pub(crate) fn missing(name: &str) -> Self {
         let diagnostic = Diagnostic::new(Code::MissingKey, Span::at(0), format!("`{name}` is missing"));
-        WriteError::Invalid(Finding::of_body(vec![diagnostic]))
+        WriteError::Invalid(Finding::of_body(vec![diagnostic.lacks(name)], &Section::default()))
     }
 }
 

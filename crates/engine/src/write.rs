@@ -9,8 +9,8 @@ use config::redact::keep_secrets;
 use config::resource_file::parse_resource_file;
 use config::rule_file::{RuleFile, rule_text};
 use config::store::{Store, StoreError};
-use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section};
-use diagnostic::{Source, Span};
+use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section, SettingPath};
+use diagnostic::{Diagnostic, Source, Span};
 
 use crate::assemble::{Slot, assemble};
 use crate::files::{Known, Origins};
@@ -215,33 +215,43 @@ impl Write<'_> {
         slots.into_iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit)).ok_or(WriteError::Closed)
     }
 
-    /// Refuses a file with errors. What is wrong in the SQL is placed in the SQL as it was sent; everything else names
-    /// the setting in its message.
+    /// Refuses a file with errors. What is wrong in the SQL is placed in the SQL as it was sent, everything else by the path
+    /// of its setting.
     fn findings(&self, slot: Slot, sql: Option<&str>) -> Result<(), WriteError> {
         if !slot.has_errors() {
             return Ok(());
         }
         let start = slot.newest.rule().map_or(u32::MAX, |rule| rule.id_span.start);
         let query = sql.map(|sql| Arc::new(Source::new("sql", sql)));
-        let body = Arc::new(Source::new("body", ""));
+        let settings = settings_of(slot.newest.source.text(), sql.is_some());
         // The file has the SQL without what stands above its first word.
         let above = sql.map_or(0, |sql| sql.len() - sql.trim_start().len()) as u32;
-        let place = |mut diagnostic: diagnostic::Diagnostic| match &query {
+        let place = |mut diagnostic: Diagnostic| match &query {
             Some(query) if diagnostic.span.start >= start && diagnostic.span.end > start => {
                 let back = |span: Span| Span::new(span.start - start + above, span.end - start + above);
                 diagnostic.span = back(diagnostic.span);
                 diagnostic.related.retain(|related| related.span.start >= start);
                 diagnostic.related.iter_mut().for_each(|related| related.span = back(related.span));
-                Finding { source: Arc::clone(query), diagnostic }
+                vec![Finding {
+                    setting: Some(SettingPath::key("sql")),
+                    ..Finding::new(Arc::clone(query), diagnostic)
+                }]
             }
-            _ => {
-                diagnostic.span = Span::at(0);
-                diagnostic.related.clear();
-                Finding { source: Arc::clone(&body), diagnostic }
-            }
+            _ => Finding::of_body(vec![diagnostic], &settings),
         };
-        Err(WriteError::Invalid(slot.diagnostics.into_iter().map(place).collect()))
+        Err(WriteError::Invalid(slot.diagnostics.into_iter().flat_map(place).collect()))
     }
+}
+
+/// The settings in the text of a file of the store, each where it stands there.
+fn settings_of(text: &str, is_rule: bool) -> Section {
+    if is_rule {
+        return RuleFile::parse(text, &mut Vec::new()).section;
+    }
+    parse_resource_file(text, &mut Vec::new())
+        .pop()
+        .map(|declaration| declaration.section)
+        .unwrap_or_default()
 }
 
 /// The declaration that a file of the store holds, with its secrets.

@@ -25,7 +25,7 @@ mod worker;
 pub use catalog::Catalog;
 pub use compile::compile;
 pub use error::{EvalError, Fault};
-pub use functions::Surroundings;
+pub use functions::{JqTime, Surroundings};
 pub use paths::Union;
 pub use prepare::{portability, prepare, prepare_watched};
 pub use program::{From, FromClass, Program};

@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,35 @@ pub struct Surroundings {
     pub variables: BTreeMap<String, String>,
     /// What `kv_store_put` and `proc_dict_put` keep.
     pub store: Store,
+    /// How long `jq` may take when the call does not say.
+    pub jq_time: JqTime,
+}
+
+/// How long a jq program may take when the call does not say. May change while rules run.
+#[derive(Debug)]
+pub struct JqTime(AtomicU64);
+
+impl JqTime {
+    /// Unless something else is set: what a whole evaluation may take.
+    pub const DEFAULT: Duration = Effort::MAX;
+    /// However it is set.
+    pub const MAX: Duration = Duration::from_secs(10);
+
+    /// The time.
+    pub fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Sets it, to the millisecond.
+    pub fn set(&self, time: Duration) {
+        self.0.store(time.min(Self::MAX).as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+impl Default for JqTime {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::DEFAULT.as_millis() as u64))
+    }
 }
 
 /// Values that outlive the message that brought them, until the process ends. Bounded.

@@ -38,7 +38,7 @@ use std::sync::LazyLock;
 
 pub use args::Args;
 pub use constant::check_constant;
-pub use context::{CallContext, ColumnSource, Effort, Random, Store, Surroundings};
+pub use context::{CallContext, ColumnSource, Effort, JqTime, Random, Store, Surroundings};
 pub use convert::concat;
 pub use error::CallError;
 pub use function::{Body, Example, Function};

@@ -1,9 +1,12 @@
 //! Diagnostics as JSON.
 
-use diagnostic::{Diagnostic, Severity, Source};
+use config::SettingPath;
+use diagnostic::{Diagnostic, Severity, Source, Span};
 use engine::Finding;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::body::place;
 
 /// One diagnostic as the API answers it and as `check --format json` prints it.
 ///
@@ -30,7 +33,14 @@ pub struct DiagnosticBody {
     pub message: String,
     /// A way out.
     pub help: Option<String>,
+    /// Of what a request's body says wrongly, the setting: `resource_opts.inflight_window`. Line and column count in the
+    /// body then; where it is `sql`, in the SQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
+
+/// The most problems of a body that an answer tells: past them it is meant for something else.
+const DIAGNOSTICS_MAX: usize = 100;
 
 impl DiagnosticBody {
     /// A diagnostic in the text of the request that is being answered.
@@ -46,7 +56,15 @@ impl DiagnosticBody {
             end_column: place.end_column,
             message: diagnostic.message.clone(),
             help: diagnostic.help.clone(),
+            path: None,
         }
+    }
+
+    /// A diagnostic about a setting of the body of the request that is being answered.
+    pub(crate) fn of_body(diagnostic: &Diagnostic, setting: &SettingPath, body: &Source) -> Self {
+        let mut diagnostic = diagnostic.clone();
+        diagnostic.span = place::find(body.text(), setting).map_or(diagnostic.span, Span::from);
+        Self { path: Some(setting.to_string()), ..Self::new(body, &diagnostic) }
     }
 
     /// The same with the name of the file it is in.
@@ -55,22 +73,24 @@ impl DiagnosticBody {
     }
 }
 
-/// Whether the places are in files, which are named then, or in the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In a file.
-    File,
-    /// In the request that is being answered.
-    Request,
+/// Findings in files as JSON.
+pub(crate) fn in_files(findings: &[Finding]) -> Vec<DiagnosticBody> {
+    findings.iter().map(|finding| DiagnosticBody::with_file(&finding.source, &finding.diagnostic)).collect()
 }
 
-/// Findings as JSON.
-pub(crate) fn bodies(findings: &[Finding], place: Place) -> Vec<DiagnosticBody> {
-    let body = |finding: &Finding| match place {
-        Place::File => DiagnosticBody::with_file(&finding.source, &finding.diagnostic),
-        Place::Request => DiagnosticBody::new(&finding.source, &finding.diagnostic),
+/// Findings in the request that is being answered, whose body is `body`, as JSON. Bounded.
+pub(crate) fn in_request(findings: &[Finding], body: &str) -> Vec<DiagnosticBody> {
+    let body = Source::new("body", body);
+    let one = |finding: &Finding| match &finding.setting {
+        Some(setting) if finding.source.text().is_empty() => {
+            DiagnosticBody::of_body(&finding.diagnostic, setting, &body)
+        }
+        setting => {
+            let path = setting.as_ref().map(SettingPath::to_string);
+            DiagnosticBody { path, ..DiagnosticBody::new(&finding.source, &finding.diagnostic) }
+        }
     };
-    findings.iter().map(body).collect()
+    findings.iter().take(DIAGNOSTICS_MAX).map(one).collect()
 }
 
 /// The first error, without which all is well.
@@ -102,19 +122,19 @@ pub(crate) fn headline(findings: &[Finding]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use diagnostic::{Code, Span};
+    use diagnostic::Code;
 
     use super::*;
 
     fn finding(code: Code, span: Span, message: &str) -> Finding {
         let source = Arc::new(Source::new("heat.sql", "SELECT\n  fou(1)"));
-        Finding { source, diagnostic: Diagnostic::new(code, span, message).help("write `four`") }
+        Finding::new(source, Diagnostic::new(code, span, message).help("write `four`"))
     }
 
     #[test]
     fn a_diagnostic_says_where_it_is() {
         let found = finding(Code::UnknownFunction, Span::new(9, 12), "there is no function `fou`");
-        let body = serde_json::to_string(&bodies(&[found], Place::File)).unwrap();
+        let body = serde_json::to_string(&in_files(&[found])).unwrap();
         assert_eq!(
             body,
             r#"[{"file":"heat.sql","code":"E201","severity":"error","line":2,"column":3,"end_line":2,"end_column":6,"message":"there is no function `fou`","help":"write `four`"}]"#

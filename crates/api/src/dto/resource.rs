@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::diagnostic::{DiagnosticBody, Place, bodies, first_error};
+use super::diagnostic::{DiagnosticBody, first_error, in_files};
 use super::{Management, rfc3339};
 
 /// What an answer has and a request may repeat without effect, so that a resource can be read, changed and sent back.
@@ -93,7 +93,7 @@ impl<'v> Health<'v> {
 
 impl<'v> ResourceInfo<'v> {
     pub(crate) fn new(view: &'v ResourceView, node: &'v str) -> Self {
-        let diagnostics = bodies(&view.errors, Place::File);
+        let diagnostics = in_files(&view.errors);
         Self {
             id: view.id.to_string(),
             kind: &view.id.kind,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::diagnostic::{DiagnosticBody, Place, bodies, first_error};
+use super::diagnostic::{DiagnosticBody, first_error, in_files};
 use super::{Management, rfc3339};
 use crate::listing::Meta;
 
@@ -67,7 +67,7 @@ impl<'v> RuleInfo<'v> {
             name: &id.name,
             status: status.as_ref().map_or("not_found", |status| status.state.name()),
         });
-        let diagnostics = bodies(&view.errors, Place::File);
+        let diagnostics = in_files(&view.errors);
         Self {
             id: &view.id,
             name: &view.name,

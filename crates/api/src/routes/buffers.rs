@@ -47,7 +47,7 @@ async fn discard(
         .ok_or_else(|| ApiError::bad_request(format!("an id is written `type:name`, found `{id}`")))?;
     let (engine, orphan) = (context.engine.clone(), id.clone());
     let outcome = to_the_end(async move { engine.discard_orphan(&orphan).await }).await?;
-    outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(Category::Action, id.clone())))?;
+    outcome.map_err(|error| ApiError::change(&error, &Subject::Resource(Category::Action, id.clone())))?;
     tracing::info!(%caller, action = %id, "the buffer of an action that is declared nowhere was discarded over HTTP");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -143,14 +143,14 @@ async fn discard(
 /// Which letters a body means: `{"ids": [1, 2]}`, `{"action": "mqtt:uplink"}` with `rule` and `stage`, or `{"all": true}`.
 /// One that names nothing would mean everything by mistake.
 fn filter(mut body: Object) -> Result<Filter, ApiError> {
-    let ids = match body.0.remove("ids") {
+    let ids = match body.map.remove("ids") {
         None => None,
         Some(ids) => Some(
             serde_json::from_value::<Vec<u64>>(ids)
                 .map_err(|_| ApiError::bad_request("`ids` must be a list of the numbers of letters"))?,
         ),
     };
-    let all = match body.0.remove("all") {
+    let all = match body.map.remove("all") {
         None => false,
         Some(serde_json::Value::Bool(all)) => all,
         Some(_) => return Err(ApiError::bad_request("`all` must be true or false")),

@@ -101,14 +101,14 @@ async fn probe(
     let kind = body.take_string("type")?;
     // A name is no part of the settings; what is not there yet need not have one.
     body.take_optional_string("name")?;
-    let probe = context.engine.probe(category, &kind, &body.0);
+    let probe = context.engine.probe(category, &kind, &body.map);
     let outcome = tokio::time::timeout(PROBE_TIME_MAX, probe).await.unwrap_or_else(|_| {
         Err(ProbeError::Failed(format!(
             "the far side has not answered within {} s",
             PROBE_TIME_MAX.as_secs()
         )))
     });
-    outcome.map(|()| StatusCode::NO_CONTENT).map_err(|error| ApiError::probe(&error))
+    outcome.map(|()| StatusCode::NO_CONTENT).map_err(|error| ApiError::probe(&error, &body.text))
 }
 
 /// `GET /actions_summary`, `/sources_summary`.

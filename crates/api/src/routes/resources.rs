@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use config::Field;
 use connector::ConnectorKind;
 use engine::{Category, Deletion, Dependants, Kinds, ResourceId, ResourceView, WriteMode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::to_the_end;
 use crate::Context;
@@ -187,7 +187,7 @@ async fn create(
     mut body: Object,
 ) -> Result<Response, ApiError> {
     let id = ResourceId::new(&body.take_string("type")?, &body.take_string("name")?);
-    let view = write(&context, &caller, category, id, body.0, WriteMode::Create).await?;
+    let view = write(&context, &caller, category, id, body, WriteMode::Create).await?;
     Ok((StatusCode::CREATED, Json(ResourceInfo::new(&view, context.engine.node()))).into_response())
 }
 
@@ -214,8 +214,8 @@ async fn replace(
     let id = parse(&id)?;
     body.take_expected("type", &id.kind)?;
     body.take_expected("name", &id.name)?;
-    READ_ONLY.iter().for_each(|key| drop(body.0.remove(*key)));
-    let view = write(&context, &caller, category, id, body.0, WriteMode::Replace).await?;
+    READ_ONLY.iter().for_each(|key| drop(body.map.remove(*key)));
+    let view = write(&context, &caller, category, id, body, WriteMode::Replace).await?;
     Ok(Json(ResourceInfo::new(&view, context.engine.node())).into_response())
 }
 
@@ -229,7 +229,7 @@ async fn enable(
     let (id, enable) = (parse(&id)?, boolean("enable", &enable)?);
     let (engine, changed) = (context.engine.clone(), id.clone());
     let outcome = to_the_end(async move { engine.enable_resource(category, &changed, enable).await }).await?;
-    outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
+    outcome.map_err(|error| ApiError::change(&error, &Subject::Resource(category, id.clone())))?;
     tracing::info!(%caller, category = category.singular(), %id, enable, "enabled or disabled over HTTP");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -252,7 +252,7 @@ async fn delete(
     let (engine, deleted) = (context.engine.clone(), id.clone());
     let outcome =
         to_the_end(async move { engine.delete_resource(category, &deleted, deletion).await }).await?;
-    outcome.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
+    outcome.map_err(|error| ApiError::change(&error, &Subject::Resource(category, id.clone())))?;
     tracing::info!(%caller, category = category.singular(), %id, "deleted over HTTP");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -296,15 +296,17 @@ async fn write(
     caller: &Caller,
     category: Category,
     id: ResourceId,
-    body: Map<String, Value>,
+    body: Object,
     mode: WriteMode,
 ) -> Result<ResourceView, ApiError> {
     let (engine, written) = (context.engine.clone(), id.clone());
-    let outcome = to_the_end(async move {
-        engine.write_resource(category, &written.kind, &written.name, &body, mode).await
-    });
-    let view =
-        outcome.await?.map_err(|error| ApiError::write(&error, &Subject::Resource(category, id.clone())))?;
+    let Object { map, text } = body;
+    let outcome =
+        to_the_end(
+            async move { engine.write_resource(category, &written.kind, &written.name, &map, mode).await },
+        );
+    let subject = || Subject::Resource(category, id.clone());
+    let view = outcome.await?.map_err(|error| ApiError::write(&error, &subject(), &text))?;
     tracing::info!(%caller, category = category.singular(), %id, ?mode, "written over HTTP");
     Ok(view)
 }

@@ -43,8 +43,9 @@ async fn replace(
     body: Object,
 ) -> Result<Json<Value>, ApiError> {
     let engine = context.engine.clone();
-    let stored = to_the_end(async move { engine.set_rule_engine_settings(&body.0).await }).await?;
-    stored.map_err(|error| ApiError::write(&error, &Subject::Everything))?;
+    let Object { map, text } = body;
+    let stored = to_the_end(async move { engine.set_rule_engine_settings(&map).await }).await?;
+    stored.map_err(|error| ApiError::write(&error, &Subject::Everything, &text))?;
     tracing::info!(%caller, "the settings of the rule engine were written over HTTP");
     Ok(Json(context.engine.rule_engine_settings()))
 }

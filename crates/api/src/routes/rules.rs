@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use config::rule_file::RULE_FIELDS;
 use engine::{REPUBLISH_FIELDS, RuleView, WriteMode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::to_the_end;
 use crate::Context;
@@ -150,7 +150,7 @@ async fn create(
     if id.as_deref() == Some("") {
         return Err(ApiError::bad_request("empty rule id is not allowed"));
     }
-    let rule = write(&context, &caller, id, body.0, WriteMode::Create).await?;
+    let rule = write(&context, &caller, id, body, WriteMode::Create).await?;
     Ok((StatusCode::CREATED, Json(RuleInfo::new(&rule))).into_response())
 }
 
@@ -168,8 +168,8 @@ async fn replace(
     mut body: Object,
 ) -> Result<Response, ApiError> {
     body.take_expected("id", &id)?;
-    READ_ONLY.iter().for_each(|key| drop(body.0.remove(*key)));
-    let rule = write(&context, &caller, Some(id), body.0, WriteMode::Replace).await?;
+    READ_ONLY.iter().for_each(|key| drop(body.map.remove(*key)));
+    let rule = write(&context, &caller, Some(id), body, WriteMode::Replace).await?;
     Ok(Json(RuleInfo::new(&rule)).into_response())
 }
 
@@ -181,7 +181,7 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let (engine, rule) = (context.engine.clone(), id.clone());
     let deleted = to_the_end(async move { engine.delete_rule(&rule).await }).await?;
-    deleted.map_err(|error| ApiError::write(&error, &Subject::Rule(Some(id.clone()))))?;
+    deleted.map_err(|error| ApiError::change(&error, &Subject::Rule(Some(id.clone()))))?;
     tracing::info!(%caller, rule = id, "rule deleted over HTTP");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -211,12 +211,13 @@ async fn write(
     context: &Context,
     caller: &Caller,
     id: Option<String>,
-    body: Map<String, Value>,
+    body: Object,
     mode: WriteMode,
 ) -> Result<RuleView, ApiError> {
     let (engine, subject) = (context.engine.clone(), Subject::Rule(id.clone()));
-    let written = to_the_end(async move { engine.write_rule(id.as_deref(), &body, mode).await }).await?;
-    let rule = written.map_err(|error| ApiError::write(&error, &subject))?;
+    let Object { map, text } = body;
+    let written = to_the_end(async move { engine.write_rule(id.as_deref(), &map, mode).await }).await?;
+    let rule = written.map_err(|error| ApiError::write(&error, &subject, &text))?;
     tracing::info!(%caller, rule = %rule.id, ?mode, "rule written over HTTP");
     Ok(rule)
 }

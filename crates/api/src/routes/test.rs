@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use config::Part;
+use diagnostic::Code;
 use serde_json::{Map, Value, json};
 
 use crate::body::{Id, Object};
@@ -80,9 +82,10 @@ async fn test_rule(
     mut body: Object,
 ) -> Result<Response, ApiError> {
     let event = take_context(&mut body)?;
-    if body.0.remove("stop_action_after_template_rendering").is_some_and(|stop| stop != Value::Bool(true)) {
-        let message = "`stop_action_after_template_rendering` can only be `true`: a test runs no action";
-        return Err(ApiError::bad_request(message));
+    const STOP: &str = "stop_action_after_template_rendering";
+    if body.map.remove(STOP).is_some_and(|stop| stop != Value::Bool(true)) {
+        let message = format!("`{STOP}` can only be `true`: a test runs no action");
+        return Err(body.fault(Code::InvalidValue, STOP, Part::Value, message));
     }
     body.finish()?;
     let Some(rule) = context.engine.rule(&id) else {
@@ -92,9 +95,11 @@ async fn test_rule(
 }
 
 fn take_context(body: &mut Object) -> Result<Map<String, Value>, ApiError> {
-    match body.0.remove("context") {
+    match body.map.remove("context") {
         Some(Value::Object(event)) => Ok(event),
-        Some(_) => Err(ApiError::bad_request("`context` must be an object")),
-        None => Err(ApiError::bad_request("`context` is missing")),
+        Some(_) => {
+            Err(body.fault(Code::WrongType, "context", Part::Value, "`context` must be an object".to_owned()))
+        }
+        None => Err(body.missing("context")),
     }
 }

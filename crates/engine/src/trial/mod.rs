@@ -156,7 +156,7 @@ impl Folder {
         let notes = rules.flat_map(|(slot, rule)| {
             let source = &slot.newest.source;
             let notes = eval::portability(slot.newest.sql(rule), rule.id_span.start).into_iter();
-            notes.map(|diagnostic| Finding { source: Arc::clone(source), diagnostic })
+            notes.map(|diagnostic| Finding::new(Arc::clone(source), diagnostic))
         });
         notes.collect()
     }
@@ -235,10 +235,7 @@ impl TestFile {
     }
 
     fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
-        let finding = |diagnostic: &Diagnostic| Finding {
-            source: Arc::clone(&self.source),
-            diagnostic: diagnostic.clone(),
-        };
+        let finding = |diagnostic: &Diagnostic| Finding::new(Arc::clone(&self.source), diagnostic.clone());
         self.diagnostics.iter().map(finding)
     }
 }
@@ -347,7 +344,7 @@ impl Case {
             (Expected::Error(part), Outcome::Error(error), _) if error.to_string().contains(part) => Ok(()),
             (expected, Outcome::Error(error), _) => {
                 let message = format!("expected {expected}, found an error: {error}");
-                let place = Finding { source: Arc::clone(&rule.source), diagnostic: error.to_diagnostic() };
+                let place = Finding::new(Arc::clone(&rule.source), error.to_diagnostic());
                 Err(Failure { place: Some(Box::new(place)), ..Failure::of(message) })
             }
             (expected, _, Ok(output)) => {

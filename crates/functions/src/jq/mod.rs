@@ -22,13 +22,13 @@ use self::interpreter::{End, Program};
 use self::meter::Bound;
 use self::value::Val;
 use crate::function::{ANY, ARRAY, INT, STR, fails, gives, sig};
-use crate::{Args, CallError, Function};
+use crate::{Args, CallError, Function, JqTime};
 
 pub(crate) const FUNCTIONS: &[Function] = &[Function {
     name: "jq",
     usage: "jq(program, any[, milliseconds])",
     signatures: &[sig(&[STR, ANY], ARRAY), sig(&[STR, ANY, INT], ARRAY)],
-    summary: "All that a jq program gives for the value, as a list; a string is read as JSON first. It may take a second, or as long as is said, ten seconds at the most.",
+    summary: "All that a jq program gives for the value, as a list; a string is read as JSON first. It may take as long as is said, ten seconds at the most, otherwise what `jq_function_default_timeout` of the rule engine allows: a second by default.",
     errors: "Fails when the program is none, or fails, takes too long or too much memory, or a string is not JSON.",
     source: "EMQX 5 docs, Built-in SQL Functions, `jq`; the jq manual",
     examples: &[
@@ -41,10 +41,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[Function {
     body: jq,
 }];
 
-/// How long a program may take when the call does not say.
-const TIME: Duration = Duration::from_secs(1);
-/// How long a program may take at the most.
-const TIME_MAX: Duration = Duration::from_secs(10);
+/// How long compiling a program may take.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the text of a program may be (bytes).
 const PROGRAM_BYTES_MAX: usize = 16 << 10;
 /// How many outputs a program may have.
@@ -59,13 +57,16 @@ thread_local! {
 
 fn jq(args: Args<'_>) -> Result<Value<'_>, CallError> {
     let effort = args.context().effort;
-    let time = match args.len() {
-        2 => effort.left().min(TIME),
-        _ => {
-            let time = Duration::from_millis(args.count(2)? as u64).min(TIME_MAX);
-            effort.allow(time);
-            time
-        }
+    let asked = match args.len() {
+        2 => args.context().surroundings.jq_time.get(),
+        _ => Duration::from_millis(args.count(2)? as u64).min(JqTime::MAX),
+    };
+    // Whoever asks for more than others get, in the call or for all of them, gets it; otherwise it comes out of what is left.
+    let time = if args.len() > 2 || asked > JqTime::DEFAULT {
+        effort.allow(asked);
+        asked
+    } else {
+        effort.left().min(asked)
     };
     let program =
         program(args.bytes(0)?).map_err(|reason| CallError::Said { arg: 0, reason: reason.into() })?;
@@ -93,7 +94,7 @@ fn program(text: &[u8]) -> Result<Rc<Program>, String> {
         return Err(format!("is a jq program of more than {} KiB", PROGRAM_BYTES_MAX >> 10));
     }
     let code = std::str::from_utf8(text).map_err(|_| "is not UTF-8".to_owned())?;
-    let compiled = meter::guarded(TIME, || Program::compile(code));
+    let compiled = meter::guarded(COMPILE_TIME_MAX, || Program::compile(code));
     let compiled = compiled.map_err(|bound| format!("is a jq program that {}", bound.reason()))?;
     let program = Rc::new(compiled.map_err(|reason| format!("is no jq program: {reason}"))?);
     KEPT.with_borrow_mut(|kept| {

@@ -1,14 +1,19 @@
 //! Reading what a request brings: bounded in size, depth and time, and strict.
 
+pub(crate) mod place;
+
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use config::{Part, SettingPath, Step};
+use diagnostic::{Code, Diagnostic, Source, Span};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
+use crate::dto::diagnostic::DiagnosticBody;
 use crate::error::ApiError;
 
 /// The most bytes of a body that are looked at.
@@ -23,7 +28,12 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// The JSON object that is the body of a request, whatever content type it claims.
 ///
 /// UTF-8 is checked; of doubled keys the last counts; numbers keep every digit; nesting is bounded by serde_json (128).
-pub(crate) struct Object(pub(crate) Map<String, Value>);
+pub(crate) struct Object {
+    /// What nobody took yet.
+    pub(crate) map: Map<String, Value>,
+    /// As it came, to say where in it something is wrong.
+    pub(crate) text: String,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = ApiError;
@@ -37,8 +47,11 @@ impl<S: Send + Sync> FromRequest<S> for Object {
                 "the body took too long to arrive",
             ))
         })?;
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(object)) => Ok(Self(object)),
+        let text = String::from_utf8(bytes).map_err(|error| {
+            ApiError::bad_request(format!("the body is not UTF-8: {}", error.utf8_error()))
+        })?;
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(map)) => Ok(Self { map, text }),
             Ok(_) => Err(ApiError::bad_request("the body must be a JSON object")),
             Err(error) => Err(ApiError::bad_request(format!("the body is not JSON: {error}"))),
         }
@@ -65,35 +78,53 @@ impl Object {
     pub(crate) fn take_string(&mut self, key: &str) -> Result<String, ApiError> {
         match self.take_optional_string(key)? {
             Some(text) => Ok(text),
-            None => Err(ApiError::bad_request(format!("`{key}` is missing"))),
+            None => Err(self.missing(key)),
         }
     }
 
     /// Takes the string `key` if it is there; an error if it is something else.
     pub(crate) fn take_optional_string(&mut self, key: &str) -> Result<Option<String>, ApiError> {
-        match self.0.remove(key) {
+        match self.map.remove(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(ApiError::bad_request(format!("`{key}` must be a string"))),
+            Some(_) => {
+                Err(self.fault(Code::WrongType, key, Part::Value, format!("`{key}` must be a string")))
+            }
         }
     }
 
     /// An error if `key` is there and is not `expected`, as when a body names another object than the path; takes it.
     pub(crate) fn take_expected(&mut self, key: &str, expected: &str) -> Result<(), ApiError> {
         match self.take_optional_string(key)? {
-            Some(found) if found != expected => Err(ApiError::bad_request(format!(
-                "the path says `{expected}` and the body's `{key}` says `{found}`"
-            ))),
+            Some(found) if found != expected => {
+                let message = format!("the path says `{expected}` and the body's `{key}` says `{found}`");
+                Err(self.fault(Code::Conflict, key, Part::Value, message))
+            }
             Some(_) | None => Ok(()),
         }
     }
 
     /// An error if anything is left that nobody took.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
-        match self.0.keys().next() {
-            Some(key) => Err(ApiError::bad_request(format!("there is no key `{key}`"))),
+        match self.map.keys().next() {
+            Some(key) => {
+                Err(self.fault(Code::UnknownKey, key, Part::Key, format!("there is no key `{key}`")))
+            }
             None => Ok(()),
         }
+    }
+
+    /// The error that `key` is missing.
+    pub(crate) fn missing(&self, key: &str) -> ApiError {
+        self.fault(Code::MissingKey, key, Part::Missing, format!("`{key}` is missing"))
+    }
+
+    /// The error that something is wrong with `key`, which the message says; its place comes with it.
+    pub(crate) fn fault(&self, code: Code, key: &str, part: Part, message: String) -> ApiError {
+        let setting = SettingPath { steps: vec![Step::Key(key.to_owned())], part };
+        let diagnostic = Diagnostic::new(code, Span::at(0), &*message);
+        let body = DiagnosticBody::of_body(&diagnostic, &setting, &Source::new("body", &*self.text));
+        ApiError::bad_request(message).with(body)
     }
 }
 
