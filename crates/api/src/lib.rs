@@ -20,7 +20,10 @@ mod routes;
 mod serve;
 
 pub use auth::{ApiKey, ApiKeys, Role};
-pub use context::{Context, Listener, MetricKind, Sample};
+pub use context::{
+    Certificate, CertificateOwner, Context, FilesOutcome, FilesReload, Listener, LocalLink, MetricKind,
+    Sample,
+};
 pub use dto::dead_letter::show_letter;
 pub use dto::diagnostic::DiagnosticBody;
 pub use routes::router;

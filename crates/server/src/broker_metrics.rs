@@ -1,11 +1,9 @@
 //! What the broker counts, as the API shows it.
 
-use api::{MetricKind, Sample};
+use api::{Certificate, MetricKind, Sample};
 use broker::{ListenerMetrics, Metrics, Refused};
 use connector::State;
 use connector_mqtt::LocalLink;
-
-use crate::door::Certificate;
 
 /// One sample for each of the broker's numbers.
 pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
@@ -145,17 +143,15 @@ pub(crate) fn listener_samples(listeners: &[ListenerMetrics]) -> Vec<Sample> {
 }
 
 /// When certificates expire.
-pub(crate) fn certificate_samples<'a>(
-    certificates: impl IntoIterator<Item = &'a Certificate>,
-) -> Vec<Sample> {
-    let known = certificates.into_iter().filter_map(|it| it.expires_at().map(|at| (it, at)));
-    known
-        .map(|(certificate, expires_at)| Sample {
+pub(crate) fn certificate_samples(certificates: &[Certificate]) -> Vec<Sample> {
+    certificates
+        .iter()
+        .map(|certificate| Sample {
             name: "mqtt_certificate_expiry_timestamp_seconds",
             help: "When the certificate of the listener expires, in seconds since 1970.",
             kind: MetricKind::Gauge,
-            labels: vec![("listener", certificate.listener.clone())],
-            value: expires_at as f64,
+            labels: vec![("listener", certificate.owner.name().to_string())],
+            value: certificate.expires_at as f64,
         })
         .collect()
 }

@@ -1,60 +1,74 @@
-//! When the certificates end that the configuration names.
+//! When the certificates end that the configuration names: of listeners, and of connectors.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use api::{MetricKind, Sample};
+use api::{Certificate, CertificateOwner, MetricKind, Sample};
+use config::content::read_file;
 use engine::Engine;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
-/// The most bytes of a file that are looked at.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::door::{Door, PEM_BYTES_MAX};
 
-/// One sample for each file that holds certificates: the end of the one that ends first (seconds since 1970).
+/// How often it is looked whether one ends soon.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Every certificate file, of listeners as it was last taken over and of connectors as it is now, each with the end of what
+/// ends first in it.
 ///
-/// Reads the files anew each time, since they are replaced while the server runs; there are few, and they are small.
+/// Reads the files of connectors anew each time, since they are replaced while the server runs; there are few, and they are
+/// small.
+pub(crate) fn all(engine: &Engine, door: Option<&Door>) -> Vec<Certificate> {
+    let listeners = door.map(Door::certificates).unwrap_or_default();
+    listeners.into_iter().chain(of_connectors(engine)).collect()
+}
+
+fn of_connectors(engine: &Engine) -> impl Iterator<Item = Certificate> {
+    engine.connector_files().into_iter().filter_map(|(connector, file)| {
+        let expires_at = end_of(&file)?;
+        Some(Certificate { owner: CertificateOwner::Connector(connector), file, expires_at })
+    })
+}
+
+/// One sample for each file of a connector that holds certificates.
 pub(crate) fn samples(engine: &Engine) -> Vec<Sample> {
-    let sample = |file: &Path| {
-        Some(Sample {
-            name: "sluicegate_certificate_expiry_timestamp_seconds",
-            help: "When the first certificate in the file ends.",
-            kind: MetricKind::Gauge,
-            labels: vec![("file", file.display().to_string())],
-            value: earliest_end(&read(file)?)? as f64,
-        })
+    let sample = |certificate: Certificate| Sample {
+        name: "sluicegate_certificate_expiry_timestamp_seconds",
+        help: "When the first certificate in the file of a connector ends, in seconds since 1970.",
+        kind: MetricKind::Gauge,
+        labels: vec![
+            ("connector", certificate.owner.name().to_string()),
+            ("file", certificate.file.display().to_string()),
+        ],
+        value: certificate.expires_at as f64,
     };
-    engine.connector_files().iter().filter_map(|file| sample(file)).collect()
+    of_connectors(engine).map(sample).collect()
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// The first end among the certificates of a PEM file; `None` where it has none.
-fn earliest_end(pem: &[u8]) -> Option<i64> {
-    let end = |certificate: CertificateDer<'_>| {
-        let (_, certificate) = x509_parser::parse_x509_certificate(&certificate).ok()?;
-        Some(certificate.validity().not_after.timestamp())
-    };
-    CertificateDer::pem_slice_iter(pem).filter_map(|found| end(found.ok()?)).min()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_to_end_speaks_for_the_file() {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let made = testkit::Certificates::write(folder.path());
-        let pem = std::fs::read(&made.ca).expect("it was written");
-        let end = earliest_end(&pem).expect("an authority is a certificate");
-        assert!(end > 1_700_000_000, "{end}");
-        assert_eq!(earliest_end(&[pem.clone(), pem].concat()), Some(end));
-        assert_eq!(earliest_end(b"no certificate"), None);
+/// Warns of certificates that end soon, now and once a day, for ever.
+pub(crate) async fn mind(engine: Engine, door: Option<Arc<Door>>) {
+    let mut days = tokio::time::interval(DAY);
+    loop {
+        days.tick().await;
+        let (engine, door) = (engine.clone(), door.clone());
+        // Reading files is no work for a thread that others wait on.
+        let found = tokio::task::spawn_blocking(move || all(&engine, door.as_deref())).await;
+        found.unwrap_or_default().iter().for_each(warn);
     }
+}
+
+/// Says in the log if it ends soon, or has.
+pub(crate) fn warn(certificate: &Certificate) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let Some(warning) = certificate.warning(now) else { return };
+    let file = certificate.file.display();
+    if certificate.expires_at <= now {
+        tracing::error!(%file, "{warning}");
+    } else {
+        tracing::warn!(%file, "{warning}");
+    }
+}
+
+fn end_of(file: &Path) -> Option<i64> {
+    tls::earliest_end(&read_file(file, PEM_BYTES_MAX).ok()?)
 }

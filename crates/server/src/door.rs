@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use api::{Certificate, CertificateOwner, FilesOutcome, FilesReload};
 use arc_swap::ArcSwap;
 use auth::{Authenticator, Credentials, Policy, Tokens};
 use broker::{
@@ -24,24 +24,24 @@ use diagnostic::{Code, Diagnostic, Span, Style};
 use parking_lot::Mutex;
 use tls::{ClientCertificates, Identity, ServerTls, ServerTlsError, server_config};
 
+use crate::certificates;
+
 /// The largest certificate or key file that is read.
-const PEM_BYTES_MAX: u64 = 1 << 20;
-/// Below this much time left, a certificate is worth a warning.
-const EXPIRES_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const PEM_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything that decides about clients.
 pub(crate) struct Door {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) acl: Arc<AccessList>,
     pub(crate) listeners: Vec<Listener>,
-    certificates: Vec<Arc<Certificate>>,
+    certificates: Vec<Arc<ListenerCertificate>>,
     parts: Vec<Part>,
 }
 
 /// The certificate of a listener.
-pub(crate) struct Certificate {
-    /// The listener.
-    pub(crate) listener: String,
+struct ListenerCertificate {
+    listener: String,
+    file: PathBuf,
     /// Seconds since 1970; 0 if it cannot be told.
     expires_at: AtomicI64,
 }
@@ -51,8 +51,15 @@ struct Part {
     what: String,
     files: Vec<PathBuf>,
     /// A lock since a signal and the watch may come at the same time.
-    seen: Mutex<Vec<Option<ContentHash>>>,
+    seen: Mutex<Seen>,
     load: Box<dyn Fn() -> Result<(), Vec<FileProblem>> + Send + Sync>,
+}
+
+/// What the files of a part were when they were last read.
+struct Seen {
+    hashes: Vec<Option<ContentHash>>,
+    /// Whether they had a mistake, which is told until it is gone.
+    failed: bool,
 }
 
 impl Door {
@@ -88,53 +95,30 @@ impl Door {
         Ok(Self { authenticator, acl, listeners, certificates, parts })
     }
 
-    /// Reads what has changed.
-    pub(crate) fn reload(&self) {
-        self.parts.iter().for_each(Part::reload);
+    /// Reads what has changed, and says what came of it.
+    pub(crate) fn reload(&self) -> Vec<FilesReload> {
+        self.parts.iter().map(Part::reload).collect()
     }
 
     /// Reads what changes from now on, until the watch is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<Watch> {
         let door = Arc::clone(self);
-        let watch = Watch::start(Vec::new(), move || door.reload())?;
+        let watch = Watch::start(Vec::new(), move || drop(door.reload()))?;
         watch.set_files(self.parts.iter().flat_map(|part| part.files.clone()).collect());
         Ok(watch)
     }
 
-    /// The certificates of the listeners that have one.
-    pub(crate) fn certificates(&self) -> &[Arc<Certificate>] {
-        &self.certificates
-    }
-
-    /// Warns of certificates that expire, now and once a day, for ever.
-    pub(crate) async fn mind_certificates(self: Arc<Self>) {
-        if self.certificates.is_empty() {
-            return;
-        }
-        let mut day = tokio::time::interval(Duration::from_secs(24 * 60 * 60));
-        loop {
-            day.tick().await;
-            self.certificates.iter().for_each(|certificate| certificate.warn_if_it_ends_soon());
-        }
+    /// The certificates in use, of the listeners that have one.
+    pub(crate) fn certificates(&self) -> Vec<Certificate> {
+        self.certificates.iter().filter_map(|it| it.read()).collect()
     }
 }
 
-impl Certificate {
-    /// When it expires (seconds since 1970), if that is known.
-    pub(crate) fn expires_at(&self) -> Option<i64> {
-        Some(self.expires_at.load(Ordering::Relaxed)).filter(|at| *at != 0)
-    }
-
-    fn warn_if_it_ends_soon(&self) {
-        let Some(expires_at) = self.expires_at() else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-        let days = (expires_at - now) / (24 * 60 * 60);
-        let listener = &*self.listener;
-        if expires_at <= now {
-            tracing::error!(listener, "the certificate of the listener has expired: clients refuse it");
-        } else if expires_at - now < EXPIRES_SOON.as_secs() as i64 {
-            tracing::warn!(listener, days, "the certificate of the listener expires in {days} days");
-        }
+impl ListenerCertificate {
+    fn read(&self) -> Option<Certificate> {
+        let expires_at = Some(self.expires_at.load(Ordering::Relaxed)).filter(|at| *at != 0)?;
+        let owner = CertificateOwner::Listener(self.listener.clone());
+        Some(Certificate { owner, file: self.file.clone(), expires_at })
     }
 }
 
@@ -144,26 +128,35 @@ impl Part {
         files: Vec<PathBuf>,
         load: impl Fn() -> Result<(), Vec<FileProblem>> + Send + Sync + 'static,
     ) -> Self {
-        let seen = Mutex::new(hashes(&files));
+        let seen = Mutex::new(Seen { hashes: hashes(&files), failed: false });
         Self { what, files, seen, load: Box::new(load) }
     }
 
-    fn reload(&self) {
+    fn reload(&self) -> FilesReload {
         let mut seen = self.seen.lock();
         let now = hashes(&self.files);
-        if *seen == now {
-            return;
+        if seen.hashes == now && !seen.failed {
+            return self.came_to(FilesOutcome::Unchanged, Vec::new());
         }
-        *seen = now;
-        match (self.load)() {
-            Ok(()) => tracing::info!("{}: read anew", self.what),
+        let loaded = (self.load)();
+        *seen = Seen { hashes: now, failed: loaded.is_err() };
+        match loaded {
+            Ok(()) => {
+                tracing::info!("{}: read anew", self.what);
+                self.came_to(FilesOutcome::Reloaded, Vec::new())
+            }
             Err(problems) => {
-                for problem in problems {
+                for problem in &problems {
                     let shown = problem.source().render(&problem.diagnostic, Style::Plain);
                     tracing::error!("{}: what it was before stays in force\n{shown}", self.what);
                 }
+                self.came_to(FilesOutcome::Failed, problems)
             }
         }
+    }
+
+    fn came_to(&self, outcome: FilesOutcome, problems: Vec<FileProblem>) -> FilesReload {
+        FilesReload { what: self.what.clone(), files: self.files.clone(), outcome, problems }
     }
 }
 
@@ -307,14 +300,17 @@ fn access_list(config: &AclConfig) -> Acl {
 /// TLS of one listener, as its files have it now.
 struct TlsFiles {
     config: Arc<ArcSwap<rustls::ServerConfig>>,
-    certificate: Arc<Certificate>,
+    certificate: Arc<ListenerCertificate>,
 }
 
 impl TlsFiles {
     fn open(listener: &str, tls: &TlsConfig) -> Result<Self, Vec<FileProblem>> {
         let (config, expires_at) = load_tls(tls)?;
-        let certificate =
-            Certificate { listener: listener.to_owned(), expires_at: AtomicI64::new(expires_at) };
+        let certificate = ListenerCertificate {
+            listener: listener.to_owned(),
+            file: tls.certfile.clone(),
+            expires_at: AtomicI64::new(expires_at),
+        };
         Ok(Self { config: Arc::new(ArcSwap::new(config)), certificate: Arc::new(certificate) })
     }
 
@@ -326,7 +322,7 @@ impl TlsFiles {
             let (new, expires_at) = load_tls(&tls)?;
             config.store(new);
             certificate.expires_at.store(expires_at, Ordering::Relaxed);
-            certificate.warn_if_it_ends_soon();
+            certificate.read().iter().for_each(certificates::warn);
             Ok(())
         })
     }

@@ -19,7 +19,8 @@ use crate::door::Door;
 #[derive(Clone)]
 pub(crate) enum Local {
     Embedded(Arc<Broker>, Arc<Door>),
-    Remote(Arc<LocalLink>),
+    /// With its address.
+    Remote(Arc<LocalLink>, Arc<str>),
 }
 
 /// What is wrong with the settings of the link to a broker that runs already: what reading the configuration alone cannot
@@ -49,14 +50,15 @@ impl Local {
         let (settings, _) = link_settings(local);
         let ack = local.ack.map_or(event::AckLevel::Delivered, ack_level);
         let options = LocalOptions { share_group: local.share_group.clone(), ack };
-        Local::Remote(LocalLink::new(settings, node, runtime.clone(), options))
+        let server = local.server.as_str().unwrap_or_default().into();
+        Local::Remote(LocalLink::new(settings, node, runtime.clone(), options), server)
     }
 
     /// Who may come in, where clients do.
     pub(crate) fn door(&self) -> Option<&Arc<Door>> {
         match self {
             Local::Embedded(_, door) => Some(door),
-            Local::Remote(_) => None,
+            Local::Remote(..) => None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Local {
     pub(crate) fn publish(&self) -> Arc<dyn LocalPublish> {
         match self {
             Local::Embedded(broker, _) => Arc::clone(broker) as Arc<dyn LocalPublish>,
-            Local::Remote(link) => Arc::clone(link) as Arc<dyn LocalPublish>,
+            Local::Remote(link, _) => Arc::clone(link) as Arc<dyn LocalPublish>,
         }
     }
 
@@ -74,11 +76,20 @@ impl Local {
             Local::Embedded(broker, door) => {
                 let mut all = broker_metrics::samples(&broker.metrics());
                 all.extend(broker_metrics::listener_samples(&broker.listener_metrics()));
-                let certificates = door.certificates().iter().map(|certificate| &**certificate);
-                all.extend(broker_metrics::certificate_samples(certificates));
+                all.extend(broker_metrics::certificate_samples(&door.certificates()));
                 all
             }
-            Local::Remote(link) => broker_metrics::link_samples(link),
+            Local::Remote(link, _) => broker_metrics::link_samples(link),
+        }
+    }
+
+    /// How the link to a broker that runs already is.
+    pub(crate) fn link_status(&self) -> Option<api::LocalLink> {
+        match self {
+            Local::Embedded(..) => None,
+            Local::Remote(link, server) => {
+                Some(api::LocalLink { server: server.to_string(), status: link.status() })
+            }
         }
     }
 
@@ -91,7 +102,7 @@ impl Local {
                     tracing::warn!("some clients did not leave in time");
                 }
             }
-            Local::Remote(link) => link.stop(Instant::now() + within).await,
+            Local::Remote(link, _) => link.stop(Instant::now() + within).await,
         }
     }
 }

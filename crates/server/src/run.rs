@@ -103,7 +103,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
     };
     engine.open_sources().await;
     let watch = local.door().map(Door::watch).transpose()?;
-    let minder = local.door().map(|door| tokio::spawn(Arc::clone(door).mind_certificates()));
+    let minder = tokio::spawn(certificates::mind(engine.clone(), local.door().cloned()));
     let (stop_http, stopped) = watch::channel(());
     let context = api_context(config, &engine, &local, &addresses, started_at);
     let http = tokio::spawn(api::serve(http, context, async move {
@@ -124,9 +124,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
         () = told_again(&mut signals) => tracing::warn!("stopped at once, since it was asked for twice"),
     }
     drop((stop_http, watch));
-    if let Some(minder) = minder {
-        minder.abort();
-    }
+    minder.abort();
     if tokio::time::timeout_at(deadline.into(), http).await.is_err() {
         tracing::warn!("HTTP requests were still under way");
     }
@@ -161,7 +159,7 @@ async fn until_stopped(signals: &mut Signals, engine: &Engine, local: &Local, su
         tracing::info!("SIGHUP: reading the files anew");
         if let Some(door) = local.door().cloned() {
             // Reading files is no work for a thread that others wait on.
-            let _ = tokio::task::spawn_blocking(move || door.reload()).await;
+            let _ = tokio::task::spawn_blocking(move || drop(door.reload())).await;
         }
         if let Ok(outcome) = engine.reload().await {
             let errors = outcome.findings.iter().filter(|finding| finding.diagnostic.is_error()).count();
@@ -213,7 +211,7 @@ async fn open_listeners(
             }
             bound
         }
-        Local::Remote(link) => {
+        Local::Remote(link, _) => {
             link.open(engine.dispatch());
             Vec::new()
         }
@@ -337,12 +335,16 @@ fn api_context(
     let mut listeners: Vec<_> =
         addresses.mqtt.iter().map(|bound| listener(&bound.name, bound.address)).collect();
     listeners.push(listener("http", addresses.http));
-    let (local, watched) = (local.clone(), engine.clone());
+    let (door, of_door, of_engine) = (local.door().cloned(), local.door().cloned(), engine.clone());
+    let (broker, local, watched) = (local.clone(), local.clone(), engine.clone());
     api::Context {
         engine: engine.clone(),
         listeners: Arc::new(OnceLock::from(listeners)),
-        broker: Arc::new(move || local.samples()),
+        broker: Arc::new(move || broker.samples()),
+        local: Arc::new(move || local.link_status()),
+        certificates: Arc::new(move || certificates::all(&of_engine, of_door.as_deref())),
         process: Arc::new(move || [certificates::samples(&watched), process_metrics::samples()].concat()),
+        access: Arc::new(move || door.as_ref().map(|door| door.reload()).unwrap_or_default()),
         started_at,
         api_keys: Arc::new(api::ApiKeys::new(keys)),
     }

@@ -1,6 +1,7 @@
 //! What a certificate says of itself.
 
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -49,6 +50,11 @@ pub fn expires_at(certificate: &CertificateDer<'_>) -> Option<i64> {
     Some(parsed.validity().not_after.timestamp())
 }
 
+/// The first end among the certificates of a PEM file (seconds since 1970 UTC); `None` where it has none that can be read.
+pub fn earliest_end(pem: &[u8]) -> Option<i64> {
+    CertificateDer::pem_slice_iter(pem).filter_map(|found| expires_at(&found.ok()?)).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +73,9 @@ mod tests {
         assert_eq!(PeerName::AlternativeName.of(der).as_deref(), Some("plant7.example"));
         assert_eq!(expires_at(der), Some(1_893_542_400));
         assert_eq!(expires_at(&CertificateDer::from(vec![0x30, 1])), None);
+        params.not_after = date_time_ymd(2031, 1, 2);
+        let later = params.self_signed(&key).unwrap();
+        assert_eq!(earliest_end((later.pem() + &certificate.pem()).as_bytes()), Some(1_893_542_400));
+        assert_eq!(earliest_end(b"no certificate"), None);
     }
 }

@@ -12,7 +12,7 @@ mod server;
 mod settings;
 mod words;
 
-pub use certificate::{PeerName, expires_at};
+pub use certificate::{PeerName, earliest_end, expires_at};
 pub use ciphers::{cipher_names, cipher_suite};
 pub use client::{
     ClientTls, Identity, TlsError, Trust, authorities, client_config, crypto_provider, server_name,

@@ -1,14 +1,17 @@
 //! Whether the server lives, is ready, and what it counts.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::body::Params;
-use crate::dto::status::{ListenerInfo, StatusInfo, VERSION};
+use crate::dto::status::{CertificateInfo, ListenerInfo, LocalInfo, StatusInfo, VERSION};
 use crate::error::ApiError;
 use crate::openapi::Api;
 use crate::{Context, prometheus};
@@ -144,7 +147,15 @@ async fn status(State(context): State<Context>, params: Params) -> Result<Respon
         }
         Some("json") => {
             let listeners = context.listeners.get().map_or(&[][..], Vec::as_slice);
+            let certificates = Arc::clone(&context.certificates);
+            let certificates = tokio::task::spawn_blocking(move || certificates()).await.unwrap_or_default();
+            let now = Timestamp::now().as_second();
+            let local = LocalInfo::new((context.local)());
+            let endings = certificates.iter().filter_map(|certificate| certificate.warning(now));
             let info = StatusInfo {
+                warnings: local.warning().into_iter().chain(endings).collect(),
+                local,
+                certificates: certificates.iter().map(|it| CertificateInfo::new(it, now)).collect(),
                 node_name: node,
                 broker_status,
                 app_status,

@@ -21,14 +21,19 @@ pub(super) fn routes(api: &mut Api) {
     });
 }
 
-/// Reads every file again and answers when what was found is live, with every problem of every file.
+/// Reads every file again, of rules and of who may come in, and answers when what was found is live, with every problem of
+/// every file.
 async fn reload(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<ReloadInfo>, ApiError> {
     tracing::info!(%caller, "reload over HTTP");
-    let engine = context.engine.clone();
-    let outcome = to_the_end(async move { engine.reload().await }).await?;
-    let outcome = outcome.map_err(|error| ApiError::write(&error, &Subject::Everything))?;
-    Ok(Json(ReloadInfo::new(&outcome)))
+    let (engine, access) = (context.engine.clone(), context.access.clone());
+    // As at SIGHUP: who may come in first, then the rules.
+    let read = to_the_end(async move {
+        let access = tokio::task::spawn_blocking(move || access()).await.unwrap_or_default();
+        engine.reload().await.map(|outcome| (outcome, access))
+    });
+    let (outcome, access) = read.await?.map_err(|error| ApiError::change(&error, &Subject::Everything))?;
+    Ok(Json(ReloadInfo::new(&outcome, &access)))
 }

@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use api::{ApiKey, ApiKeys, Context, Listener, MetricKind, Role, Sample};
+use api::{ApiKey, ApiKeys, Context, FilesOutcome, FilesReload, Listener, MetricKind, Role, Sample};
 use axum::body::Body;
 use axum::http::Request;
-use config::Secret;
 use config::store::Store;
+use config::{FileProblem, Secret};
+use diagnostic::{Code, Diagnostic, Span};
 use engine::{Category, DataConfig, Engine, EngineConfig, Kinds, ResourceView, State};
 use event::{Completion, LocalMessage, LocalPublish, PublishError};
 use tempfile::TempDir;
@@ -43,7 +44,10 @@ impl Gate {
             engine: start_engine(&folder).await,
             listeners: Arc::new(OnceLock::from(listeners)),
             broker: Arc::new(broker),
+            local: Arc::new(|| None),
+            certificates: Arc::new(Vec::new),
             process: Arc::new(Vec::new),
+            access: Arc::new(access),
             started_at: Instant::now(),
             api_keys: Arc::new(keys),
         };
@@ -86,6 +90,22 @@ impl Gate {
         let body = axum::body::to_bytes(response.into_body(), 16 << 20).await.unwrap();
         Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
+}
+
+/// One group of files that is well, and one with a mistake.
+fn access() -> Vec<FilesReload> {
+    let diagnostic = Diagnostic::new(Code::InvalidValue, Span::new(0, 3), "`dny` is no permission");
+    let problem = FileProblem { path: "acl.toml".into(), text: "dny = 1".to_owned(), diagnostic };
+    let read = |what: &str, file: &str, outcome, problems| FilesReload {
+        what: what.to_owned(),
+        files: vec![file.into()],
+        outcome,
+        problems,
+    };
+    vec![
+        read("users and tokens", "users", FilesOutcome::Reloaded, Vec::new()),
+        read("access list", "acl.toml", FilesOutcome::Failed, vec![problem]),
+    ]
 }
 
 fn broker() -> Vec<Sample> {
