@@ -235,7 +235,15 @@ pub(crate) async fn connect_over(stream: Stream, id: &str, clean_start: bool) ->
     // Longer than anything here is silent; there are servers that refuse those without.
     let keep_alive = 10_000;
     let request = ConnectRequest { client_id: id.into(), clean_start, keep_alive, ..Default::default() };
-    put(&mut conn, &Packet::Connect(Box::new(Connect { version: Version::V311, bridge: false, request })));
+    put(
+        &mut conn,
+        &Packet::Connect(Box::new(Connect {
+            version: Version::V311,
+            bridge: false,
+            will_expires_at_once: false,
+            request,
+        })),
+    );
     wait_packet(&mut conn).await;
     conn
 }

@@ -188,8 +188,8 @@ async fn admit(
     let link_expiry = session_expiry.min(broker.config.session_expiry_max);
     let granted = seconds(link_expiry);
     let mut client = client(comer, &connect, assigned.as_deref());
-    let request = connect.request;
-    let checked = check(broker, comer, conn, &request, &mut client).await;
+    let request = &connect.request;
+    let checked = check(broker, comer, conn, request, &mut client).await;
     if let Some(rules) = broker.rules() {
         let reason = checked.as_ref().err().copied().unwrap_or(ReasonCode::Success);
         admission::connack(broker, &*rules, &client, reason, granted);
@@ -203,8 +203,8 @@ async fn admit(
         username: username.clone(),
         peername: Some(comer.peername),
     });
-    acknowledge(comer, conn, &claimed, &request, assigned, granted, client.keepalive);
-    let will = Will::of(&request, &publisher).map(Arc::new);
+    acknowledge(comer, conn, &claimed, request, assigned, granted, client.keepalive);
+    let will = Will::of(&connect, &publisher).map(Arc::new);
     let gate = Arc::clone(comer.gate);
     let topic_alias_max = request.topic_alias_max;
     let admitted = Admitted { gate, client, permissions, expires_at, topic_alias_max };
@@ -213,7 +213,7 @@ async fn admit(
 
 /// A client as its CONNECT describes it.
 fn client(comer: &Comer<'_>, connect: &Connect, assigned: Option<&str>) -> Client {
-    let Connect { version, bridge, request } = connect;
+    let Connect { version, bridge, request, .. } = connect;
     let asked = request.keep_alive;
     let keepalive = match comer.gate.limits().keepalive_max {
         Some(max) if *version == Version::V5 && (asked == 0 || asked > max) => max,

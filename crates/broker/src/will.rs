@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::Properties;
-use mqtt::{ConnectRequest, LastWill, QoS};
+use mqtt::{Connect, LastWill, QoS};
 
 use crate::acl::Access;
 use crate::message::Publisher;
@@ -21,13 +21,14 @@ pub(crate) struct Will {
 
 impl Will {
     /// The will that a CONNECT leaves; its topic is not checked yet.
-    pub(crate) fn of(request: &ConnectRequest, publisher: &Arc<Publisher>) -> Option<Self> {
-        request.last_will.as_ref().map(|will| Self {
+    pub(crate) fn of(connect: &Connect, publisher: &Arc<Publisher>) -> Option<Self> {
+        connect.request.last_will.as_ref().map(|will| Self {
             topic: will.topic.to_string(),
             payload: will.message.to_vec(),
             qos: will.qos,
             retain: will.retain,
-            properties: Some(properties(will)).filter(|properties| !properties.is_empty()),
+            properties: Some(properties(will, connect.will_expires_at_once))
+                .filter(|properties| !properties.is_empty()),
             delay: Duration::from_secs(will.will_delay_interval_sec.unwrap_or(0).into()),
             publisher: Arc::clone(publisher),
         })
@@ -41,10 +42,12 @@ impl Will {
     }
 }
 
-fn properties(will: &LastWill) -> Properties {
+fn properties(will: &LastWill, expires_at_once: bool) -> Properties {
     Properties {
         payload_format_indicator: will.is_utf8_payload.map(u8::from),
-        message_expiry_interval: will.message_expiry_interval.map(Into::into),
+        message_expiry_interval: expires_at_once
+            .then_some(0)
+            .or(will.message_expiry_interval.map(Into::into)),
         content_type: will.content_type.as_ref().map(ToString::to_string),
         response_topic: will.response_topic.as_ref().map(ToString::to_string),
         correlation_data: will.correlation_data.as_ref().map(|data| data.to_vec()),

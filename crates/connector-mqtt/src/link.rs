@@ -222,6 +222,7 @@ fn connect_packet(options: &Options, login: &Login, session: Session) -> Packet<
     Packet::Connect(Box::new(Connect {
         version: options.version,
         bridge: options.bridge,
+        will_expires_at_once: false,
         request: ConnectRequest {
             clean_start: session.clean_start,
             keep_alive: options.keepalive_seconds(),

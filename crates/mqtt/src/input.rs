@@ -408,6 +408,7 @@ mod tests {
             let connect = Packet::Connect(Box::new(Connect {
                 version: VERSIONS[version],
                 bridge: false,
+                will_expires_at_once: false,
                 request: ConnectRequest {
                     client_id: "client".into(),
                     username: Some("user".into()),
@@ -488,7 +489,8 @@ mod tests {
             (Version::V5, false, 5),
         ] {
             let request = ConnectRequest { client_id: "c".into(), clean_start: true, ..Default::default() };
-            let packet = Packet::Connect(Box::new(Connect { version, bridge, request }));
+            let packet =
+                Packet::Connect(Box::new(Connect { version, bridge, will_expires_at_once: false, request }));
             let bytes = written(version, &packet);
             assert_eq!(bytes[4 + version.name().len()], level);
             let mut input = Input::new(None, 1 << 20);
@@ -509,8 +511,15 @@ mod tests {
     fn an_empty_client_id_needs_clean_session_before_mqtt_5() {
         for (version, fine) in [(Version::V311, false), (Version::V5, true)] {
             let request = ConnectRequest { clean_start: false, ..Default::default() };
-            let bytes =
-                written(version, &Packet::Connect(Box::new(Connect { version, bridge: false, request })));
+            let bytes = written(
+                version,
+                &Packet::Connect(Box::new(Connect {
+                    version,
+                    bridge: false,
+                    will_expires_at_once: false,
+                    request,
+                })),
+            );
             let mut input = Input::new(None, 1 << 20);
             fill(&mut input, &bytes);
             match input.next() {
@@ -519,6 +528,36 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_will_may_expire_at_once() {
+        let read = |properties: &[u8]| {
+            let mut body = b"\x00\x04MQTT\x05\x06\x00\x3c\x00\x00\x01c".to_vec();
+            body.push(properties.len() as u8);
+            body.extend_from_slice(properties);
+            body.extend_from_slice(b"\x00\x01w\x00\x02\x00\x00");
+            let mut bytes = vec![0x10, body.len() as u8];
+            bytes.extend_from_slice(&body);
+            let mut input = Input::new(None, 1 << 20);
+            fill(&mut input, &bytes);
+            match input.next() {
+                Ok(Some(Packet::Connect(connect))) => {
+                    let will = connect.request.last_will.unwrap();
+                    assert_eq!(&will.message[..], [0, 0]);
+                    Ok((connect.will_expires_at_once, will.message_expiry_interval.map(u32::from)))
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.reason()),
+            }
+        };
+        assert_eq!(read(&[]), Ok((false, None)));
+        assert_eq!(read(&[0x02, 0, 0, 0, 7]), Ok((false, Some(7))));
+        assert_eq!(read(&[0x02, 0, 0, 0, 0]), Ok((true, None)));
+        let all = b"\x01\x01\x18\x00\x00\x00\x00\x03\x00\x01t\x26\x00\x01a\x00\x01b\x02\x00\x00\x00\x00\x09\x00\x01\x00";
+        assert_eq!(read(all), Ok((true, None)));
+        assert!(read(&[0x02, 0, 0, 0, 0, 0x02, 0, 0, 0, 0]).is_err(), "only once");
+        assert_eq!(read(&[0x02, 0, 0]), Err(ReasonCode::MalformedPacket));
     }
 
     #[test]

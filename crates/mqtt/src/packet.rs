@@ -106,6 +106,8 @@ pub struct Connect {
     pub version: Version,
     /// Whether the client says that it is a bridge: the high bit of the protocol level, in 3.1 and 3.1.1.
     pub bridge: bool,
+    /// Whether the will has a Message Expiry Interval of 0, which `request` cannot hold: then it has none there.
+    pub will_expires_at_once: bool,
     /// The rest. `clean_start` is Clean Session before MQTT 5.
     pub request: ConnectRequest,
 }

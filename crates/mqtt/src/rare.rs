@@ -1,7 +1,7 @@
 //! The packets that a connection sees now and then, through `rmqtt-codec`.
 //!
 //! Its MQTT 5 types serve 3.1 and 3.1.1 too. What it gets wrong or lets through is mended here: the protocol level of
-//! MQTT 3.1 and of bridges, an empty client id with Clean Start 0 in MQTT 5, flags and trailing bytes of CONNECT,
+//! MQTT 3.1 and of bridges, an empty client id with Clean Start 0 and a will that expires at once in MQTT 5, flags and trailing bytes of CONNECT,
 //! reserved bits in SUBSCRIBE, and what is a protocol error rather than malformed there.
 
 use bytes::BytesMut;
@@ -18,6 +18,8 @@ use crate::{
 
 /// The high bit of the protocol level, by which bridges make themselves known in 3.1 and 3.1.1.
 const BRIDGE: u8 = 0x80;
+/// The flag of CONNECT that says that there is a will.
+const WILL: u8 = 0x04;
 
 /// The version that CONNECT asks for; an error for every other packet.
 pub(crate) fn version_asked_for(first_byte: u8, body: &[u8]) -> Result<Version, DecodeError> {
@@ -136,12 +138,24 @@ fn connect(bytes: &mut BytesMut, header: usize, version: Version) -> Result<Pack
     check_connect_flags(flags, version)?;
     let bridge = bytes[level_at] & BRIDGE != 0;
     bytes[level_at] &= !BRIDGE;
+    let mut will_expires_at_once = false;
     let request = match version {
         Version::V5 => {
             // The codec refuses an empty client id with Clean Start 0, which MQTT 5 allows.
             bytes[flags_at] |= 0x02;
+            // Nor does it know a Message Expiry Interval of 0, in whose place it reads 1.
+            let zero = if flags & WILL != 0 { will_expiry_of_zero(&bytes[flags_at + 1..]) } else { None };
+            if let Some(at) = zero {
+                bytes[flags_at + 1 + at + 3] = 1;
+                will_expires_at_once = true;
+            }
             match decode_v5(bytes)? {
-                Some((v5::Packet::Connect(request), _)) => v5::Connect { clean_start, ..*request },
+                Some((v5::Packet::Connect(mut request), _)) => {
+                    if let (true, Some(will)) = (will_expires_at_once, &mut request.last_will) {
+                        will.message_expiry_interval = None;
+                    }
+                    v5::Connect { clean_start, ..*request }
+                }
                 Some(_) | None => return Err(NOT_HERE),
             }
         }
@@ -152,7 +166,53 @@ fn connect(bytes: &mut BytesMut, header: usize, version: Version) -> Result<Pack
             }
         }
     };
-    Ok(Packet::Connect(Box::new(Connect { version, bridge, request })))
+    Ok(Packet::Connect(Box::new(Connect { version, bridge, will_expires_at_once, request })))
+}
+
+/// Where the will's Message Expiry Interval stands in what follows the flags of CONNECT in MQTT 5, if it is 0. What breaks
+/// the format is the codec's to tell.
+fn will_expiry_of_zero(after_flags: &[u8]) -> Option<usize> {
+    let mut body = Reader(after_flags);
+    body.u16().ok()?;
+    let length = body.length().ok()?;
+    body.take(length).ok()?;
+    body.bytes().ok()?;
+    let length = body.length().ok()?;
+    let mut properties = Reader(body.take(length).ok()?);
+    // What comes after the properties stays as it is.
+    let end = after_flags.len() - body.0.len();
+    while !properties.is_empty() {
+        match properties.byte().ok()? {
+            will::MESSAGE_EXPIRY_INTERVAL => {
+                let at = end - properties.0.len();
+                if properties.u32().ok()? == 0 {
+                    return Some(at);
+                }
+            }
+            will::PAYLOAD_FORMAT_INDICATOR => drop(properties.byte().ok()?),
+            will::WILL_DELAY_INTERVAL => drop(properties.u32().ok()?),
+            will::USER_PROPERTY => {
+                properties.bytes().ok()?;
+                properties.bytes().ok()?;
+            }
+            will::CONTENT_TYPE | will::RESPONSE_TOPIC | will::CORRELATION_DATA => {
+                properties.bytes().ok()?;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The properties of a will (MQTT 5.0 §3.1.3.2).
+mod will {
+    pub(super) const PAYLOAD_FORMAT_INDICATOR: u8 = 0x01;
+    pub(super) const MESSAGE_EXPIRY_INTERVAL: u8 = 0x02;
+    pub(super) const CONTENT_TYPE: u8 = 0x03;
+    pub(super) const RESPONSE_TOPIC: u8 = 0x08;
+    pub(super) const CORRELATION_DATA: u8 = 0x09;
+    pub(super) const WILL_DELAY_INTERVAL: u8 = 0x18;
+    pub(super) const USER_PROPERTY: u8 = 0x26;
 }
 
 fn check_connect_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
