@@ -19,6 +19,7 @@ mod hostile;
 mod http_sink;
 mod local_broker;
 mod loops;
+mod paho;
 mod readme;
 mod reload_under_load;
 mod remote_restart;

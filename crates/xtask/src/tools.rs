@@ -12,13 +12,18 @@ pub(crate) fn ensure() -> bool {
     let mut packages: Vec<&str> =
         NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
     packages.dedup();
+    if !has_paho() {
+        packages.push("python3-paho-mqtt");
+    }
     if packages.is_empty() {
-        println!("mosquitto is here");
+        println!("mosquitto and Paho are here");
         return true;
     }
     let names = packages.join(" ");
     if !on_path("apt-get") {
-        eprintln!("missing: {names}. This is no Debian: install mosquitto and its clients, and try again");
+        eprintln!(
+            "missing: {names}. This is no Debian: install mosquitto, its clients, and Python 3 with paho-mqtt, and try again"
+        );
         return false;
     }
     if !is_root() {
@@ -26,6 +31,15 @@ pub(crate) fn ensure() -> bool {
         return false;
     }
     install(&packages)
+}
+
+/// Whether a Python that the tests would take has the Paho client.
+fn has_paho() -> bool {
+    ["/usr/bin/python3", "python3"].iter().any(|python| {
+        let import =
+            Command::new(python).args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null()).status();
+        import.is_ok_and(|status| status.success())
+    })
 }
 
 /// Whether a program can be started by its name, or lies where Debian puts servers.
