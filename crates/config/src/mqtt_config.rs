@@ -156,6 +156,15 @@ pub struct JwtConfig {
     pub leeway: Duration,
 }
 
+impl JwtConfig {
+    /// Whether a token says nothing about the name under which its holder comes.
+    fn leaves_names_open(&self) -> bool {
+        let bound =
+            |(_, value): &(String, String)| value.contains("${username}") || value.contains("${clientid}");
+        !self.in_username && self.username_claim.is_none() && !self.claims.iter().any(bound)
+    }
+}
+
 /// What tokens are signed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwtKey {
@@ -256,6 +265,18 @@ impl Layers {
             let message = format!("`mqtt.jwt` has `{first}` and `{second}`");
             let diagnostic = Diagnostic::new(Code::Conflict, settings.span(second), message);
             layer.report(diagnostic.help("tokens are signed with one of them"));
+        }
+        if jwt.leaves_names_open() {
+            let key = match &jwt.key {
+                JwtKey::Secret(_) => "secret",
+                JwtKey::PublicKey(_) => "public_key",
+                JwtKey::Jwks(_) => "jwks",
+            };
+            let (settings, layer) = self.pick_in(&["mqtt", "jwt"], key);
+            let message =
+                "no claim says who the holder of a token is, so any user name in CONNECT is believed";
+            let help = "add `username_claim = \"sub\"` to `[mqtt.jwt]`, or `verify_claims = { sub = \"${username}\" }`";
+            layer.report(Diagnostic::new(Code::ForgeableName, settings.key_span(key), message).help(help));
         }
         Some(jwt)
     }

@@ -217,6 +217,8 @@ codes! {
         "Another setting makes it so; the message names it.",
     MayGoRound "W605" "A message that may go round."
         "What a rule publishes may come to it again, through other rules or through another broker. Within one server a message ends where it has been before; over MQTT 5 it ends after `max_hops` bridges, over older versions it does not. What placeholders print is not known here, so the way may be one that no message takes.",
+    ForgeableName "W606" "A name that clients choose themselves."
+        "Who holds a valid token may put any user name into CONNECT, and the access list believes it. `username_claim` takes the name from the token; a claim that must be `${username}` or `${clientid}` holds CONNECT against it.",
 
     NotPortable "W901" "The reference would refuse this."
         "It means here what it says, but a rule that is to run on the reference too must be written otherwise.",
