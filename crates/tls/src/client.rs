@@ -116,8 +116,8 @@ pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsError> {
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
     let verifier: Arc<dyn ServerCertVerifier> = match roots(&tls.trust)? {
-        None => Arc::new(Anyone(provider)),
-        Some(roots) => Arc::new(Bounded::new(roots, provider, tls.depth)?),
+        None => Arc::new(Verifier::anyone(provider)),
+        Some(roots) => Arc::new(Verifier::trusting(roots, provider, tls.depth)?),
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match &tls.identity {
@@ -189,23 +189,37 @@ pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     Some(found).filter(|found| !found.is_empty())
 }
 
+/// Whether the server is the one that is meant. Whomever it trusts, the handshake must be signed with the key that the
+/// certificate names.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// Whom to trust; `None` for whoever answers.
+    trusted: Option<Trusted>,
+}
+
 /// The verifier of rustls, with a bound on the length of the chain.
 #[derive(Debug)]
-struct Bounded {
+struct Trusted {
     inner: Arc<WebPkiServerVerifier>,
     depth: usize,
 }
 
-impl Bounded {
-    fn new(roots: RootCertStore, provider: Arc<CryptoProvider>, depth: usize) -> Result<Self, TlsError> {
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+impl Verifier {
+    fn anyone(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, trusted: None }
+    }
+
+    fn trusting(roots: RootCertStore, provider: Arc<CryptoProvider>, depth: usize) -> Result<Self, TlsError> {
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
         let inner = inner.map_err(|error| rustls::Error::General(error.to_string()))?;
-        Ok(Self { inner, depth })
+        Ok(Self { provider, trusted: Some(Trusted { inner, depth }) })
     }
 }
 
-impl ServerCertVerifier for Bounded {
-    fn verify_server_cert(
+impl Trusted {
+    fn verify(
         &self,
         end: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
@@ -224,44 +238,21 @@ impl ServerCertVerifier for Bounded {
             format!("more than {} certificates stand between the server's and a trusted one", self.depth);
         Err(rustls::Error::General(message))
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
-/// Trusts whoever answers, but still checks that the handshake was signed with the key that the certificate names.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.trusted {
+            Some(trusted) => trusted.verify(end, between, name, ocsp, now),
+            None => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -270,7 +261,8 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -279,10 +271,11 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
