@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -7,6 +8,7 @@ use broker::{Auth, Checked, Identity, Login, ReasonCode};
 use config::users::Users;
 use tokio::sync::Semaphore;
 
+use crate::failures::Failures;
 use crate::password::is_password;
 use crate::recent::Recent;
 use crate::token::Tokens;
@@ -19,6 +21,10 @@ pub struct Authenticator {
     /// Passwords that are hashed at a time: each takes a CPU and 19 MiB. Those that wait do so within the time that a
     /// client has to connect.
     hashing: Arc<Semaphore>,
+    /// Of these, the one that is for all that come from where wrong passwords came from: whoever guesses keeps at most one
+    /// place in the line of the others.
+    suspected: Arc<Semaphore>,
+    failures: Failures,
     recent: Option<Recent>,
 }
 
@@ -48,6 +54,8 @@ impl Authenticator {
             policies: policies.into_iter().collect(),
             credentials: ArcSwap::from_pointee(credentials),
             hashing: Arc::new(Semaphore::new((cpus / 2).clamp(1, 8))),
+            suspected: Arc::new(Semaphore::new(1)),
+            failures: Failures::default(),
             recent: Recent::new(),
         }
     }
@@ -76,7 +84,9 @@ impl Authenticator {
         match (&credentials.users, login.username) {
             (Some(users), Some(username)) => {
                 let hash = users.get(username).map(String::as_str);
-                if !self.is_right(username, hash, login.password.unwrap_or_default()).await {
+                let password = login.password.unwrap_or_default();
+                if !self.is_right(username, hash, password, login.peername.ip()).await {
+                    self.failures.note(login.peername.ip(), Instant::now());
                     return Err(ReasonCode::BadUserNameOrPassword);
                 }
                 Ok(Identity { username: Some(username.to_owned()), expires_at: None, is_anonymous: false })
@@ -91,17 +101,22 @@ impl Authenticator {
         }
     }
 
-    async fn is_right(&self, username: &str, hash: Option<&str>, password: &[u8]) -> bool {
+    async fn is_right(&self, username: &str, hash: Option<&str>, password: &[u8], from: IpAddr) -> bool {
         if let (Some(recent), Some(hash)) = (&self.recent, hash)
             && recent.knows(username, hash, password, Instant::now())
         {
             return true;
         }
         let (owned_hash, owned_password) = (hash.map(str::to_owned), password.to_vec());
+        let line = if self.failures.suspects(from, Instant::now()) {
+            Some(Arc::clone(&self.suspected).acquire_owned().await)
+        } else {
+            None
+        };
         // The permit goes along, since the hashing goes on when the client does not wait for it.
         let Ok(permit) = Arc::clone(&self.hashing).acquire_owned().await else { return false };
         let checked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (permit, line);
             is_password(owned_hash.as_deref(), &owned_password)
         });
         let is_right = checked.await.unwrap_or(false);
@@ -175,6 +190,27 @@ mod tests {
         let open = authenticator(true, false, &[]);
         assert_eq!(user(&open, login(Some("bob"), Some(b"x"))).await, Ok(Some("bob".to_owned())));
         assert_eq!(user(&open, Login { listener: "other", ..LOGIN }).await, Err(ReasonCode::NotAuthorized));
+    }
+
+    #[tokio::test]
+    async fn whoever_guesses_does_not_stand_before_everybody_else() {
+        let authenticator = Arc::new(authenticator(false, false, &[("ann", "secret")]));
+        let (now, guesser) = (Instant::now(), SocketAddr::from(([10, 0, 0, 7], 1)));
+        (0..50).for_each(|_| authenticator.failures.note(guesser.ip(), now));
+        // As if a guess were being hashed that takes for ever: those behind it wait, and only those.
+        let _stuck = authenticator.suspected.acquire().await.unwrap();
+        let guesses: Vec<_> = (0..20)
+            .map(|_| {
+                let authenticator = Arc::clone(&authenticator);
+                let login =
+                    Login { username: Some("ann"), password: Some(b"guess"), peername: guesser, ..LOGIN };
+                tokio::spawn(async move { user(&authenticator, login).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let ann = Login { username: Some("ann"), password: Some(b"secret"), ..LOGIN };
+        assert_eq!(user(&authenticator, ann).await, Ok(Some("ann".to_owned())));
+        assert!(guesses.iter().all(|guess| !guess.is_finished()));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 //! hashed elsewhere, few at a time.
 
 mod authenticator;
+mod failures;
 mod password;
 mod recent;
 mod ring_provider;
