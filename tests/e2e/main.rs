@@ -33,6 +33,7 @@ mod signals;
 mod starting;
 mod supervised;
 mod torture;
+mod uninvited;
 mod verbs;
 
 use testkit::{Message, Mosquitto, Sluicegate, SluicegateBuilder};

@@ -158,7 +158,7 @@ pub(crate) const LISTENER_OWN: [Field; 13] = [
         FieldKind::StrList,
         FieldDefault::Absent,
         "Web pages that may open a WebSocket, as in `https://app.example.com`, or `*`. Left out: any where clients need \
-         credentials, otherwise those of the same host and of this machine.",
+         credentials, otherwise those of this machine, by its address or as `localhost`.",
     ),
 ];
 

@@ -1,16 +1,19 @@
 //! MQTT in the frames of a WebSocket (MQTT 5.0 §6), as a server takes it.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::Stream;
@@ -20,6 +23,8 @@ use crate::Stream;
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// The buffer that every WebSocket has all its life. Frames that are larger get their room when they come.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// The head of an upgrade's request that is read at the most.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The names of MQTT among WebSocket's subprotocols, the one for 3.1.1 and 5 first [MQTT-6.0.0-3].
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
@@ -39,9 +44,9 @@ pub struct WebSocketTerms {
 pub enum Origins {
     /// Any.
     Any,
-    /// Those of the host that the request is for, and of this machine: where clients need no credentials, any other page that
-    /// a user happens to visit could otherwise speak for them.
-    SameHost,
+    /// Those of this machine, by its address or as `localhost`: where clients need no credentials, any other page that a user
+    /// happens to visit could otherwise speak for them, also one whose name is made to lead here.
+    ThisMachine,
     /// These, as a browser writes them: `https://app.example.com`.
     Listed(Vec<String>),
 }
@@ -52,9 +57,12 @@ pub enum WebSocketError {
     /// The request was answered with this status.
     #[error("the upgrade was refused with status {0}")]
     Refused(u16),
-    /// It was no upgrade, or did not arrive whole.
+    /// It was no HTTP at all.
+    #[error("no request for a WebSocket, but something else than HTTP")]
+    NoHttp,
+    /// The request did not arrive whole.
     #[error("no upgrade to a WebSocket: {0}")]
-    Handshake(#[source] Box<Error>),
+    Io(#[from] io::Error),
 }
 
 /// A WebSocket as a stream of bytes: MQTT pays no heed to where frames begin and end [MQTT-6.0.0-2].
@@ -67,7 +75,7 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    pub(crate) async fn accept(stream: Stream, terms: &WebSocketTerms) -> Result<Self, WebSocketError> {
+    pub(crate) async fn accept(mut stream: Stream, terms: &WebSocketTerms) -> Result<Self, WebSocketError> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             // Packets are gathered before they come here.
@@ -75,12 +83,15 @@ impl WebSocket {
             .max_write_buffer_size(4 * FRAME_BYTES_MAX)
             .max_frame_size(Some(terms.message_bytes_max))
             .max_message_size(Some(terms.message_bytes_max));
-        let check = Check { terms: terms.clone() };
-        let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config)).await;
-        let frames = accepted.map_err(|error| match error {
-            Error::Http(response) => WebSocketError::Refused(response.status().as_u16()),
-            error => WebSocketError::Handshake(Box::new(error)),
-        })?;
+        let (request, rest) = head(&mut stream).await?;
+        let answer = response(&request, terms);
+        let bytes = answer.as_ref().map_or_else(Refusal::bytes, bytes_of);
+        stream.write_all(&bytes).await?;
+        stream.flush().await?;
+        if let Err(refusal) = answer {
+            return Err(WebSocketError::Refused(refusal.status.as_u16()));
+        }
+        let frames = WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await;
         Ok(Self { frames, rest: Bytes::new(), is_over: false })
     }
 
@@ -90,38 +101,102 @@ impl WebSocket {
     }
 }
 
-/// Looks at the request of an upgrade.
-struct Check {
-    terms: WebSocketTerms,
-}
-
-impl Callback for Check {
-    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-        if request.uri().path() != self.terms.path {
-            let hint = format!("MQTT is at the path {}\n", self.terms.path);
-            return Err(refusal(StatusCode::NOT_FOUND, hint));
+/// Reads the head of a request, and what came behind it.
+async fn head(stream: &mut Stream) -> Result<(Request, Vec<u8>), WebSocketError> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        let seen = bytes.len().saturating_sub(END.len() - 1);
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        if !self.terms.origins.allow(request) {
-            let hint = "this page may not connect: see allowed_origins of the listener\n";
-            return Err(refusal(StatusCode::FORBIDDEN, hint.to_owned()));
+        // Nothing is parsed before it is whole, so that many small pieces cost no more than one.
+        if let Some(at) = bytes[seen..].windows(END.len()).position(|window| window == END) {
+            let rest = bytes.split_off(seen + at + END.len());
+            return match Request::try_parse(&bytes) {
+                Ok(Some((_, request))) => Ok((request, rest)),
+                Ok(None) | Err(_) => {
+                    Err(refuse(stream, StatusCode::BAD_REQUEST, "this is no HTTP request").await)
+                }
+            };
         }
-        let Some(subprotocol) = subprotocol(request) else {
-            let hint = "ask for the subprotocol mqtt in Sec-WebSocket-Protocol\n";
-            return Err(refusal(StatusCode::BAD_REQUEST, hint.to_owned()));
-        };
-        // [MQTT-6.0.0-4]
-        response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(subprotocol));
-        Ok(response)
+        if bytes.len() > HEAD_BYTES_MAX {
+            let hint = "the head of the request is too long";
+            return Err(refuse(stream, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, hint).await);
+        }
+        if !could_be_http(&bytes) {
+            return Err(WebSocketError::NoHttp);
+        }
     }
 }
 
-fn refusal(status: StatusCode, hint: String) -> ErrorResponse {
-    let length = hint.len();
-    let mut response = ErrorResponse::new(Some(hint));
-    *response.status_mut() = status;
-    response.headers_mut().insert("Content-Length", length.into());
-    response.headers_mut().insert("Connection", HeaderValue::from_static("close"));
-    response
+/// Whether a request may begin like this: what speaks MQTT, or TLS, to this port is not answered in HTTP.
+fn could_be_http(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+async fn refuse(stream: &mut Stream, status: StatusCode, hint: &str) -> WebSocketError {
+    let refusal = Refusal { status, hint: format!("{hint}\n") };
+    // Whoever does not read it has lost nothing.
+    let _ = stream.write_all(&refusal.bytes()).await;
+    let _ = stream.flush().await;
+    WebSocketError::Refused(status.as_u16())
+}
+
+/// What an upgrade that is not wanted is told.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    hint: String,
+}
+
+impl Refusal {
+    fn bytes(&self) -> Vec<u8> {
+        let Self { status, hint } = self;
+        let upgrade = match *status {
+            StatusCode::UPGRADE_REQUIRED => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            _ => "",
+        };
+        let length = hint.len();
+        format!(
+            "HTTP/1.1 {status}\r\n{upgrade}Content-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{hint}"
+        )
+        .into_bytes()
+    }
+}
+
+/// What an upgrade is answered.
+fn response(request: &Request, terms: &WebSocketTerms) -> Result<Response, Refusal> {
+    let refusal = |status, hint: &str| Refusal { status, hint: format!("{hint}\n") };
+    if request.uri().path() != terms.path {
+        return Err(refusal(StatusCode::NOT_FOUND, &format!("MQTT is at the path {}", terms.path)));
+    }
+    let mut response = create_response(request).map_err(|error| match error {
+        Error::Protocol(
+            ProtocolError::MissingConnectionUpgradeHeader
+            | ProtocolError::MissingUpgradeWebSocketHeader
+            | ProtocolError::MissingSecWebSocketVersionHeader,
+        ) => refusal(StatusCode::UPGRADE_REQUIRED, "this is MQTT over WebSocket: come with an MQTT client"),
+        error => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    })?;
+    if !terms.origins.allow(request) {
+        let hint = "this page may not connect: see allowed_origins of the listener";
+        return Err(refusal(StatusCode::FORBIDDEN, hint));
+    }
+    let Some(subprotocol) = subprotocol(request) else {
+        let hint = "ask for the subprotocol mqtt in Sec-WebSocket-Protocol";
+        return Err(refusal(StatusCode::BAD_REQUEST, hint));
+    };
+    // [MQTT-6.0.0-4]
+    response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(subprotocol));
+    Ok(response)
+}
+
+fn bytes_of(response: &Response) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A vector takes everything, and our headers are ASCII.
+    let _ = write_response(&mut bytes, response);
+    bytes
 }
 
 /// The first of ours that the client offers, in our order.
@@ -142,11 +217,12 @@ impl Origins {
         match self {
             Origins::Any => true,
             Origins::Listed(listed) => listed.iter().any(|it| it.eq_ignore_ascii_case(origin)),
-            Origins::SameHost => {
+            Origins::ThisMachine => {
                 let host_of = |text: &str| text.parse::<Uri>().ok()?.host().map(str::to_ascii_lowercase);
                 let Some(from) = host_of(origin) else { return false };
+                let is_address = from.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
                 let is_local = matches!(&*from, "localhost" | "127.0.0.1" | "[::1]");
-                is_local || header("Host").and_then(host_of) == Some(from)
+                is_local || (is_address && header("Host").and_then(host_of) == Some(from))
             }
         }
     }
@@ -220,20 +296,23 @@ mod tests {
             origins.allow(&request(&[("Host", "gate.example:8083"), ("Origin", origin)]))
         };
         for (origin, same) in [
-            ("http://gate.example", true),
-            ("https://GATE.example:9443", true),
+            // The name of the request may be one that somebody else has made to lead here.
+            ("http://gate.example", false),
+            ("http://127.0.0.1:3000", true),
             ("http://localhost:3000", true),
             ("http://[::1]:3000", true),
             ("https://evil.example", false),
             ("null", false),
             ("", false),
         ] {
-            assert_eq!(allowed(&Origins::SameHost, origin), same, "{origin}");
+            assert_eq!(allowed(&Origins::ThisMachine, origin), same, "{origin}");
             assert!(allowed(&Origins::Any, origin));
         }
         let listed = Origins::Listed(vec!["https://app.example".to_owned()]);
         assert!(allowed(&listed, "https://app.example") && !allowed(&listed, "http://gate.example"));
-        assert!(Origins::SameHost.allow(&request(&[("Host", "gate.example")])), "no browser, no origin");
+        assert!(Origins::ThisMachine.allow(&request(&[("Host", "gate.example")])), "no browser, no origin");
+        let by_address = request(&[("Host", "10.0.0.7:8083"), ("Origin", "http://10.0.0.7")]);
+        assert!(Origins::ThisMachine.allow(&by_address));
     }
 
     #[test]

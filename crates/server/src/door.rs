@@ -186,7 +186,7 @@ fn broker_listener(listener: &ListenerConfig, tls: Option<Arc<ArcSwap<rustls::Se
             origins: match &websocket.allowed_origins {
                 Some(origins) if origins.iter().any(|origin| origin == "*") => Origins::Any,
                 Some(origins) => Origins::Listed(origins.clone()),
-                None if listener.anonymous && !listener.allow_anonymous => Origins::SameHost,
+                None if listener.anonymous && !listener.allow_anonymous => Origins::ThisMachine,
                 None => Origins::Any,
             },
             // A message may hold several packets, and a part of another.
