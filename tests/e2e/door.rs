@@ -263,6 +263,58 @@ fn mistakes_at_the_door_are_found_by_check_and_refuse_the_start() {
     assert!(said.contains("users.txt:1:1") && said.contains("server.pem"), "{said}");
 }
 
+#[tokio::test]
+async fn a_reload_over_http_reads_who_may_come_in_and_says_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Certificates::write(folder.path());
+    let (users, acl) = (folder.path().join("users.txt"), folder.path().join("acl.toml"));
+    passwd(&users, "ann", "one");
+    fs::write(&acl, "").unwrap();
+    let config = format!(
+        "[mqtt]\nusers = \"{}\"\n[mqtt.acl]\nfile = \"{}\"\n{}",
+        path(&users),
+        path(&acl),
+        tls_listener("tls", &made, "")
+    );
+    let gate = gate().config(&config).start().await;
+    let reload = async || {
+        let answer = gate.http().post("/api/v5/reload", &serde_json::json!({})).await.json();
+        let parts = answer["access"].as_array().expect("a list").clone();
+        let outcome = |what: &str| {
+            let part = parts.iter().find(|part| part["what"].as_str().is_some_and(|it| it.contains(what)));
+            part.unwrap_or_else(|| panic!("nothing of {what} in {answer}"))["outcome"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        ([outcome("users"), outcome("access list"), outcome("certificate")], parts)
+    };
+    // What is watched may be read before the request is; then there is nothing left to do.
+    let read = |outcome: &str| matches!(outcome, "reloaded" | "unchanged");
+    let (first, _) = reload().await;
+    assert_eq!(first, ["unchanged"; 3]);
+    passwd(&users, "bob", "two");
+    Certificates::write(folder.path());
+    fs::write(&acl, "nonsense = 1").unwrap();
+    for _ in 0..2 {
+        let (outcomes, parts) = reload().await;
+        assert!(read(&outcomes[0]) && read(&outcomes[2]), "{outcomes:?}");
+        assert_eq!(outcomes[1], "failed", "and it is told again until it is mended");
+        let told = parts.iter().find(|part| part["outcome"] == "failed").unwrap();
+        assert_eq!(told["diagnostics"][0]["file"], path(&acl));
+    }
+    assert!(publish(gate.mqtt(), "t", &["-u", "bob", "-P", "two"]).status.success());
+    fs::write(&acl, "").unwrap();
+    assert!(read(&reload().await.0[1]));
+
+    let status = gate.http().get("/api/v5/status?format=json").await.json();
+    assert_eq!(status["local"]["broker"], "embedded");
+    assert_eq!(status["certificates"][0]["listener"], "tls");
+    assert_eq!(status["certificates"][0]["file"], path(&made.certificate));
+    assert!(status["certificates"][0]["days_left"].as_i64().unwrap() > 30, "{status}");
+    assert_eq!(status["warnings"], serde_json::json!([]));
+}
+
 #[test]
 fn an_address_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,6 @@
 //! Local topics on a broker that runs already, here a mosquitto.
 
+use serde_json::Value;
 use testkit::{Client, Mosquitto, Sluicegate, SluicegateBuilder, wait_for};
 
 use crate::{UPLINK, cloud, gate};
@@ -42,6 +43,26 @@ async fn rules_hear_and_publish_there_and_nothing_comes_back() {
     gate.wait_metric("/rules/echo", "matched", 3).await;
     let metrics = gate.http().get("/metrics").await.expect(200);
     assert!(metrics.body.contains("\nsluicegate_local_connected 1\n"), "{metrics}");
+    let status = gate.http().get("/api/v5/status?format=json").await.expect(200);
+    assert_eq!(status.at("/local/broker"), &*format!("mqtt://{}", broker.address()));
+    assert_eq!(
+        (status.at("/local/status"), status.at("/warnings")),
+        ("connected".into(), Value::Array(Vec::new()))
+    );
+}
+
+#[tokio::test]
+async fn a_broker_that_is_gone_is_warned_of_in_the_status() {
+    let nobody = format!("127.0.0.1:{}", testkit::free_port());
+    let config = format!("[local]\nbroker = \"mqtt://{nobody}\"\n");
+    let gate = gate().without_broker().config(&config).start().await;
+    wait_for("the status says so", async || {
+        let status = gate.http().get("/api/v5/status?format=json").await.expect(200);
+        let warning = status.json()["warnings"][0].as_str().unwrap_or_default().to_owned();
+        let is_told = warning.contains(&nobody) && warning.contains("connection refused");
+        if is_told { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -79,7 +79,8 @@ impl<'v> RuleInfo<'v> {
             description: &view.description,
             tags: &view.tags,
             created_at: rfc3339(view.created_at),
-            last_modified_at: rfc3339(view.last_modified_at),
+            // The clock of files may lag a little behind that of the process.
+            last_modified_at: rfc3339(view.last_modified_at.max(view.created_at)),
             management: Management::new(&view.managed_by),
             error: first_error(&diagnostics),
             diagnostics,
