@@ -25,6 +25,8 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// The head of an upgrade's request that is read at the most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// What is told to what cannot be read as a request.
+const NO_REQUEST: &str = "this is no request for a WebSocket, which is a GET in HTTP/1.1";
 /// The names of MQTT among WebSocket's subprotocols, the one for 3.1.1 and 5 first [MQTT-6.0.0-3].
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
@@ -115,9 +117,7 @@ async fn head(stream: &mut Stream) -> Result<(Request, Vec<u8>), WebSocketError>
             let rest = bytes.split_off(seen + at + END.len());
             return match Request::try_parse(&bytes) {
                 Ok(Some((_, request))) => Ok((request, rest)),
-                Ok(None) | Err(_) => {
-                    Err(refuse(stream, StatusCode::BAD_REQUEST, "this is no HTTP request").await)
-                }
+                Ok(None) | Err(_) => Err(refuse(stream, StatusCode::BAD_REQUEST, NO_REQUEST).await),
             };
         }
         if bytes.len() > HEAD_BYTES_MAX {
