@@ -154,6 +154,8 @@ impl Committer {
 
     fn committed(&mut self, place: Option<Cursor>, was_in_trouble: bool) {
         self.forget_gone(u64::MAX);
+        // The write may have closed a segment that nothing in it is needed of.
+        self.journal.reclaim();
         let unsynced = self.journal.take_unsynced();
         let is_synced_later = {
             let mut state = self.shared.state.lock();
