@@ -166,9 +166,17 @@ impl Release {
         if let Some(part) = self.part {
             part.settle();
         }
-        if let Some(claim) = self.claim {
-            claim.forget();
-        }
+        Claim::forget(self.claim);
+    }
+
+    /// [`Release::settle`] for many.
+    pub(crate) fn settle_all(all: impl Iterator<Item = Release>) {
+        Claim::forget(all.filter_map(|Release { part, claim }| {
+            if let Some(part) = part {
+                part.settle();
+            }
+            claim
+        }));
     }
 }
 

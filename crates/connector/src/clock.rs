@@ -6,16 +6,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A moment in milliseconds since 1970 UTC. Never runs backwards while the process lives: the system's clock is read
 /// once, and what follows is measured from there.
 pub(crate) fn millis(moment: Instant) -> i64 {
-    static ANCHOR: OnceLock<(Instant, i128)> = OnceLock::new();
+    static ANCHOR: OnceLock<(Instant, i64)> = OnceLock::new();
+    // In 64 bits, which last until 2262: each message pays for this division.
+    let nanos = |duration: Duration| duration.as_nanos() as i64;
     let (anchor, anchor_nanos) = *ANCHOR.get_or_init(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        (Instant::now(), since.as_nanos() as i128)
+        (Instant::now(), nanos(since))
     });
-    let nanos = match moment.checked_duration_since(anchor) {
-        Some(later) => anchor_nanos + later.as_nanos() as i128,
-        None => anchor_nanos - anchor.duration_since(moment).as_nanos() as i128,
+    let moment_nanos = match moment.checked_duration_since(anchor) {
+        Some(later) => anchor_nanos + nanos(later),
+        None => anchor_nanos - nanos(anchor.duration_since(moment)),
     };
-    nanos.div_euclid(1_000_000) as i64
+    moment_nanos.div_euclid(1_000_000)
 }
 
 /// How long ago `at_ms` was.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use wake::Wake;
+
 use crate::buffer::{Buffer, Fill};
 use crate::metrics::Counters;
-use crate::wake::Wake;
 
 /// A buffer, what was counted for it, and who empties it. Under one lock, because the counters must agree with the
 /// buffer at every moment; nothing is awaited and nothing foreign is called while it is held.
@@ -62,8 +63,10 @@ impl Lane {
     /// An entry was delivered: since when the timed one waited, if it has left with it.
     pub(crate) fn time_delivery(&mut self) -> Option<Instant> {
         let probe = self.probe.as_ref()?;
-        let fill = self.buffer.fill();
-        if fill.queuing + fill.inflight > probe.came_after {
+        // What is left by the counters, since a buffer on disk would have to look under the lock of its log.
+        let Counters { matched, success, failed, .. } = self.counters;
+        let left = matched.saturating_sub(success + failed + self.counters.dropped());
+        if left > probe.came_after {
             return None;
         }
         self.probe.take().map(|probe| probe.queued_at)

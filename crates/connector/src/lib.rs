@@ -27,9 +27,9 @@ mod queue;
 mod reader;
 mod render;
 mod status;
-mod wake;
 mod window;
 
+pub use ::wake::Wake;
 pub use backoff::Backoff;
 pub use buffer::{Buffer, Content, Fill, Hold, Item, Moved, Pending, Release, Removed, StoreError};
 pub use dead::{Dead, DeadEnd, Stage};
@@ -46,4 +46,3 @@ pub use queue::{ActionQueue, QueueOptions};
 pub use reader::{Reader, Taken, Verdict};
 pub use render::{Render, RenderError, Row};
 pub use status::{State, Status};
-pub use wake::Wake;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use event::{AckLevel, Completion};
 use parking_lot::Mutex;
+use wake::Wake;
 
 use crate::buffer::{Buffer, Fill, Hold, Item, Release, Removed};
 use crate::dead::{Dead, DeadEnd, Stage};
@@ -18,7 +19,6 @@ use crate::notice::Notice;
 use crate::order::lane_of;
 use crate::overflow::{Blocked, Expiry, Overflow};
 use crate::reader::Reader;
-use crate::wake::Wake;
 use crate::window::Window;
 
 /// The bounds of an action's queue, as `resource_opts` gives them.
@@ -411,7 +411,7 @@ impl ActionQueue {
             let mut lane = self.lanes[number].lock();
             let Some(removed) = lane.buffer.drop_oldest() else { continue };
             lane.counters.dropped_queue_full += 1;
-            self.freed(removed.bytes);
+            self.freed(1, removed.bytes);
             self.refresh(number, &lane);
             dropped.push(removed);
         }
@@ -513,7 +513,7 @@ impl ActionQueue {
             && let Some(removed) = lane.buffer.drop_oldest()
         {
             lane.counters.dropped_expired += 1;
-            self.freed(removed.bytes);
+            self.freed(1, removed.bytes);
             expired.push(removed);
         }
     }
@@ -537,9 +537,9 @@ impl ActionQueue {
         inflight
     }
 
-    /// Subtracts what a request held that is gone.
-    pub(crate) fn freed(&self, bytes: u64) {
-        self.held.fetch_sub(bytes + Self::ENTRY_BYTES, Ordering::AcqRel);
+    /// Subtracts what so many requests held that are gone.
+    pub(crate) fn freed(&self, entries: u64, bytes: u64) {
+        self.held.fetch_sub(bytes + entries * Self::ENTRY_BYTES, Ordering::AcqRel);
     }
 
     pub(crate) fn logs(&self) -> &Mutex<Logs> {

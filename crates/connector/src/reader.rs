@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
+use crate::buffer::Release;
 use crate::dead::Stage;
 use crate::lane::Lane;
 use crate::queue::ActionQueue;
@@ -71,6 +72,11 @@ impl Reader {
     /// Whether [`Reader::take_from`] these lanes would find something.
     pub fn is_ready_in(&self, lanes: u64) -> bool {
         self.queue.ready().load(Ordering::SeqCst) & self.mask & lanes != 0 && self.queue.window().is_open()
+    }
+
+    /// How many of its lanes have something.
+    pub fn lanes_ready(&self) -> u32 {
+        (self.queue.ready().load(Ordering::SeqCst) & self.mask).count_ones()
     }
 
     /// Takes up to `max` requests, in order within each lane, and appends them to `out`. Returns how many.
@@ -155,7 +161,7 @@ impl Reader {
         if let Some(queued_at) = queued_at {
             self.queue.delivery().observe(queued_at.elapsed());
         }
-        self.queue.freed(removed.bytes);
+        self.queue.freed(1, removed.bytes);
         self.queue.release(1);
         match verdict {
             Verdict::Expired => self.queue.end_expired(vec![removed]),
@@ -165,6 +171,33 @@ impl Reader {
             }
             Verdict::Success | Verdict::Later(_) | Verdict::Retry => removed.release.settle(),
         }
+        self.queue.unblock();
+    }
+
+    /// Says that the far side has these, `(lane, seq)` each: [`Verdict::Success`] for many with one look at their lane, as long
+    /// as those of one lane stand together.
+    pub fn settle_delivered(&self, delivered: &[(u8, u64)]) {
+        let mut removed = Vec::with_capacity(delivered.len());
+        for run in delivered.chunk_by(|one, next| one.0 == next.0) {
+            let mut lane = self.queue.lane(usize::from(run[0].0)).lock();
+            if !lane.is_read_by(self.owner) {
+                continue;
+            }
+            for (_, seq) in run {
+                let Some(entry) = lane.inside(*seq).and_then(|seq| lane.buffer.ack(seq)) else { continue };
+                lane.counters.success += 1;
+                removed.push(entry);
+                if let Some(queued_at) = lane.time_delivery() {
+                    self.queue.delivery().observe(queued_at.elapsed());
+                }
+            }
+        }
+        if removed.is_empty() {
+            return;
+        }
+        self.queue.freed(removed.len() as u64, removed.iter().map(|entry| entry.bytes).sum());
+        self.queue.release(removed.len() as u64);
+        Release::settle_all(removed.into_iter().map(|entry| entry.release));
         self.queue.unblock();
     }
 

@@ -154,6 +154,12 @@ struct Shared {
     failing: AtomicBool,
 }
 
+impl std::task::Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.filled.notify_one();
+    }
+}
+
 #[derive(Default)]
 struct Pending {
     changes: Vec<Change>,
@@ -210,7 +216,8 @@ impl Store {
         }
         drop(pending);
         if was_empty {
-            self.shared.filled.notify_one();
+            // Later, since more may come of the same batch: what is written together costs little more than one.
+            wake::later(Arc::clone(&self.shared).into());
         }
     }
 

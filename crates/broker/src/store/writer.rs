@@ -141,7 +141,7 @@ impl Writer {
         self.shared.congested.store(false, Ordering::Relaxed);
         drop(pending);
         for session in &batch.waiting {
-            session.wake.notify_one();
+            session.notify();
         }
         (batch, closed)
     }
@@ -155,7 +155,7 @@ impl Writer {
             self.image.apply(change);
         }
         match self.flush() {
-            Ok(()) => batch.parts.into_iter().for_each(Part::settle),
+            Ok(()) => wake::batched(|| batch.parts.into_iter().for_each(Part::settle)),
             Err(error) => {
                 self.unsettled.extend(batch.parts);
                 self.fail(&error);

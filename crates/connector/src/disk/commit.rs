@@ -9,13 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use event::Part;
 use journal::{Batch, Bitmap, Cursor, Found, Frames, Journal};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::state::{Read, ReadAt, Shared, State};
 use crate::disk::{Fsync, KeyOf};
 
 /// How long after a failure the disk is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// How long what is gone may wait to be written down.
+const GONE_WITHIN: Duration = Duration::from_millis(10);
 /// What is read in one go (bytes).
 const READ_BYTES: usize = 256 << 10;
 
@@ -80,11 +82,7 @@ impl Committer {
         loop {
             let gone = {
                 let mut state = self.shared.state.lock();
-                while !state.has_work() && !self.shared.should_read(&state) && !state.is_stopping {
-                    state.is_asleep = true;
-                    self.shared.commit.wait(&mut state);
-                }
-                state.is_asleep = false;
+                self.sleep(&mut state);
                 if state.is_stopping && !state.has_work() {
                     drop(state);
                     return self.finish();
@@ -96,6 +94,19 @@ impl Committer {
             self.commit();
             self.read_on();
         }
+    }
+
+    /// Sleeps until there is something to do. What is gone may wait a moment for more to be written with it.
+    fn sleep(&self, state: &mut MutexGuard<'_, State>) {
+        while !state.is_urgent() && !self.shared.should_read(state) && !state.is_stopping {
+            state.is_asleep = true;
+            if state.gone.is_empty() {
+                self.shared.commit.wait(state);
+            } else if self.shared.commit.wait_for(state, GONE_WITHIN).timed_out() {
+                break;
+            }
+        }
+        state.is_asleep = false;
     }
 
     /// Writes until it succeeds. While it does not, nobody is told that anything is stored; what waits can be sent all
@@ -154,8 +165,6 @@ impl Committer {
 
     fn committed(&mut self, place: Option<Cursor>, was_in_trouble: bool) {
         self.forget_gone(u64::MAX);
-        // The write may have closed a segment that nothing in it is needed of.
-        self.journal.reclaim();
         let unsynced = self.journal.take_unsynced();
         let is_synced_later = {
             let mut state = self.shared.state.lock();
@@ -175,7 +184,7 @@ impl Committer {
             tracing::info!(name = &*self.shared.name, "the buffer on disk is written again");
         }
         self.work.batch.clear();
-        self.work.parts.drain(..).for_each(Part::settle);
+        wake::batched(|| self.work.parts.drain(..).for_each(Part::settle));
     }
 
     /// Lets the journal forget what is gone, as far as the ids are below `end`: those in the batch itself have to be

@@ -120,6 +120,8 @@ pub struct Claim {
 impl Shared {
     /// What may be staged before the disk is said not to keep up with what holds no acknowledgement (bytes).
     const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
+    /// What is staged is large from here on (bytes).
+    const LARGE: usize = 64 << 10;
     /// With fewer entries at hand than this a lane asks for more.
     const FEW: u64 = 32;
     /// How far beyond its memory a log reads when a lane has run dry while others are stuck.
@@ -178,7 +180,7 @@ impl Shared {
     /// Stores an entry, or says that memory has room for it. `stored` settles when it is stored; `held` is taken if the
     /// entry is on disk only.
     pub(crate) fn append(
-        &self,
+        self: &Arc<Self>,
         lane: u8,
         at_ms: i64,
         item: Item<'_>,
@@ -273,7 +275,7 @@ impl Shared {
 
     /// A lane has so many entries in memory that wait. Wakes the thread if it should read on: asked for before the lane is
     /// empty, so that the far side need not wait for the disk.
-    pub(crate) fn has_near(&self, lane: u8, entries: u64) {
+    pub(crate) fn has_near(self: &Arc<Self>, lane: u8, entries: u64) {
         let bit = 1u64 << lane;
         if (self.near.load(Ordering::Relaxed) & bit != 0) != (entries > 0) {
             self.near.fetch_xor(bit, Ordering::AcqRel);
@@ -337,7 +339,9 @@ impl Shared {
     pub(crate) fn read_all(&self) {
         let mut state = self.state.lock();
         state.read_all = true;
-        self.wake(&mut state);
+        // At once, since this waits for it.
+        state.is_asleep = false;
+        self.commit.notify_one();
         while state.unread > 0 && !state.is_stopping && state.read_trouble.is_none() {
             self.all_read.wait(&mut state);
         }
@@ -374,7 +378,7 @@ impl Shared {
         state.sync_trouble = error.map(|error| format!("its buffer on disk cannot be synced: {error}"));
     }
 
-    pub(crate) fn set_options(&self, options: DiskOptions) {
+    pub(crate) fn set_options(self: &Arc<Self>, options: DiskOptions) {
         let mut state = self.state.lock();
         state.options = options;
         self.low_bytes.store(options.memory_bytes / 2, Ordering::Relaxed);
@@ -389,18 +393,37 @@ impl Shared {
         self.all_read.notify_all();
     }
 
-    /// Wakes the thread if it sleeps: once per sleep, so that a busy one costs nobody a call.
-    fn wake(&self, state: &mut State) {
-        if state.is_asleep {
-            state.is_asleep = false;
+    /// Wakes the thread if it sleeps: once per sleep, so that a busy one costs nobody a call, and once a batch, so that all of
+    /// it is written in one go. What is large gains nothing by that, and where the disk is nearly full a smaller write may
+    /// still have room.
+    fn wake(self: &Arc<Self>, state: &mut State) {
+        let was_asleep = std::mem::take(&mut state.is_asleep);
+        if was_asleep && state.staged.len() > Self::LARGE {
             self.commit.notify_one();
+        } else if was_asleep {
+            wake::later(Arc::clone(self).into());
         }
     }
 }
 
+impl std::task::Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.commit.notify_one();
+    }
+}
+
 impl State {
+    /// So many entries that are gone are written down at once. Fewer wait for company, since nobody waits for them: should
+    /// the process end before that, they are sent again.
+    pub(crate) const GONE_MANY: usize = 512;
+
     pub(crate) fn is_always_synced(&self) -> bool {
         !self.options.is_volatile && self.options.fsync == Fsync::Always
+    }
+
+    /// Whether there is something to write that is not to wait.
+    pub(crate) fn is_urgent(&self) -> bool {
+        !self.staged.is_empty() || self.gone.len() >= Self::GONE_MANY
     }
 
     /// Whether there is something to write.
@@ -410,12 +433,21 @@ impl State {
 }
 
 impl Claim {
-    /// The entry is not needed any more.
-    pub(crate) fn forget(self) {
-        let mut state = self.shared.state.lock();
-        state.claims -= 1;
-        state.gone.push(self.id);
-        self.shared.wake(&mut state);
+    /// The entries are not needed any more.
+    pub(crate) fn forget(claims: impl IntoIterator<Item = Claim>) {
+        // Entries of one action are in one log, or were in another for as long as its buffer is being changed.
+        let claims: Vec<_> = claims.into_iter().collect();
+        for run in claims.chunk_by(|one, next| Arc::ptr_eq(&one.shared, &next.shared)) {
+            let shared = &run[0].shared;
+            let mut state = shared.state.lock();
+            state.claims -= run.len() as u64;
+            // The first begins the time that they may wait for others.
+            let is_first = state.gone.is_empty();
+            state.gone.extend(run.iter().map(|claim| claim.id));
+            if is_first || state.is_urgent() {
+                shared.wake(&mut state);
+            }
+        }
     }
 }
 
