@@ -7,7 +7,7 @@ use value::{Arena, Map, Value};
 
 use crate::Broker;
 use crate::acl::{Access, Verdict};
-use crate::events::{Client, Field, client_fields, int, props, shown, tell, text};
+use crate::events::{Client, Field, client_fields, int, shown, tell, text};
 use crate::message::Now;
 
 /// A CONNACK goes out. `session_expiry` in seconds.
@@ -99,12 +99,11 @@ pub(crate) fn authorized(
 fn connection_fields<'a>(client: &'a Client, session_expiry: u32, arena: &'a Arena) -> Vec<Field<'a>> {
     let mut fields = client_fields(client, arena);
     fields.retain(|(column, _)| *column != Column::ClientAttrs);
-    let numbers = client.numbers.iter().map(|(name, number)| (*name, int(*number)));
     fields.extend([
         (Column::Keepalive, int(client.keepalive)),
         (Column::CleanStart, Value::Bool(client.clean_start)),
         (Column::ExpiryInterval, int(session_expiry)),
-        (Column::ConnProps, props(numbers, &client.properties, arena)),
+        (Column::ConnProps, client.conn_props(arena)),
     ]);
     fields
 }

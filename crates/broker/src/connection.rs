@@ -11,6 +11,7 @@ use mqtt::{
 };
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, Sleep};
+use wake::Courtesy;
 
 use crate::Broker;
 use crate::acks::{self, AckKind, Acks, Answers};
@@ -27,7 +28,6 @@ use crate::publish::Safekeeping;
 use crate::session::{Kept, Session};
 use crate::store::Change;
 use crate::subscriptions::RouteCache;
-use crate::wake;
 use crate::will::Will;
 
 /// How long the last packet of a connection may take to go out.
@@ -114,6 +114,7 @@ pub(crate) struct Connection {
     /// When something last came from the client.
     heard_at: Instant,
     is_trimmed: bool,
+    courtesy: Courtesy,
 }
 
 /// A client that may connect.
@@ -143,8 +144,8 @@ pub(crate) struct Link {
     pub(crate) session_expiry: Duration,
     /// Topics by alias, from 1 [MQTT-3.3.2-9].
     pub(crate) aliases: Vec<String>,
-    /// Aliases for what goes to the client.
-    pub(crate) topic_aliases: TopicAliases,
+    /// Aliases for what goes to the client, if it takes any.
+    pub(crate) topic_aliases: Option<Box<TopicAliases>>,
     pace: Pace,
     /// The client sends too fast: nothing is read before this.
     paused_until: Option<Instant>,
@@ -211,7 +212,7 @@ impl Link {
             will,
             session_expiry,
             aliases: Vec::new(),
-            topic_aliases: TopicAliases::new(topic_alias_max),
+            topic_aliases: (topic_alias_max > 0).then(|| Box::new(TopicAliases::new(topic_alias_max))),
             pace,
             paused_until: None,
             routes: RouteCache::default(),
@@ -300,6 +301,7 @@ impl Link {
     /// Everything that can be done without waiting: acknowledgements that were settled, packets that have come, and
     /// messages that wait for the client.
     fn work(&mut self, conn: &mut Conn) -> Result<(), End> {
+        self.session.begin_turn();
         if !self.session.is_latest(self.claim) {
             return Err(if self.session.is_discarded() { End::Discarded } else { End::TakenOver });
         }
@@ -440,7 +442,7 @@ pub(crate) fn seconds(duration: Duration) -> u32 {
 
 impl Connection {
     pub(crate) fn new(conn: Conn, link: Link) -> Self {
-        Self { conn, link, heard_at: Instant::now(), is_trimmed: false }
+        Self { conn, link, heard_at: Instant::now(), is_trimmed: false, courtesy: Courtesy::default() }
     }
 
     /// Lives as long as the connection does.
@@ -516,12 +518,23 @@ impl Connection {
                     }
                     Err(error) => return End::Lost(error),
                 },
-                () = session.wake.notified() => {}
+                () = session.notified() => self.let_others_first().await,
                 () = timer.as_mut() => match self.check() {
                     Ok(next) => timer.as_mut().reset(next),
                     Err(end) => return end,
                 },
             }
+        }
+    }
+
+    /// Lets clients go first whose messages have come at the same time, if that has paid of late: what they have for this one
+    /// goes out with what it was woken for.
+    async fn let_others_first(&mut self) {
+        if self.courtesy.pays() {
+            let inbox = &self.link.session.inbox;
+            let before = inbox.len();
+            tokio::task::yield_now().await;
+            self.courtesy.learn(inbox.len() > before);
         }
     }
 

@@ -26,17 +26,29 @@ pub(crate) struct Client {
     /// Seconds; 0 is none.
     pub(crate) keepalive: u16,
     pub(crate) receive_max: u16,
-    /// The numbers among the properties of CONNECT, as far as they were given.
-    pub(crate) numbers: Vec<(&'static str, u32)>,
-    /// The user properties of CONNECT.
-    pub(crate) properties: Properties,
+    /// What CONNECT said beyond that; nothing, most of the time.
+    pub(crate) said: Option<Box<Said>>,
     pub(crate) connected_at_ms: i64,
+}
+
+/// The properties of a CONNECT that events tell.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// The numbers, as far as they were given.
+    numbers: Vec<(&'static str, u32)>,
+    user: Properties,
 }
 
 impl Client {
     /// As the ACL asks for it.
     pub(crate) fn who(&self) -> Who<'_> {
         Who { clientid: &self.clientid, username: self.username.as_deref(), peername: self.peername }
+    }
+
+    /// The column `conn_props`.
+    pub(crate) fn conn_props<'a>(&'a self, arena: &'a Arena) -> Value<'a> {
+        let Some(said) = &self.said else { return Value::Map(Map::default()) };
+        props(said.numbers.iter().map(|(name, number)| (*name, int(*number))), &said.user, arena)
     }
 }
 
@@ -108,8 +120,14 @@ pub(crate) fn user_properties(user: &UserProperties) -> Properties {
     Properties { user, ..Default::default() }
 }
 
+/// The properties of a CONNECT of MQTT 5, if it has any.
+pub(crate) fn said(request: &ConnectRequest) -> Option<Box<Said>> {
+    let said = Said { numbers: numbers(request), user: user_properties(&request.user_properties) };
+    (!said.numbers.is_empty() || !said.user.is_empty()).then(|| Box::new(said))
+}
+
 /// The properties of CONNECT that are numbers, as far as they were given.
-pub(crate) fn numbers(request: &ConnectRequest) -> Vec<(&'static str, u32)> {
+fn numbers(request: &ConnectRequest) -> Vec<(&'static str, u32)> {
     let given = [
         ("Receive-Maximum", request.receive_max.map(|max| max.get().into())),
         ("Maximum-Packet-Size", request.max_packet_size.map(Into::into)),
@@ -129,14 +147,13 @@ pub(crate) fn client_connected(broker: &Broker, rules: &dyn Dispatch, client: &C
     }
     let arena = Arena::new();
     let mut fields = client_fields(client, &arena);
-    let numbers = client.numbers.iter().map(|(name, number)| (*name, int(*number)));
     fields.extend([
         (Column::Keepalive, int(client.keepalive)),
         (Column::CleanStart, Value::Bool(client.clean_start)),
         (Column::ReceiveMaximum, int(client.receive_max)),
         (Column::ExpiryInterval, int(session_expiry)),
         (Column::IsBridge, Value::Bool(client.bridge)),
-        (Column::ConnProps, props(numbers, &client.properties, &arena)),
+        (Column::ConnProps, client.conn_props(&arena)),
     ]);
     let now_ms = client.connected_at_ms;
     tell(broker, rules, EventKind::ClientConnected, now_ms, &Trail::empty(), &mut fields);

@@ -105,6 +105,11 @@ impl Inbox {
         !queue.deliveries.is_empty()
     }
 
+    /// How many deliveries wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().deliveries.len()
+    }
+
     /// Takes nothing more from now on. Returns what waits.
     pub(crate) fn close(&self) -> VecDeque<Delivery> {
         let mut queue = self.0.lock();

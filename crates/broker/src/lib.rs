@@ -52,7 +52,6 @@ mod store;
 mod subscribe;
 mod subscriptions;
 mod sys;
-mod wake;
 mod will;
 
 pub use access::{Auth, Checked, Everybody, Identity, Login, PeerCertificate};

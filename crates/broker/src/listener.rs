@@ -88,7 +88,8 @@ fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: Sock
         if before < max {
             connect::serve(&broker, &gate, tcp).await;
         } else {
-            connect::turn_away(&broker, &gate, tcp).await;
+            // On the heap, so that those who may stay do not carry the room for it.
+            Box::pin(connect::turn_away(&broker, &gate, tcp)).await;
         }
         gate.left();
     });

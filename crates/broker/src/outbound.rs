@@ -46,7 +46,7 @@ impl Link {
             if is_done {
                 if fed == FEEDS_MAX {
                     // Others want this thread too.
-                    return self.session.wake.notify_one();
+                    return self.session.notify();
                 }
                 self.feed(now);
                 fed += 1;
@@ -141,7 +141,7 @@ impl Link {
         now: Now,
     ) -> bool {
         let message = &*delivery.message;
-        let alias = self.topic_aliases.of(&message.topic);
+        let alias = self.topic_aliases.as_mut().map_or(Alias::None, |aliases| aliases.of(&message.topic));
         let adjusted = message.expires().then(|| Properties {
             message_expiry_interval: message.expiry_left(now.ms()),
             ..message.properties.as_deref().cloned().unwrap_or_default()
@@ -163,8 +163,8 @@ impl Link {
         match output.put_publish(&publish) {
             Ok(()) => {
                 self.tally.messages_sent += 1;
-                if let Alias::New(alias) = alias {
-                    self.topic_aliases.given(alias, &message.topic);
+                if let (Alias::New(alias), Some(aliases)) = (alias, &mut self.topic_aliases) {
+                    aliases.given(alias, &message.topic);
                 }
                 true
             }

@@ -15,7 +15,6 @@ use crate::session::Session;
 use crate::store::Change;
 use crate::subscriptions::{Place, Route, Target};
 use crate::sys;
-use crate::wake;
 
 /// A message that may be published: its topic is valid, and its publisher may.
 #[derive(Clone, Copy)]
@@ -223,7 +222,7 @@ impl Broker {
         tally: &mut Tally,
     ) -> bool {
         match session.inbox.push(delivery) {
-            Pushed::First => wake::wake(session),
+            Pushed::First => session.notify(),
             Pushed::Behind => {}
             Pushed::Displaced(displaced) => {
                 displaced.iter().for_each(|delivery| self.lost(session, delivery, rules, tally));

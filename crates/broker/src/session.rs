@@ -7,8 +7,8 @@ use arc_swap::ArcSwapOption;
 use event::{Acker, Outcome};
 use mqtt::PacketId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use topic::Subscription;
+use wake::Wake;
 
 use crate::config::BrokerConfig;
 use crate::inbox::Inbox;
@@ -37,7 +37,9 @@ pub(crate) struct Session {
     /// What waits to go to the client.
     pub(crate) inbox: Inbox,
     /// Wakes the connection: the inbox is no longer empty, an acknowledgement is settled, or it is to end.
-    pub(crate) wake: Notify,
+    wake: Wake,
+    /// Whether the connection was told, and has not looked yet.
+    is_due: AtomicBool,
     /// Tickets of received messages that the rules have dealt with, in the order in which they did.
     settled: Mutex<Vec<(u64, Outcome)>>,
     /// The number of connections that ever asked for this session; the last one has it.
@@ -105,7 +107,8 @@ impl Session {
             delivery_last: AtomicU64::new(0),
             client: ArcSwapOption::empty(),
             inbox: Inbox::new(config.limits.session_messages_max, config.limits.session_bytes_max),
-            wake: Notify::new(),
+            wake: Wake::default(),
+            is_due: AtomicBool::new(false),
             settled: Mutex::new(Vec::new()),
             latest: AtomicU64::new(0),
             discarded: AtomicBool::new(false),
@@ -120,7 +123,7 @@ impl Session {
     pub(crate) fn claim(&self, clean_start: bool) -> u64 {
         self.discarded.store(clean_start, Ordering::Relaxed);
         let claim = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wake.notify_one();
+        self.notify();
         claim
     }
 
@@ -144,10 +147,26 @@ impl Session {
         self.delivery_last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Tells its connection, if it has one, to look what there is to do: at the end of the batch that this thread works on.
+    pub(crate) fn notify(&self) {
+        self.is_due.store(true, Ordering::SeqCst);
+        self.wake.wake();
+    }
+
+    /// Waits until it is told. For its connection alone.
+    pub(crate) async fn notified(&self) {
+        self.wake.wait(|| self.is_due.load(Ordering::SeqCst)).await;
+    }
+
+    /// Its connection is about to look at everything that it may have been told of.
+    pub(crate) fn begin_turn(&self) {
+        self.is_due.store(false, Ordering::SeqCst);
+    }
+
     /// Tells its connection that the broker shuts down.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.notify();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -165,7 +184,8 @@ impl Acker for Session {
         let mut settled = self.settled.lock();
         settled.push((ticket, outcome));
         if settled.len() == 1 {
-            self.wake.notify_one();
+            drop(settled);
+            self.notify();
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Conn {
     stream: Stream,
     /// Whether the stream itself still holds bytes back (TLS records).
     unflushed: bool,
+    /// From how many bytes on the system tells of what has come.
+    told_from: u32,
 }
 
 /// Whether a turn may read.
@@ -53,13 +55,14 @@ impl Conn {
     }
 
     fn new(stream: Stream, input: Input, output: Output) -> Self {
-        Self { input, output, stream, unflushed: false }
+        Self { input, output, stream, unflushed: false, told_from: 1 }
     }
 
     /// Writes what is pending and reads what has come, as far as the stream allows; waits until at least one of them
     /// has moved something, or the peer has closed. With `Reading::Paused` and nothing pending it waits for ever.
     ///
-    /// One read into the buffer a turn: take all packets with [`Input::next`] before the next. Cancel-safe.
+    /// One read into the buffer a turn: take all packets with [`Input::next`] before the next, until there is none, so that
+    /// the buffer goes back to its thread. Cancel-safe.
     pub async fn turn(&mut self, reading: Reading) -> io::Result<Turn> {
         poll_fn(|cx| self.poll_turn(cx, reading)).await
     }
@@ -82,10 +85,20 @@ impl Conn {
                     turn.closed = turn.read_bytes == 0;
                     self.input.filled(turn.read_bytes);
                 }
-                Poll::Pending => {}
+                Poll::Pending => self.input.rest(),
             }
         }
         if turn == Turn::default() { Poll::Pending } else { Poll::Ready(Ok(turn)) }
+    }
+
+    /// Lets what comes gather: [`Conn::turn`] finds nothing to read until so many bytes are there, or the peer has closed. A
+    /// peer that sends many small packets is then heard in a few reads. What is less, the caller has to ask for in time, with
+    /// 1, which is how a connection begins. Does nothing where the system cannot.
+    pub fn read_from(&mut self, bytes: u32) {
+        let bytes = bytes.max(1);
+        if self.told_from != bytes && self.stream.set_read_threshold(bytes) {
+            self.told_from = bytes;
+        }
     }
 
     /// Writes everything that is pending: for the last words of a connection, under the caller's time limit.

@@ -1,5 +1,6 @@
 use crate::packet::{Ack, Packet, Publish, Version};
 use crate::properties::Scratch;
+use crate::received::Received;
 use crate::wire::{self, Reader, first};
 use crate::{PacketId, QoS, ReasonCode, rare};
 
@@ -44,39 +45,30 @@ impl DecodeError {
 /// What has been read from a connection, and the packets in it.
 #[derive(Debug)]
 pub struct Input {
-    /// Read and not yet taken: `buffer[start..end]`. Beyond `end` is room to read into.
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Bytes of the packet at `start`, as far as its first bytes have told; 0 if unknown.
+    received: Received,
+    /// Bytes of the packet that waits first, as far as its first bytes have told; 0 if unknown.
     needed: usize,
     version: Option<Version>,
     packet_bytes_max: usize,
-    scratch: Scratch,
+    /// Made for the first packet that has properties.
+    scratch: Option<Box<Scratch>>,
 }
-
-/// Room for the first read, and after [`Input::trim`].
-const ROOM_MIN: usize = 1024;
-/// Room for one read at the most, unless a single packet needs more.
-const ROOM_MAX: usize = 64 * 1024;
 
 impl Input {
     /// Without a version, the first packet must be CONNECT, and tells it.
     pub(crate) fn new(version: Option<Version>, packet_bytes_max: u32) -> Self {
         Self {
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
+            received: Received::default(),
             needed: 0,
             version,
             packet_bytes_max: packet_bytes_max as usize,
-            scratch: Scratch::default(),
+            scratch: None,
         }
     }
 
     /// An input to which these bytes have come, and nothing more will: to look at what was recorded.
     pub fn holding(version: Option<Version>, packet_bytes_max: u32, bytes: &[u8]) -> Self {
-        Self { buffer: bytes.to_vec(), end: bytes.len(), ..Self::new(version, packet_bytes_max) }
+        Self { received: Received::holding(bytes), ..Self::new(version, packet_bytes_max) }
     }
 
     /// The version in which packets are read; `None` before CONNECT has come.
@@ -91,13 +83,36 @@ impl Input {
 
     /// The number of bytes that have come and are not taken yet.
     pub fn buffered_bytes(&self) -> usize {
-        self.end - self.start
+        self.received.waiting().len()
     }
 
-    /// Takes the next packet if all of it has come. It borrows from the buffer until the next call.
+    /// Takes the next packet if all of it has come. It borrows from the buffer until the next call; to call it until there is
+    /// none is also what gives the buffer back.
     #[allow(clippy::should_implement_trait)] // a lending iterator, which std has no trait for
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, DecodeError> {
-        let waiting = &self.buffer[self.start..self.end];
+        let Some(Frame { header, bytes }) = self.frame()? else {
+            self.received.rest();
+            return Ok(None);
+        };
+        self.needed = 0;
+        if let Some(scratch) = &mut self.scratch {
+            scratch.clear();
+        }
+        let frame = self.received.take(bytes);
+        let version = match self.version {
+            Some(version) => version,
+            None => {
+                let version = rare::version_asked_for(frame[0], &frame[header..])?;
+                self.version = Some(version);
+                version
+            }
+        };
+        decode(frame, header, version, &mut self.scratch).map(Some)
+    }
+
+    /// The packet that waits first, if all of it has come.
+    fn frame(&mut self) -> Result<Option<Frame>, DecodeError> {
+        let waiting = self.received.waiting();
         if waiting.len() < 2.max(self.needed) {
             return Ok(None);
         }
@@ -110,63 +125,42 @@ impl Input {
             self.needed = bytes;
             return Ok(None);
         }
-        let at = self.start;
-        self.start += bytes;
-        self.needed = 0;
-        self.scratch.clear();
-        let frame = &self.buffer[at..at + bytes];
-        let version = match self.version {
-            Some(version) => version,
-            None => {
-                let version = rare::version_asked_for(frame[0], &frame[1 + taken..])?;
-                self.version = Some(version);
-                version
-            }
-        };
-        decode(frame, 1 + taken, version, &mut self.scratch).map(Some)
+        Ok(Some(Frame { header: 1 + taken, bytes }))
     }
 
-    /// Room to read into, at least one byte, after as little moving and allocating as possible.
+    /// Room to read into, at least one byte.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        let waiting = self.end - self.start;
-        if waiting == 0 {
-            (self.start, self.end) = (0, 0);
-        } else if self.start > 0 && self.buffer.len() - self.end < self.buffer.len() / 2 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, waiting);
-        }
-        if self.end == self.buffer.len() || self.needed > self.buffer.len() {
-            // A packet that says it is large gets its room in steps, so that a length alone costs nothing.
-            let wanted = self.needed.min(4 * self.end.max(ROOM_MAX)).max(self.end + ROOM_MIN);
-            if self.buffer.len() < wanted {
-                self.buffer.resize(wanted, 0);
-            }
-        }
-        &mut self.buffer[self.end..]
+        self.received.room(self.needed)
     }
 
-    /// `count` bytes were read into the room. A full room is followed by a larger one.
+    /// `count` bytes were read into the room.
     pub(crate) fn filled(&mut self, count: usize) {
-        self.end += count;
-        if self.end == self.buffer.len() && self.buffer.len() < ROOM_MAX {
-            self.buffer.resize((2 * self.buffer.len()).max(ROOM_MIN), 0);
-        }
+        self.received.filled(count);
+    }
+
+    /// Nothing was read into the room: it is given back.
+    pub(crate) fn rest(&mut self) {
+        self.received.rest();
     }
 
     /// Gives memory back that nothing waits in.
     pub(crate) fn trim(&mut self) {
-        if self.start == self.end && self.buffer.len() > ROOM_MIN {
-            self.buffer = Vec::new();
-            (self.start, self.end) = (0, 0);
-        }
+        self.received.trim();
+        self.scratch = None;
     }
+}
+
+/// Where a packet is whose bytes have all come: at the front, so many bytes, of which the first are its fixed header.
+struct Frame {
+    header: usize,
+    bytes: usize,
 }
 
 fn decode<'a>(
     frame: &'a [u8],
     header: usize,
     version: Version,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Option<Box<Scratch>>,
 ) -> Result<Packet<'a>, DecodeError> {
     let body = Reader(&frame[header..]);
     match frame[0] {
@@ -187,7 +181,7 @@ fn publish<'a>(
     flags: u8,
     mut body: Reader<'a>,
     version: Version,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Option<Box<Scratch>>,
 ) -> Result<Publish<'a>, DecodeError> {
     let qos = match flags >> 1 & 3 {
         0 => QoS::AtMostOnce,
@@ -208,10 +202,10 @@ fn publish<'a>(
     if version == Version::V5 {
         let length = body.length()?;
         if length > 0 {
-            travels = scratch.read_publish(Reader(body.take(length)?))?;
+            travels = scratch.get_or_insert_default().read_publish(Reader(body.take(length)?))?;
         }
     }
-    let scratch = &*scratch;
+    let scratch = scratch.as_deref();
     Ok(Publish {
         topic,
         payload: body.0,
@@ -219,13 +213,17 @@ fn publish<'a>(
         retain: flags & 1 != 0,
         dup,
         packet_id,
-        properties: travels.then_some(&scratch.message),
-        subscription_ids: &scratch.subscription_ids,
-        topic_alias: scratch.topic_alias,
+        properties: scratch.filter(|_| travels).map(|scratch| &scratch.message),
+        subscription_ids: scratch.map_or(&[], |scratch| &scratch.subscription_ids),
+        topic_alias: scratch.and_then(|scratch| scratch.topic_alias),
     })
 }
 
-fn ack<'a>(mut body: Reader<'a>, version: Version, scratch: &'a mut Scratch) -> Result<Ack<'a>, DecodeError> {
+fn ack<'a>(
+    mut body: Reader<'a>,
+    version: Version,
+    scratch: &'a mut Option<Box<Scratch>>,
+) -> Result<Ack<'a>, DecodeError> {
     let packet_id = packet_id(&mut body)?;
     let mut reason = ReasonCode::Success;
     if version == Version::V5 && !body.is_empty() {
@@ -233,18 +231,18 @@ fn ack<'a>(mut body: Reader<'a>, version: Version, scratch: &'a mut Scratch) -> 
             ReasonCode::from_byte(body.byte()?).ok_or(DecodeError::Malformed("an unknown reason code"))?;
         if !body.is_empty() {
             let length = body.length()?;
-            scratch.read_ack(Reader(body.take(length)?))?;
+            scratch.get_or_insert_default().read_ack(Reader(body.take(length)?))?;
         }
     }
     if !body.is_empty() {
         return Err(DecodeError::Malformed("bytes after the end of an acknowledgement"));
     }
-    let scratch = &*scratch;
+    let scratch = scratch.as_deref();
     Ok(Ack {
         packet_id,
         reason,
-        reason_string: scratch.reason_string.as_deref(),
-        user: &scratch.message.user,
+        reason_string: scratch.and_then(|scratch| scratch.reason_string.as_deref()),
+        user: scratch.map_or(&[], |scratch| &scratch.message.user),
     })
 }
 

@@ -38,6 +38,7 @@ mod packet;
 mod properties;
 mod rare;
 mod reason;
+mod received;
 mod stream;
 mod websocket;
 mod wire;

@@ -51,6 +51,11 @@ impl Stream {
         }
     }
 
+    /// Lets the system tell of what comes only from so many bytes on. Whether it does.
+    pub(crate) fn set_read_threshold(&self, bytes: u32) -> bool {
+        set_read_threshold(self.tcp(), bytes)
+    }
+
     /// The socket.
     pub fn tcp(&self) -> &TcpStream {
         match self {
@@ -59,6 +64,32 @@ impl Stream {
             Stream::WebSocket(websocket) => websocket.below().tcp(),
         }
     }
+}
+
+/// Lets the system tell of what comes only from so many bytes on (`SO_RCVLOWAT`). Whether it does. Linux tells when the
+/// number falls to what is there already, others may not.
+#[cfg(target_os = "linux")]
+fn set_read_threshold(tcp: &TcpStream, bytes: u32) -> bool {
+    use std::os::fd::AsRawFd;
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the descriptor is that of a socket which the borrow keeps open, and the pointer and the length are those of
+    // an integer that lives longer than the call, which only reads it.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::setsockopt(
+            tcp.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const bytes).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    result == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_read_threshold(_: &TcpStream, _: u32) -> bool {
+    false
 }
 
 impl From<TcpStream> for Stream {

@@ -1,0 +1,119 @@
+//! Bytes that came and are not taken yet.
+
+use std::cell::Cell;
+
+/// Room for one read, unless a single packet needs more (bytes).
+pub(crate) const ROOM: usize = 64 * 1024;
+/// What a packet that is larger than [`ROOM`] is given more at least (bytes).
+const STEP: usize = 1024;
+
+thread_local! {
+    /// Room that no connection of this thread reads into at the moment.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes that came and are not taken yet, in memory that a connection has only while they are being taken.
+///
+/// The room to read into is the thread's, and goes back to it with [`Received::rest`]: connections that wait for something
+/// have none, and those that do not share one that the processor has at hand. What is left, the beginning of a packet, is
+/// kept in as many bytes. Only a packet that is larger than the room gets memory of its own, until [`Received::trim`].
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// What waits is `room[start..end]`, and beyond is room; where this is empty, what waits is `kept`.
+    room: Vec<u8>,
+    start: usize,
+    end: usize,
+    kept: Vec<u8>,
+}
+
+impl Received {
+    /// With these bytes, as if they had come.
+    pub(crate) fn holding(bytes: &[u8]) -> Self {
+        Self { kept: bytes.to_vec(), ..Self::default() }
+    }
+
+    /// What waits to be taken.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        if self.room.is_empty() { &self.kept } else { &self.room[self.start..self.end] }
+    }
+
+    /// Takes so many of the bytes that wait.
+    pub(crate) fn take(&mut self, count: usize) -> &[u8] {
+        if self.room.is_empty() {
+            self.use_kept();
+        }
+        let start = self.start;
+        self.start += count;
+        &self.room[start..self.start]
+    }
+
+    /// Room to read into, at least one byte, after as little moving and allocating as possible. `needed` is what the first
+    /// packet that waits needs, as far as is known (bytes).
+    pub(crate) fn room(&mut self, needed: usize) -> &mut [u8] {
+        if self.room.is_empty() {
+            if needed.max(self.kept.len() + 1) > ROOM {
+                self.use_kept();
+            } else {
+                self.borrow();
+            }
+        }
+        let waiting = self.end - self.start;
+        if waiting == 0 {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.room.len() - self.end < self.room.len() / 2 {
+            self.room.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, waiting);
+        }
+        if self.end == self.room.len() || needed > self.room.len() {
+            // A packet that says it is large gets its room in steps, so that a length alone costs nothing.
+            let wanted = needed.min(4 * self.end.max(ROOM)).max(self.end + STEP);
+            if self.room.len() < wanted {
+                self.room.resize(wanted, 0);
+            }
+        }
+        &mut self.room[self.end..]
+    }
+
+    /// `count` bytes were read into the room.
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    /// Nothing is read or taken for now: the thread gets its room back.
+    pub(crate) fn rest(&mut self) {
+        if self.room.is_empty() || self.room.len() > ROOM {
+            return;
+        }
+        self.kept.clear();
+        self.kept.extend_from_slice(&self.room[self.start..self.end]);
+        (self.start, self.end) = (0, 0);
+        let room = std::mem::take(&mut self.room);
+        if room.len() == ROOM {
+            SPARE.set(room);
+        }
+    }
+
+    /// Gives memory back that nothing waits in.
+    pub(crate) fn trim(&mut self) {
+        if self.waiting().is_empty() {
+            *self = Self::default();
+        } else {
+            self.kept.shrink_to_fit();
+        }
+    }
+
+    /// Takes the thread's room.
+    fn borrow(&mut self) {
+        let spare = SPARE.take();
+        self.room = if spare.is_empty() { vec![0; ROOM] } else { spare };
+        (self.start, self.end) = (0, self.kept.len());
+        self.room[..self.end].copy_from_slice(&self.kept);
+        self.kept.clear();
+    }
+
+    /// Makes room of its own of what is kept.
+    fn use_kept(&mut self) {
+        self.room = std::mem::take(&mut self.kept);
+        (self.start, self.end) = (0, self.room.len());
+    }
+}
