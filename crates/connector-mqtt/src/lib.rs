@@ -14,6 +14,7 @@ mod client;
 mod client_id;
 mod connector;
 mod fields;
+mod gather;
 mod inflow;
 mod link;
 mod local;

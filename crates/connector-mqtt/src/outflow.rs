@@ -29,6 +29,8 @@ pub(crate) struct Outflow {
     unacked: usize,
     /// QoS 0: what counts as sent when so many bytes of the present connection are written.
     unwritten: VecDeque<Unwritten>,
+    /// What the remote has by its own word, and the queues are yet to hear of.
+    delivered: Delivered,
     /// What was taken and did not fit the window, because other QoS came than was hoped.
     taken: VecDeque<(usize, Taken)>,
     batch: Vec<Taken>,
@@ -50,6 +52,29 @@ enum Hold {
     /// Told once nothing is in flight any more.
     Asked(oneshot::Sender<()>),
     Yes,
+}
+
+/// Places in the queues of sinks.
+#[derive(Debug, Default)]
+struct Delivered {
+    sinks: Vec<Sink>,
+}
+
+#[derive(Debug)]
+struct Sink {
+    number: usize,
+    places: Vec<(u8, u64)>,
+}
+
+impl Delivered {
+    fn add(&mut self, sink: usize, lane: u8, seq: u64) {
+        let known = self.sinks.iter().position(|known| known.number == sink);
+        let at = known.unwrap_or_else(|| {
+            self.sinks.push(Sink { number: sink, places: Vec::new() });
+            self.sinks.len() - 1
+        });
+        self.sinks[at].places.push((lane, seq));
+    }
 }
 
 #[derive(Debug)]
@@ -88,6 +113,7 @@ impl Outflow {
             sent: 0,
             unacked: 0,
             unwritten: VecDeque::new(),
+            delivered: Delivered::default(),
             taken: VecDeque::new(),
             batch: Vec::new(),
             max_inflight,
@@ -214,6 +240,11 @@ impl Outflow {
         !self.taken.is_empty() || self.sinks.iter().flatten().any(Reader::is_ready)
     }
 
+    /// How many lanes have something to take.
+    pub(crate) fn lanes_ready(&self) -> u32 {
+        self.sinks.iter().flatten().map(Reader::lanes_ready).sum()
+    }
+
     /// Whether nothing is waiting and nothing unacknowledged.
     pub(crate) fn is_idle(&self) -> bool {
         self.ring.open() == 0 && self.unwritten.is_empty() && !self.is_ready()
@@ -222,7 +253,20 @@ impl Outflow {
     /// So many bytes of the present connection are written: what was QoS 0 among them is done.
     pub(crate) fn written(&mut self, written: u64) {
         while let Some(unwritten) = self.unwritten.pop_front_if(|unwritten| unwritten.mark <= written) {
-            self.settle(unwritten.sink, unwritten.lane, unwritten.seq, Verdict::Success);
+            self.delivered.add(unwritten.sink, unwritten.lane, unwritten.seq);
+        }
+        self.settle_delivered();
+    }
+
+    /// Tells the queues of everything that [`Outflow::publish_ack`] and [`Outflow::publish_complete`] have taken in: once a
+    /// batch, and before anything else is done with it.
+    pub(crate) fn settle_delivered(&mut self) {
+        let Self { delivered, sinks, .. } = self;
+        for Sink { number, places } in &mut delivered.sinks {
+            if let Some(Some(reader)) = sinks.get(*number) {
+                reader.settle_delivered(places);
+            }
+            places.clear();
         }
     }
 
@@ -256,8 +300,13 @@ impl Outflow {
     pub(crate) fn publish_complete(&mut self, ack: &Ack<'_>) {
         if let Some(index) = self.awaiting(ack.packet_id, QoS::ExactlyOnce, State::Release) {
             self.progress();
-            self.conclude(index, Verdict::Success);
+            self.deliver(index);
         }
+    }
+
+    /// The number of publishes of the present connection that are not acknowledged.
+    pub(crate) fn unacked(&self) -> usize {
+        self.unacked
     }
 
     /// Since when the oldest publish of the present connection is unacknowledged.
@@ -424,7 +473,7 @@ impl Outflow {
         match class_of(ack.reason) {
             Class::Success => {
                 self.pause.reset();
-                self.conclude(index, Verdict::Success);
+                self.deliver(index);
             }
             Class::Retry => {
                 self.paused_until = Some(now + self.pause.delay());
@@ -436,6 +485,13 @@ impl Outflow {
 
     fn progress(&mut self) {
         self.refusals = Refusals { acked: true, ..Refusals::default() };
+    }
+
+    /// The remote has what is in the slot at `index`: gives its packet id free.
+    fn deliver(&mut self, index: usize) {
+        let Some(slot) = self.ring.get(index) else { return };
+        self.delivered.add(slot.sink, slot.lane, slot.seq);
+        self.finish(index);
     }
 
     /// Settles the slot at `index` and gives its packet id free.

@@ -6,8 +6,10 @@ use std::time::Instant;
 use connector::Status;
 use mqtt::{Conn, Disconnect, Packet, Reading, ReasonCode, Turn, Version};
 use tokio::time::{Duration, sleep};
+use wake::Courtesy;
 
 use crate::client::{Client, RECEIVE_MAX};
+use crate::gather::Gather;
 use crate::inflow::Moment;
 use crate::link::{Limits, Link};
 use crate::pulse::{Beat, Pulse};
@@ -37,6 +39,10 @@ pub(crate) struct Serving<'c> {
     doubtful: bool,
     /// Whether messages are passed over, since sources have as many on the way as may be and this connection must be read.
     crowded: bool,
+    gather: Gather,
+    courtesy: Courtesy,
+    /// Whether requests are to be taken from the queues, and not left there until more have gathered.
+    takes: bool,
 }
 
 /// How long the last words may take once the deadline has come.
@@ -56,7 +62,20 @@ impl<'c> Serving<'c> {
         );
         limits.log(&client.login.clientid);
         let pulse = Pulse::new(limits.keepalive, client.options.ping_timeout, now);
-        Self { client, conn, limits, pulse, written: 0, doubtful: false, crowded: false }
+        let interval = if client.publishes { Gather::ACKNOWLEDGEMENTS } else { Gather::MESSAGES };
+        let gather = Gather::new(interval, now);
+        Self {
+            client,
+            conn,
+            limits,
+            pulse,
+            written: 0,
+            doubtful: false,
+            crowded: false,
+            gather,
+            courtesy: Courtesy::default(),
+            takes: true,
+        }
     }
 
     /// Serves the connection until it ends. Reads, writes, new work, due acknowledgements, commands and clocks are all
@@ -81,7 +100,7 @@ impl<'c> Serving<'c> {
             if timer.is_elapsed() || timer.deadline() > next.into() {
                 timer.as_mut().reset(next.into());
             }
-            let takes = self.client.outflow.may_take(&self.conn.output, now);
+            let takes = self.takes && self.client.outflow.may_take(&self.conn.output, now);
             let outflow = &self.client.outflow;
             tokio::select! {
                 biased;
@@ -97,9 +116,20 @@ impl<'c> Serving<'c> {
                     }
                 }
                 () = acks.wake.wait(|| acks.is_due()) => {}
-                () = work.wait(|| outflow.is_ready()), if takes => {}
+                () = work.wait(|| outflow.is_ready()), if takes => self.let_others_first().await,
                 () = &mut timer => {}
             }
+        }
+    }
+
+    /// Lets publishers go first whose messages have come at the same time, if that has paid of late: what they have goes out
+    /// in the same write.
+    async fn let_others_first(&mut self) {
+        if self.courtesy.pays() {
+            let outflow = &self.client.outflow;
+            let before = outflow.lanes_ready();
+            tokio::task::yield_now().await;
+            self.courtesy.learn(outflow.lanes_ready() > before);
         }
     }
 
@@ -120,7 +150,13 @@ impl<'c> Serving<'c> {
         {
             client.outflow.send_old_again(before, &mut conn.output, now);
         }
-        client.outflow.fill(&mut conn.output, self.written, now);
+        if self.gather.is_in_vain(now) {
+            conn.read_from(1);
+            self.takes = true;
+        }
+        if self.takes {
+            client.outflow.fill(&mut conn.output, self.written, now);
+        }
         client.outflow.tell_held(true);
         if self.crowded && client.inflow.acks.owed() == 0 {
             return Some(End::Crowded);
@@ -133,7 +169,27 @@ impl<'c> Serving<'c> {
         {
             return Some(End::Left);
         }
+        self.let_gather(now);
         self.beat(now)
+    }
+
+    /// Lets acknowledgements, or messages of sources, gather while many of them come.
+    fn let_gather(&mut self, now: Instant) {
+        /// Fewer bytes than this are not worth to be waited for: eight acknowledgements, or a few messages.
+        const BYTES_MIN: (usize, usize) = (32, 512);
+        /// An acknowledgement has four bytes; half of those that are still to come are waited for at most.
+        const HALF_AN_ACK: usize = 2;
+        let Self { client, conn, gather, .. } = self;
+        let awaited = match (client.publishes, client.inflow.subscriptions.is_empty()) {
+            _ if client.deadline.is_some() => 0,
+            (true, true) => gather.awaited(BYTES_MIN.0, client.outflow.unacked() * HALF_AN_ACK, now),
+            // Then acknowledgements are among what comes, or messages among acknowledgements.
+            (true, false) => 0,
+            (false, _) => gather.awaited(BYTES_MIN.1, usize::MAX, now),
+        };
+        conn.read_from(u32::try_from(awaited).unwrap_or(1));
+        // What has no room now goes as soon as it has some.
+        self.takes = awaited == 0 || !client.outflow.may_take(&conn.output, now);
     }
 
     fn has_nothing_left(&self) -> bool {
@@ -190,6 +246,7 @@ impl<'c> Serving<'c> {
         let mut next = self.pulse.next(outflow.oldest_since(), self.reading() == Reading::Wanted, now);
         let mut sooner = |at: Option<Instant>| next = at.map_or(next, |at| next.min(at));
         sooner(*deadline);
+        sooner(self.gather.waits_until());
         sooner(inflow.subscriptions.next_attempt());
         sooner(outflow.paused_until().filter(|until| *until > now));
         if !self.doubtful {
@@ -217,12 +274,24 @@ impl<'c> Serving<'c> {
             self.conn.output.pending_bytes(),
             now,
         );
+        if turn.read_bytes > 0 {
+            self.gather.read(turn.read_bytes, now);
+            self.takes = true;
+        }
         let ended = if turn.read_bytes > 0 { self.packets(now) } else { None };
         ended.or_else(|| turn.closed.then(|| End::ByRemote("the remote closed the connection".to_owned())))
     }
 
-    /// Takes in all packets that have come.
+    /// Takes in all packets that have come, as one batch: whom they concern hears of it at its end.
     fn packets(&mut self, now: Instant) -> Option<End> {
+        wake::batched(|| {
+            let end = self.take_packets(now);
+            self.client.outflow.settle_delivered();
+            end
+        })
+    }
+
+    fn take_packets(&mut self, now: Instant) -> Option<End> {
         let Self { client, conn: Conn { input, output, .. }, pulse, crowded, .. } = self;
         let Client { outflow, inflow, view, deadline, publishes, .. } = &mut **client;
         let moment = Moment::now();

@@ -103,6 +103,11 @@ impl Subscriptions {
         }
     }
 
+    /// Whether nothing is received for anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Takes a source out; what nobody else wants is unsubscribed.
     pub(crate) fn remove(&mut self, name: &str) {
         self.take_out(name, None);
