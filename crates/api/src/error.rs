@@ -4,10 +4,13 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use config::SettingPath;
+use diagnostic::{Code, Diagnostic, Source, Span};
 use engine::{Category, Finding, ProbeError, ResourceId, StartError, WriteError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::body::place;
 use crate::dto::diagnostic::{DiagnosticBody, headline, in_request};
 
 /// An answer that is not what was asked for.
@@ -76,6 +79,20 @@ impl ApiError {
         self
     }
 
+    /// With the place of the key that is at fault, if the body has it: it may stand in the path instead.
+    fn at(self, code: Code, key: &str, body: &str) -> Self {
+        let setting = SettingPath::key(key);
+        if place::find(body, &setting).is_none() {
+            return self;
+        }
+        let diagnostic = Diagnostic::new(code, Span::at(0), &*self.body.message);
+        self.with(DiagnosticBody::of_body(&diagnostic, &setting, &Source::new("body", body)))
+    }
+
+    fn unknown_kind(kind: &str, body: &str) -> Self {
+        Self::bad_request(format!("there is no type `{kind}`")).at(Code::UnknownType, "type", body)
+    }
+
     /// There is no such thing.
     pub(crate) fn not_found(subject: &Subject) -> Self {
         let message = match subject {
@@ -125,10 +142,14 @@ impl ApiError {
                     file.display()
                 ),
             ),
-            WriteError::BadName(why) => Self::bad_request(format!(
-                "{why}; a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`, at most 255 in all"
-            )),
-            WriteError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
+            WriteError::BadName(why) => {
+                let key = if matches!(subject, Subject::Rule(_)) { "id" } else { "name" };
+                Self::bad_request(format!(
+                    "{why}; a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`, at most 255 in all"
+                ))
+                .at(Code::BadName, key, body)
+            }
+            WriteError::UnknownKind(kind) => Self::unknown_kind(kind, body),
             WriteError::InUse(users) => {
                 Self::bad_request(format!("{subject} is still used by {}", users.join(", ")))
             }
@@ -161,7 +182,7 @@ impl ApiError {
     /// A probe did not reach the far side.
     pub(crate) fn probe(error: &ProbeError, body: &str) -> Self {
         match error {
-            ProbeError::UnknownKind(kind) => Self::bad_request(format!("there is no type `{kind}`")),
+            ProbeError::UnknownKind(kind) => Self::unknown_kind(kind, body),
             ProbeError::Invalid(findings) => Self::invalid(findings, body),
             ProbeError::Failed(why) => Self::new(StatusCode::BAD_REQUEST, "TEST_FAILED", why.as_str()),
         }

@@ -84,3 +84,38 @@ async fn what_is_no_http_is_refused() {
     let answer = exchange(&mut stream, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
+
+/// A connection from one of the addresses of loopback.
+async fn connect_from(from: [u8; 4], to: std::net::SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn whoever_takes_many_connections_leaves_room_for_others() {
+    const MOST: usize = 256;
+    const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let server = start().await;
+    let mut silent = Vec::new();
+    for _ in 0..MOST {
+        silent.push(connect_from([127, 0, 0, 1], server.address).await);
+    }
+    // The last of them is in: then all are.
+    let answer = exchange(silent.last_mut().unwrap(), ASK).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut further = connect_from([127, 0, 0, 1], server.address).await;
+    assert_eq!(further.read(&mut [0; 16]).await.unwrap_or(0), 0, "one too many is closed");
+    let mut other = connect_from([127, 0, 0, 2], server.address).await;
+    assert!(exchange(&mut other, ASK).await.starts_with("HTTP/1.1 200"), "somebody else is served");
+    drop(silent);
+    // Those that are gone make room again, once the server has noticed.
+    for _ in 0..1_000 {
+        let mut again = connect_from([127, 0, 0, 1], server.address).await;
+        if again.write_all(ASK).await.is_ok() && again.read(&mut [0; 16]).await.unwrap_or(0) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("there is no room again");
+}
