@@ -28,20 +28,29 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 async fn dashboards_and_alerts_ask_for_metrics_that_exist() {
     let remote = Mosquitto::start().await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let authority = Certificates::write(folder.path()).ca;
+    let made = Certificates::write(folder.path());
+    let listener = format!(
+        "[[mqtt.listeners]]\ntype = \"tls\"\nlisten = \"127.0.0.1:0\"\ncertfile = \"{}\"\nkeyfile = \"{}\"\n",
+        made.certificate.display(),
+        made.key.display()
+    );
     let more = format!(
         "[actions.mqtt.up]\nconnector = \"cloud\"\nparameters = {{ topic = \"t\" }}\n\
          [sources.mqtt.down]\nconnector = \"cloud\"\nparameters = {{ topic = \"t\" }}\n\
          [connectors.mqtt.secure]\nserver = \"127.0.0.1:1\"\nssl = {{ enable = true, cacertfile = \"{}\" }}\n",
-        authority.display()
+        made.ca.display()
     );
     let resources = &cloud(&remote, "pool_size = 1", &more);
     let rule = "--- actions = [\"mqtt:up\"]\nSELECT * FROM \"t\"";
-    let gate = gate().file("cloud.toml", resources).rule("r", rule).start().await;
+    let gate = gate().config(&listener).file("cloud.toml", resources).rule("r", rule).start().await;
     Client::connect(gate.mqtt(), "c").await.publish("t", "x", 1).await;
     gate.wait_metric("/rules/r", "passed", 1).await;
     gate.wait_metric("/actions/mqtt:up", "success", 1).await;
-    let page = gate.http().get("/metrics").await.expect(200).body;
+    // One without a broker of its own has other numbers in that place.
+    let beside = format!("[local]\nbroker = \"mqtt://{}\"\n", remote.address());
+    let beside = crate::gate().without_broker().config(&beside).start().await;
+    let mut page = gate.http().get("/metrics").await.expect(200).body;
+    page += &beside.http().get("/metrics").await.expect(200).body;
     let series: BTreeSet<&str> = page
         .lines()
         .filter(|line| !line.starts_with('#'))
