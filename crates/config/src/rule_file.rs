@@ -111,10 +111,10 @@ pub fn rule_text(section: &Section, sql: &str) -> String {
         description.lines().for_each(|line| push_line(&mut text, "--", line));
     }
     section_text(&written).lines().for_each(|line| push_line(&mut text, "---", line));
-    for line in above.trim_start_matches(is_blank).lines() {
+    // Line ends stay as they are, carriage returns included.
+    for line in above.trim_start_matches(is_blank).split_inclusive('\n') {
         text.push_str(if is_settings_line(line) { "-" } else { "" });
         text.push_str(line);
-        text.push('\n');
     }
     text.push_str(body.trim_end());
     text.push('\n');
@@ -359,6 +359,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn line_ends_of_comments_above_the_sql_stay() {
+        for sql in ["--\r\n n", "-- a\r\n-- b\nSELECT 1\r\nFROM \"t\"", "-- a\rb\r\n--", "----\r\n\r\nn"] {
+            let mut section = Section::default();
+            section.set("description", Node::str("two\nlines"));
+            let text = RuleFile::new(section, sql, &mut Vec::new()).to_text();
+            let (rule, diagnostics) = parse(&text);
+            assert_eq!(diagnostics, [""; 0]);
+            assert_eq!((rule.description(), rule.sql.as_str()), ("two\nlines", sql), "{text:?}");
+        }
+    }
+
     fn any_rule_section() -> impl Strategy<Value = Section> {
         let description = prop_oneof![any::<String>(), "(-|--| |a|\n|\r){0,8}"];
         (any_section(), proptest::option::of(description), any::<bool>()).prop_map(
@@ -375,7 +387,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_written_rule_reads_the_same(section in any_rule_section(), body in "SELECT[ a'\"\n-]{0,20}") {
+        fn a_written_rule_reads_the_same(
+            mut section in any_rule_section(),
+            body in "(--[ a]{0,3}(\r\n|\n)){0,2}SELECT[ a'\"\r\n-]{0,20}",
+        ) {
+            if body.starts_with('-') && section.get("description").is_none() {
+                // Comments would become the description.
+                section.set("description", Node::str(""));
+            }
             let rule = RuleFile::new(section, &body, &mut Vec::new());
             let again = RuleFile::parse(&rule.to_text(), &mut Vec::new());
             prop_assert_eq!(&again.sql, &rule.sql);

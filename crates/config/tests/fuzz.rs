@@ -23,6 +23,8 @@ fn any_text_is_read_as_a_rule() {
             " \u{feff}-- x\n\u{feff} SELECT 1 AS a FROM \"t\"",
             // The blank before the first word became a line of its own.
             "--- description = \"\"\"\n--- two\n--- lines\"\"\"\n--\n n",
+            // The line end of the comment lost its carriage return.
+            "--- description = \"\"\"\n--- two\n--- lines\"\"\"\n--\r\n n",
             "----- no settings\n--x\n\n---\tname = 'n'\n--- actions = [{ function = \"console\" }]\nFOREACH",
         ]
         .map(Vec::from),
