@@ -97,7 +97,7 @@ impl RuleFile {
 /// Settings and SQL as the text of a rule file.
 ///
 /// The description becomes comments where comments can hold it. Comments above the first word of SQL that look like
-/// settings get one more dash, so that they stay comments.
+/// settings get a blank or one more dash, so that they stay comments.
 pub fn rule_text(section: &Section, sql: &str) -> String {
     let first_word = Head::of(sql).sql_start.min(sql.len());
     // The blanks before the first word stay on its line.
@@ -112,8 +112,11 @@ pub fn rule_text(section: &Section, sql: &str) -> String {
     }
     section_text(&written).lines().for_each(|line| push_line(&mut text, "---", line));
     // Line ends stay as they are, carriage returns included.
-    for line in above.trim_start_matches(is_blank).split_inclusive('\n') {
-        text.push_str(if is_settings_line(line) { "-" } else { "" });
+    for (line, at) in above.trim_start_matches(is_blank).split_inclusive('\n').zip(0..) {
+        if is_settings_line(line) {
+            // A blank in front of the SQL does not belong to it, but looks like a mistake before an assignment.
+            text.push(if at == 0 && !line.contains('=') { ' ' } else { '-' });
+        }
         text.push_str(line);
     }
     text.push_str(body.trim_end());
@@ -344,12 +347,12 @@ mod tests {
     fn comments_above_the_sql_of_a_body_stay() {
         let mut section = Section::default();
         section.set("description", Node::str("from the API"));
-        let sql = "--- loud ---\n-- why\nSELECT 1 -- one\nFROM \"t\"";
+        let sql = "-- why\n--- loud ---\nSELECT 1 -- one\nFROM \"t\"";
         let rule = RuleFile::new(section, sql, &mut Vec::new());
         let text = rule.to_text();
         assert_eq!(
             text,
-            "--- description = \"from the API\"\n---- loud ---\n-- why\nSELECT 1 -- one\nFROM \"t\"\n"
+            "--- description = \"from the API\"\n-- why\n---- loud ---\nSELECT 1 -- one\nFROM \"t\"\n"
         );
         let (again, diagnostics) = parse(&text);
         assert_eq!(diagnostics, [""; 0]);
@@ -357,6 +360,20 @@ mod tests {
             (again.description(), again.sql.as_str()),
             ("from the API", sql.replacen("---", "----", 1).as_str())
         );
+    }
+
+    #[test]
+    fn a_comment_at_the_start_of_the_sql_stays_one() {
+        for (sql, written) in
+            [("--- two\n-", " --- two\n-"), ("---\nn", " ---\nn"), ("--- a = 1\nn", "---- a = 1\nn")]
+        {
+            let mut section = Section::default();
+            section.set("description", Node::str("\""));
+            let text = RuleFile::new(section, sql, &mut Vec::new()).to_text();
+            assert_eq!(text.split_once('\n').map(|(_, sql)| sql), Some(format!("{written}\n").as_str()));
+            let (rule, diagnostics) = parse(&text);
+            assert_eq!((rule.sql.as_str(), diagnostics.len()), (written.trim_start(), 0), "{diagnostics:?}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ fn any_text_is_read_as_a_rule() {
             "--- description = \"\"\"\n--- two\n--- lines\"\"\"\n--\n n",
             // The line end of the comment lost its carriage return.
             "--- description = \"\"\"\n--- two\n--- lines\"\"\"\n--\r\n n",
+            // The comment lost the blank that kept it from being a settings line.
+            "--- description = \"\"\"\n--- two\"\"\"\n --- two\n-",
             "----- no settings\n--x\n\n---\tname = 'n'\n--- actions = [{ function = \"console\" }]\nFOREACH",
         ]
         .map(Vec::from),
