@@ -24,8 +24,20 @@ pub(crate) fn fault(span: Span, fault: Fault) -> Box<EvalError> {
 }
 
 impl<'m> Run<'m> {
-    /// The value of an expression.
+    /// The value of an expression. What most operands are is seen to where it is asked for.
+    #[inline(always)]
     pub(crate) fn eval(&self, node: &'m Node) -> Result<Value<'m>, Box<EvalError>> {
+        match node {
+            Node::Payload { path, span } => self.payload(*path, *span),
+            Node::Element { path } => Ok(self.element(*path)),
+            Node::Int(int) => Ok(Value::Int(*int)),
+            Node::Str(text) => Ok(Value::Str(text)),
+            node => self.eval_any(node),
+        }
+    }
+
+    /// The value of an expression of any sort.
+    fn eval_any(&self, node: &'m Node) -> Result<Value<'m>, Box<EvalError>> {
         Ok(match node {
             Node::Undefined => Value::Undefined,
             Node::Bool(value) => Value::Bool(*value),

@@ -1,3 +1,5 @@
+use value::json::Name;
+
 use crate::Program;
 
 /// One step of a payload path that the scan can follow by itself.
@@ -54,8 +56,15 @@ pub(crate) struct Node {
     pub(crate) parent: u32,
     /// What leads here from above; for the root an index that is never met.
     pub(crate) step: Option<PathStep>,
-    pub(crate) keys: Box<[(Box<[u8]>, u32)]>,
+    pub(crate) keys: Box<[(Name, u32)]>,
     pub(crate) indexes: Box<[(u32, u32)]>,
+}
+
+impl Node {
+    /// Whether paths end here and nowhere below.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.keys.is_empty() && self.indexes.is_empty()
+    }
 }
 
 /// A node while the trie grows, in the order of insertion.
@@ -128,7 +137,7 @@ fn number(growing: &[Growing], at: usize, parent: u32, nodes: &mut Vec<Node>, nu
     for child in &growing[at].children {
         number(growing, *child, own, nodes, numbers);
         match growing[*child].step.clone() {
-            Some(PathStep::Key(key)) => keys.push((key, numbers[*child])),
+            Some(PathStep::Key(key)) => keys.push((Name::new(&key), numbers[*child])),
             Some(PathStep::Index(index)) => indexes.push((index, numbers[*child])),
             None => {}
         }

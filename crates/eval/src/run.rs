@@ -4,7 +4,7 @@ use bumpalo::collections::Vec;
 use diagnostic::Span;
 use event::Column;
 use functions::CallContext;
-use value::json::Place;
+use value::json::Items;
 use value::path;
 use value::{Arena, Entry, Map, Value, json, size};
 
@@ -17,6 +17,8 @@ use crate::{EvalError, Fault, Message};
 
 /// The most rows one message may give.
 pub const ROWS_MAX: usize = 100_000;
+/// There is room for so many rows of a loop from the start.
+const ROWS_USUAL: usize = 16;
 /// Rows of more fields than this are looked at for their size.
 const PLAIN_FIELDS_MAX: usize = 32;
 /// The most work one loop may be: elements times nodes.
@@ -36,8 +38,8 @@ pub enum Verdict<'m> {
 enum Element<'m> {
     /// A value that was computed, or decoded with the array that it is part of.
     Value(Value<'m>),
-    /// One that stands in the payload: what the loop reads of it, found there.
-    Scanned(Scan<'m>),
+    /// One that stands in the payload: what the loop reads of it, found there, and the nodes of its paths.
+    Scanned(&'m Scan<'m>, &'m [u32]),
 }
 
 /// One program on one message.
@@ -59,7 +61,7 @@ pub(crate) struct Run<'m> {
 impl<'m> Run<'m> {
     pub(crate) fn new(message: Message<'m>, program: &'m Program, slots: &'m [u32]) -> Self {
         let cells = |list: &List| {
-            let bump = message.arena.bump();
+            let bump = message.arena().bump();
             &*bump.alloc_slice_fill_with(list.fields.len(), |_| Cell::new(Value::Undefined))
         };
         let (fields, body): (_, &[_]) = match &program.shape {
@@ -67,7 +69,16 @@ impl<'m> Run<'m> {
             Shape::Foreach(foreach) => (cells(&foreach.list), cells(&foreach.body)),
         };
         let (array, element) = (Cell::default(), Cell::new(Element::Value(Value::Undefined)));
-        Self { message, program, slots, fields, body, array, element, context: Cell::new(message.selecting) }
+        Self {
+            message,
+            program,
+            slots,
+            fields,
+            body,
+            array,
+            element,
+            context: Cell::new(message.selecting()),
+        }
     }
 
     pub(crate) fn all(&self) -> Result<Verdict<'m>, Box<EvalError>> {
@@ -88,7 +99,7 @@ impl<'m> Run<'m> {
     }
 
     pub(crate) fn arena(&self) -> &'m Arena {
-        self.message.arena
+        self.message.arena()
     }
 
     pub(crate) fn watch(&self, at: u32) -> &'m Watch {
@@ -122,9 +133,9 @@ impl<'m> Run<'m> {
             self.write(list, Scope::Fields, *at)?;
         }
         if let Some(condition) = &self.program.condition {
-            self.context.set(self.message.judging);
+            self.context.set(self.message.judging());
             let holds = self.truth(condition)?;
-            self.context.set(self.message.selecting);
+            self.context.set(self.message.selecting());
             if !holds {
                 return Ok(false);
             }
@@ -198,13 +209,15 @@ impl<'m> Run<'m> {
     }
 
     fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
-        let mut rows = Vec::new_in(self.arena().bump());
-        if let Some((scan, elements)) = self.elements_in_place(foreach)? {
-            let elements_scan = scan.of_elements(&foreach.element_union);
-            self.element.set(Element::Scanned(elements_scan));
-            for (element, count) in elements.zip(1..) {
+        let mut rows = Vec::with_capacity_in(ROWS_USUAL, self.arena().bump());
+        if let Some((scan, mut elements)) = self.elements_in_place(foreach)? {
+            let scan = scan.of_elements(&foreach.element_union);
+            self.element.set(Element::Scanned(scan, foreach.element_union.program(0)));
+            let mut count = 0;
+            while let Some(element) = elements.peek() {
+                count += 1;
                 self.affordable(foreach, count)?;
-                elements_scan.read(element);
+                elements.pass(scan.read(element));
                 self.row_of_element(foreach, &mut rows)?;
             }
             return Ok(rows.into_bump_slice());
@@ -238,7 +251,7 @@ impl<'m> Run<'m> {
     fn elements_in_place(
         &self,
         foreach: &'m Foreach,
-    ) -> Result<Option<(&'m Scan<'m>, impl Iterator<Item = Place> + use<'m>)>, Box<EvalError>> {
+    ) -> Result<Option<(&'m Scan<'m>, Items<'m, 'm>)>, Box<EvalError>> {
         let Some(path) = foreach.array_path else { return Ok(None) };
         let scan = self.message.scan().map_err(|error| fault(foreach.span, Fault::Payload(error)))?;
         let slot = self.slots.get(path as usize);
@@ -252,9 +265,9 @@ impl<'m> Run<'m> {
         rows: &mut Vec<'m, Value<'m>>,
     ) -> Result<(), Box<EvalError>> {
         if let Some(filter) = &foreach.filter {
-            self.context.set(self.message.judging);
+            self.context.set(self.message.judging());
             let holds = self.truth(filter)?;
-            self.context.set(self.message.selecting);
+            self.context.set(self.message.selecting());
             if !holds {
                 return Ok(());
             }
@@ -270,18 +283,20 @@ impl<'m> Run<'m> {
     }
 
     /// What the loop's element holds at a path.
+    #[inline]
     pub(crate) fn element(&self, path: u32) -> Value<'m> {
-        let Shape::Foreach(foreach) = &self.program.shape else { return Value::Undefined };
         match self.element.get() {
-            Element::Scanned(scan) => {
-                let slot = foreach.element_union.program(0).get(path as usize);
-                slot.map_or(Value::Undefined, |slot| scan.get(*slot))
+            Element::Scanned(scan, slots) => {
+                slots.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
             }
-            Element::Value(value) => {
-                let steps = foreach.element_paths.path(path).iter();
-                steps.fold(value, |value, step| path::get_step(value, step.as_step(), self.arena()))
-            }
+            Element::Value(value) => self.in_element(value, path),
         }
+    }
+
+    fn in_element(&self, value: Value<'m>, path: u32) -> Value<'m> {
+        let Shape::Foreach(foreach) = &self.program.shape else { return Value::Undefined };
+        let steps = foreach.element_paths.path(path).iter();
+        steps.fold(value, |value, step| path::get_step(value, step.as_step(), self.arena()))
     }
 
     /// The row of a list whose fields have been written.
@@ -311,7 +326,7 @@ impl<'m> Run<'m> {
     /// Every column that the event declares. Those that only some of its kind have are there if
     /// they hold something.
     fn star(&self, hidden: u64, entries: &mut Vec<'m, Entry<'m>>) {
-        let spec = self.message.event.kind.spec();
+        let spec = self.message.event().kind.spec();
         entries.reserve(spec.columns.len() + 1);
         let mut push = |column: Column, value: Value<'m>| {
             if hidden & bit(column) == 0 {

@@ -1,4 +1,4 @@
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use event::{Column, Event};
@@ -44,15 +44,15 @@ impl Worker {
             surroundings: &this.surroundings,
             effort: &this.effort,
         };
-        Message {
+        Message(arena.bump().alloc(Ground {
             arena,
             event,
             declared: declared(event.kind),
             union,
-            scan: arena.bump().alloc(OnceCell::new()),
-            selecting: arena.alloc(selecting),
-            judging: arena.alloc(CallContext { columns: None, ..selecting }),
-        }
+            scan: Cell::new(None),
+            selecting,
+            judging: CallContext { columns: None, ..selecting },
+        }))
     }
 }
 
@@ -69,16 +69,23 @@ impl ColumnSource for EventColumns<'_> {
 
 /// One message under evaluation. Its payload is scanned when the first program needs it, once for all of them.
 #[derive(Clone, Copy)]
-pub struct Message<'m> {
-    pub(crate) arena: &'m Arena,
-    pub(crate) event: &'m Event<'m>,
-    pub(crate) declared: u64,
+pub struct Message<'m>(&'m Ground<'m>);
+
+/// What all programs see of a message.
+struct Ground<'m> {
+    arena: &'m Arena,
+    event: &'m Event<'m>,
+    /// The columns of its kind of event, as bits.
+    declared: u64,
     union: &'m Union,
-    scan: &'m OnceCell<Result<Option<Scan<'m>>, JsonError>>,
+    /// What the payload holds, once a program has asked for it.
+    scan: Cell<Option<Scanned<'m>>>,
     /// What functions see in SELECT, FOREACH and DO, and what they see in WHERE and INCASE.
-    pub(crate) selecting: &'m CallContext<'m>,
-    pub(crate) judging: &'m CallContext<'m>,
+    selecting: CallContext<'m>,
+    judging: CallContext<'m>,
 }
+
+type Scanned<'m> = Result<Option<&'m Scan<'m>>, JsonError>;
 
 impl<'m> Message<'m> {
     /// Runs the program that stands at `place` in the list from which the union was made.
@@ -91,29 +98,51 @@ impl<'m> Message<'m> {
 
     /// The same, not begun yet.
     pub(crate) fn start(&self, place: usize, program: &'m Program) -> Run<'m> {
-        self.selecting.effort.reset();
-        Run::new(*self, program, self.union.program(place))
+        self.0.selecting.effort.reset();
+        Run::new(*self, program, self.0.union.program(place))
     }
 
     /// Where rows and columns live: for templates that want more of the message.
     pub fn arena(&self) -> &'m Arena {
-        self.arena
+        self.0.arena
+    }
+
+    /// What has happened.
+    pub(crate) fn event(&self) -> &'m Event<'m> {
+        self.0.event
+    }
+
+    /// What functions see in SELECT, FOREACH and DO.
+    pub(crate) fn selecting(&self) -> &'m CallContext<'m> {
+        &self.0.selecting
+    }
+
+    /// What functions see in WHERE and INCASE.
+    pub(crate) fn judging(&self) -> &'m CallContext<'m> {
+        &self.0.judging
     }
 
     /// A column as SQL sees it.
     pub(crate) fn column(&self, column: Column) -> Value<'m> {
-        if self.declared & bit(column) == 0 {
+        if self.0.declared & bit(column) == 0 {
             return Value::Undefined;
         }
-        self.event.columns.get(column, self.arena)
+        self.0.event.columns.get(column, self.0.arena)
     }
 
     /// What the payload holds at the paths of the union; `None` if there is no payload.
-    pub(crate) fn scan(&self) -> Result<Option<&'m Scan<'m>>, JsonError> {
-        let scan = self.scan.get_or_init(|| match self.column(Column::Payload) {
-            Value::Str(payload) => Scan::new(payload, self.union, self.arena).map(Some),
+    #[inline]
+    pub(crate) fn scan(&self) -> Scanned<'m> {
+        self.0.scan.get().unwrap_or_else(|| self.first_scan())
+    }
+
+    #[inline(never)]
+    fn first_scan(&self) -> Scanned<'m> {
+        let scan = match self.column(Column::Payload) {
+            Value::Str(payload) => Scan::new(payload, self.0.union, self.0.arena).map(Some),
             _ => Ok(None),
-        });
-        scan.as_ref().map(Option::as_ref).map_err(|error| *error)
+        };
+        self.0.scan.set(Some(scan));
+        scan
     }
 }

@@ -51,6 +51,7 @@ pub fn loose(
     use Value::{Atom, Big, Bool, Float, Int, Null, Str, Undefined};
     let order = match (left, right) {
         (Int(left), Int(right)) => left.cmp(right),
+        (Int(_) | Float(_), Int(_) | Float(_)) => number::compare(left, right).unwrap_or(Ordering::Equal),
         (Undefined, Undefined) => Ordering::Equal,
         (Undefined, _) | (_, Undefined) => return Ok(false),
         (Int(_) | Big(_) | Float(_), Str(text)) => {

@@ -164,6 +164,7 @@ fn wide_pair(left: &Value<'_>, right: &Value<'_>) -> Result<(Wide, Wide), Number
 }
 
 /// Compares two numbers by their exact values, whatever their kinds; `None` where one is not a number.
+#[inline]
 pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
@@ -184,7 +185,17 @@ fn sign_order(negative: bool) -> Ordering {
     if negative { Ordering::Less } else { Ordering::Greater }
 }
 
+#[inline]
 fn int_with_float(int: i64, float: f64) -> Ordering {
+    const EXACT: u64 = 1 << 53;
+    if int.unsigned_abs() <= EXACT {
+        return (int as f64).partial_cmp(&float).unwrap_or(Ordering::Equal);
+    }
+    large_int_with_float(int, float)
+}
+
+#[cold]
+fn large_int_with_float(int: i64, float: f64) -> Ordering {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
     if float >= LIMIT {
         return Ordering::Less;
@@ -235,6 +246,41 @@ pub fn parse_int<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
     }
     let wide = Wide::parse_bytes(digits, 10)?;
     from_wide(&if negative { -wide } else { wide }, arena).ok()
+}
+
+/// Reads the number with which a text begins that is known to be JSON.
+#[inline]
+pub(crate) fn parse_in_json<'a>(text: &[u8], arena: &'a Arena) -> Value<'a> {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    let negative = unsigned.len() < text.len();
+    let (mut digits, mut point, mut length) = (0u64, 0, 0);
+    for byte in unsigned {
+        match byte {
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'.' => point = length + 1,
+            b'e' | b'E' => return parse_long(text, arena),
+            _ => break,
+        }
+        length += 1;
+    }
+    if length > 16 {
+        return parse_long(text, arena);
+    }
+    if point == 0 {
+        return Value::Int(if negative { -(digits as i64) } else { digits as i64 });
+    }
+    // As in `parse_short`.
+    let size = digits as f64 / TENS[length - point];
+    Value::Float(if negative { -size } else { size })
+}
+
+#[inline(never)]
+fn parse_long<'a>(text: &[u8], arena: &'a Arena) -> Value<'a> {
+    let belongs = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    let text = &text[..text.iter().position(|byte| !belongs(byte)).unwrap_or(text.len())];
+    let whole = !text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    let number = if whole { parse_int(text, arena) } else { parse_float(text) };
+    number.unwrap_or_default()
 }
 
 /// Reads a number with a fraction or an exponent in JSON's or the reference's spelling; `None` beyond range.
@@ -433,10 +479,24 @@ mod tests {
             if let Some(short) = parse_short(text.as_bytes()) {
                 prop_assert_eq!(short.to_bits(), float.to_bits(), "{}", text);
             }
+            match parse_in_json(format!("{text}]").as_bytes(), &Arena::new()) {
+                Value::Float(read) => prop_assert_eq!(read.to_bits(), float.to_bits(), "{}", text),
+                other => prop_assert!(false, "{} is {:?}", text, other),
+            }
             let mut out = Vec::new();
             write_float(float, &mut out);
             let mut buffer = zmij::Buffer::new();
             prop_assert_eq!(std::str::from_utf8(&out), Ok(buffer.format_finite(float)));
+        }
+
+        #[test]
+        fn numbers_of_documents_are_read_as_others(int in any::<i64>(), shift in 0u32..64, exponent in -3i32..3) {
+            let arena = Arena::new();
+            let whole = (int >> shift).to_string();
+            prop_assert_eq!(shown(Ok(parse_in_json(whole.as_bytes(), &arena))), whole.as_str());
+            let scaled = format!("{whole}e{exponent}");
+            let expected = parse_float(scaled.as_bytes()).ok_or(NumberError::Domain);
+            prop_assert_eq!(shown(Ok(parse_in_json(format!("{scaled},").as_bytes(), &arena))), shown(expected));
         }
 
         #[test]

@@ -480,6 +480,12 @@ fn marks(word: u64) -> u64 {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
+/// Whether eight bytes are ASCII without anything that must be escaped.
+#[inline(always)]
+pub(super) fn is_plain_word(word: u64) -> bool {
+    marks(word) | word & HIGHS == 0
+}
+
 /// Whether text is ASCII without anything that must be escaped.
 #[inline(always)]
 pub(super) fn is_plain_ascii(text: &[u8]) -> bool {

@@ -22,14 +22,14 @@ pub(super) trait Lanes: Copy {
     /// The decimal digits.
     fn digits(self) -> u64;
 
-    /// The bytes in which bit 6 is set: letters, and no sign, digit or space.
-    fn letters(self) -> u64;
+    /// The bytes in which bit 5 is set, which tells curly brackets from square ones.
+    fn curly(self) -> u64;
 
     /// The bytes below 0x20.
     fn controls(self) -> u64;
 
-    /// Whether any byte is below 0x20, beyond ASCII, or a backslash.
-    fn is_unusual(self) -> bool;
+    /// Not 0 if any byte is below 0x20, beyond ASCII, or a backslash.
+    fn unusual(self) -> u64;
 
     /// Whether any byte is beyond ASCII.
     fn is_beyond_ascii(self) -> bool;
@@ -107,8 +107,8 @@ impl Lanes for Words {
     }
 
     #[inline(always)]
-    fn letters(self) -> u64 {
-        self.gather(|word| word << 1)
+    fn curly(self) -> u64 {
+        self.gather(|word| word << 2)
     }
 
     #[inline(always)]
@@ -117,9 +117,9 @@ impl Lanes for Words {
     }
 
     #[inline(always)]
-    fn is_unusual(self) -> bool {
+    fn unusual(self) -> u64 {
         let unusual = |word: &u64| word & HIGHS | below(*word, 0x20) | zeros(word ^ all(b'\\'));
-        self.0.iter().fold(0, |found, word| found | unusual(word)) != 0
+        self.0.iter().fold(0, |found, word| found | unusual(word))
     }
 
     #[inline(always)]
@@ -203,10 +203,10 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn letters(self) -> u64 {
+        fn curly(self) -> u64 {
             // SAFETY: as in `gather`.
             unsafe {
-                Self::gather(arch::_mm256_add_epi8(self.0, self.0), arch::_mm256_add_epi8(self.1, self.1))
+                Self::gather(arch::_mm256_slli_epi16::<2>(self.0), arch::_mm256_slli_epi16::<2>(self.1))
             }
         }
 
@@ -223,7 +223,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn is_unusual(self) -> bool {
+        fn unusual(self) -> u64 {
             let (limit, slash) = (Self::all(0x20), Self::all(b'\\'));
             // SAFETY: as in `gather`. Bytes beyond ASCII are below 0x20 as well if the sign counts.
             unsafe {
@@ -232,7 +232,7 @@ mod x86 {
                     arch::_mm256_cmpeq_epi8(self.0, slash),
                     arch::_mm256_cmpeq_epi8(self.1, slash),
                 );
-                arch::_mm256_movemask_epi8(arch::_mm256_or_si256(controls, slashes)) != 0
+                u64::from(arch::_mm256_movemask_epi8(arch::_mm256_or_si256(controls, slashes)) as u32)
             }
         }
 
@@ -305,9 +305,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn letters(self) -> u64 {
+        fn curly(self) -> u64 {
             // SAFETY: as in `gather`.
-            Self::gather(self.0.map(|part| unsafe { arch::_mm_add_epi8(part, part) }))
+            Self::gather(self.0.map(|part| unsafe { arch::_mm_slli_epi16::<2>(part) }))
         }
 
         #[inline(always)]
@@ -321,14 +321,14 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn is_unusual(self) -> bool {
+        fn unusual(self) -> u64 {
             // SAFETY: as in `gather`. Bytes beyond ASCII are below 0x20 as well if the sign counts.
             Self::gather(self.0.map(|part| unsafe {
                 arch::_mm_or_si128(
                     arch::_mm_cmpgt_epi8(Self::all(0x20), part),
                     arch::_mm_cmpeq_epi8(part, Self::all(b'\\')),
                 )
-            })) != 0
+            }))
         }
 
         #[inline(always)]
@@ -364,11 +364,11 @@ mod tests {
             assert_eq!(lanes.folded().eq(wanted), mask(&|byte| byte | 0x20 == wanted));
         }
         assert_eq!(lanes.digits(), mask(&|byte| byte.is_ascii_digit()));
-        assert_eq!(lanes.letters(), mask(&|byte| byte & 0x40 != 0));
+        assert_eq!(lanes.curly(), mask(&|byte| byte & 0x20 != 0));
         assert_eq!(lanes.controls(), mask(&|byte| byte < 0x20));
         assert_eq!(lanes.is_beyond_ascii(), !block.is_ascii());
         let unusual = |byte: &u8| *byte < 0x20 || *byte >= 0x80 || *byte == b'\\';
-        assert_eq!(lanes.is_unusual(), block.iter().any(unusual));
+        assert_eq!(lanes.unusual() != 0, block.iter().any(unusual));
         let bits = u64::from_le_bytes(std::array::from_fn(|at| block[at]));
         let mut odd = false;
         let parity = (0..64).fold(0, |mask, at| {

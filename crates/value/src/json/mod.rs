@@ -5,11 +5,13 @@
 
 mod cursor;
 mod lanes;
+mod name;
 mod outline;
 mod parse;
 mod write;
 
 pub use cursor::{Cursor, RawString, Token};
+pub use name::Name;
 pub use outline::{Entries, Items, Outline, Place};
 pub use parse::{parse, parse_at};
 pub use write::{write, write_string};

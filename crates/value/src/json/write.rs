@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use super::cursor::{is_plain_ascii, plain_end};
+use super::cursor::{is_plain_ascii, is_plain_word, plain_end};
 use crate::{Entry, Value, number};
 
 /// Appends a value as JSON.
@@ -61,12 +61,9 @@ impl<'v, 'a> Items<'v, Entry<'a>> {
             out.push(b'}');
             return None;
         };
-        if self.next > 0 {
-            out.push(b',');
-        }
+        let first = self.next == 0;
         self.next += 1;
-        write_string(entry.key, out);
-        out.push(b':');
+        write_key(entry.key, first, out);
         Some(&entry.value)
     }
 }
@@ -95,7 +92,88 @@ fn begin<'v, 'a>(value: &'v Value<'a>, out: &mut Vec<u8>) -> Option<Level<'v, 'a
 }
 
 /// Appends text as a JSON string, quotes included; each malformed sequence becomes one U+FFFD.
+#[inline]
 pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
+    if !write_short::<0>(bytes, out) {
+        write_long(bytes, out);
+    }
+}
+
+/// Appends a key with its colon, and the comma before it unless it is the first.
+#[inline]
+fn write_key(key: &[u8], first: bool, out: &mut Vec<u8>) {
+    if !first && write_short::<1>(key, out) {
+        return;
+    }
+    if !first {
+        out.push(b',');
+    }
+    write_string(key, out);
+    out.push(b':');
+}
+
+/// Appends text of at most 16 bytes in which nothing must be escaped, as most names and values are; otherwise gives `false`.
+/// With `KEY` 1 instead of 0, a comma goes before it and a colon behind it.
+///
+/// The text is handled as one or two words, which is cheaper than to ask for a copy of so few bytes.
+#[inline(always)]
+fn write_short<const KEY: usize>(text: &[u8], out: &mut Vec<u8>) -> bool {
+    const ROOM: usize = 24;
+    let length = text.len();
+    let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) if length <= 16 => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        (None, None) => (few(text), BLANKS),
+        _ => return false,
+    };
+    if !(is_plain_word(first) && is_plain_word(last)) {
+        return false;
+    }
+    let mut room = [b'"'; ROOM];
+    room[0] = if KEY == 1 { b',' } else { b'"' };
+    let mut put = |at: usize, word: u64| {
+        if let Some(place) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = word.to_le_bytes();
+        }
+    };
+    put(KEY + 1, first);
+    if length > 8 {
+        put(KEY + length - 7, last);
+    }
+    let end = KEY + 1 + length;
+    room[end] = b'"';
+    if KEY == 1 {
+        room[end + 1] = b':';
+    }
+    let start = out.len();
+    out.extend_from_slice(&room);
+    out.truncate(start + end + 1 + KEY);
+    true
+}
+
+const BLANKS: u64 = 0x2020_2020_2020_2020;
+
+/// Less than eight bytes as a word, filled up with blanks.
+#[inline(always)]
+fn few(text: &[u8]) -> u64 {
+    let length = text.len();
+    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (length - 4))
+        }
+        _ => match text {
+            [] => 0,
+            [first, .., last] => {
+                u64::from(*first)
+                    | u64::from(text[length / 2]) << (8 * (length / 2))
+                    | u64::from(*last) << (8 * (length - 1))
+            }
+            [one] => u64::from(*one),
+        },
+    };
+    word | BLANKS << (8 * length)
+}
+
+fn write_long(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     if is_plain_ascii(bytes) {
@@ -125,35 +203,66 @@ fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
         if plain_end(chunk, 0) == 8 {
             out.extend_from_slice(chunk);
         } else {
-            chunk.iter().for_each(|byte| write_byte(*byte, out));
+            write_chunk(chunk, out);
         }
         rest = behind;
     }
     rest.iter().for_each(|byte| write_byte(*byte, out));
 }
 
+/// Writes bytes of which some must be escaped.
+#[inline]
+fn write_chunk(chunk: &[u8; 8], out: &mut Vec<u8>) {
+    let mut text = [b'\\'; 16];
+    let mut length = 0;
+    for byte in chunk {
+        let letter = LETTERS[usize::from(*byte)];
+        if letter == 0 {
+            return chunk.iter().for_each(|byte| write_byte(*byte, out));
+        }
+        // A backslash stands there already.
+        length += usize::from(letter != *byte || matches!(byte, b'"' | b'\\'));
+        text[length % 16] = letter;
+        length += 1;
+        if let Some(next) = text.get_mut(length) {
+            *next = b'\\';
+        }
+    }
+    let start = out.len();
+    out.extend_from_slice(&text);
+    out.truncate(start + length);
+}
+
+/// How a byte is written, behind a backslash if it must be escaped; 0 if that takes more than one letter.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0x20;
+    while byte < 256 {
+        letters[byte] = byte as u8;
+        byte += 1;
+    }
+    letters[b'\n' as usize] = b'n';
+    letters[b'\r' as usize] = b'r';
+    letters[b'\t' as usize] = b't';
+    letters[0x08] = b'b';
+    letters[0x0c] = b'f';
+    letters
+};
+
 #[inline]
 fn write_byte(byte: u8, out: &mut Vec<u8>) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        0x20.. => return out.push(byte),
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => {
-            // Writing into a vector cannot fail.
-            let _ = write!(out, "\\u{byte:04x}");
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
+    match LETTERS[usize::from(byte)] {
+        // Writing into a vector cannot fail.
+        0 => _ = write!(out, "\\u{byte:04x}"),
+        letter if letter == byte && !matches!(byte, b'"' | b'\\') => out.push(byte),
+        letter => out.extend_from_slice(&[b'\\', letter]),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Arena;
 
@@ -170,6 +279,17 @@ mod tests {
         assert_eq!(shown(Value::Float(0.1 + 0.2)), "0.30000000000000004");
         assert_eq!(shown(Value::Float(1e300)), "1e+300");
         assert_eq!(shown(Value::Str(b"\xfb\xff\"\x01/")), "\"\u{fffd}\u{fffd}\\\"\\u0001/\"");
+    }
+
+    proptest! {
+        #[test]
+        fn writes_strings_as_an_independent_writer(text in "([ -~]|[\\x00-\\x1f\"\\\\]|é){0,24}", plain in "[a-z ]{0,20}") {
+            for text in [text, plain] {
+                let mut out = b"before ".to_vec();
+                write_string(text.as_bytes(), &mut out);
+                prop_assert_eq!(String::from_utf8(out).expect("UTF-8"), format!("before {}", serde_json::json!(text)));
+            }
+        }
     }
 
     #[test]
