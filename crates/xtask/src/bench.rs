@@ -12,15 +12,20 @@ use crate::tools;
 /// What a count may grow by before the check fails.
 const GROWTH_MAX: f64 = 0.15;
 
-/// The evaluations that are counted: the rule's number in the benchmark, and whether it lets the payload through.
-const CASES: &[(&str, &str, &str)] = &[
-    ("a", "0", "accept"),
-    ("b accept", "1", "accept"),
-    ("b reject", "1", "reject"),
-    ("c accept", "2", "accept"),
-    ("c reject", "2", "reject"),
-    ("d accept", "3", "accept"),
-    ("d reject", "3", "reject"),
+/// What is counted: its name, the crate whose example does it over and over, the example, and what it is told before
+/// the number of times. The rules have their number in the benchmark, and whether they let the payload through.
+const CASES: &[(&str, &str, &str, &[&str])] = &[
+    ("a", "eval", "evaluate", &["0", "accept"]),
+    ("b accept", "eval", "evaluate", &["1", "accept"]),
+    ("b reject", "eval", "evaluate", &["1", "reject"]),
+    ("c accept", "eval", "evaluate", &["2", "accept"]),
+    ("c reject", "eval", "evaluate", &["2", "reject"]),
+    ("d accept", "eval", "evaluate", &["3", "accept"]),
+    ("d reject", "eval", "evaluate", &["3", "reject"]),
+    ("template", "template", "render", &[]),
+    ("topic, 1,000 filters", "topic", "lookup", &["1000"]),
+    ("topic, 10,000 filters", "topic", "lookup", &["10000"]),
+    ("topic, 100,000 filters", "topic", "lookup", &["100000"]),
 ];
 
 type Counts = BTreeMap<String, u64>;
@@ -62,7 +67,7 @@ fn check() -> Result<(), String> {
     for (case, count) in &counts {
         let Some(before) = kept["instructions"][case].as_u64() else { continue };
         let growth = *count as f64 / before as f64 - 1.0;
-        println!("{case:<10} {before:>7} → {count:>7}  {:>+6.1} %", growth * 100.0);
+        println!("{case:<22} {before:>7} → {count:>7}  {:>+6.1} %", growth * 100.0);
         if growth > GROWTH_MAX {
             grown.push(case.as_str());
         }
@@ -78,31 +83,36 @@ fn check() -> Result<(), String> {
     ))
 }
 
-/// The instructions of one evaluation in each case: the difference of two runs, without start and end.
+/// The instructions of doing each once: the difference of two runs, without start and end.
 fn instructions() -> Result<Counts, String> {
     if !tools::on_path("valgrind") {
         return Err("counting instructions takes valgrind: `apt-get install valgrind`".to_owned());
     }
-    let build = ["build", "--quiet", "--release", "--package", "eval", "--example", "evaluate"];
+    let mut build = vec!["build", "--quiet", "--release"];
+    for (_, package, example, _) in CASES {
+        if !build.contains(package) {
+            build.extend(["--package", package, "--example", example]);
+        }
+    }
     if !Cargo::new(&build).run() {
-        return Err("the evaluator does not build".to_owned());
+        return Err("what is to be counted does not build".to_owned());
     }
     let mut counts = Counts::new();
-    for (case, rule, side) in CASES {
-        let few = collected(rule, side, 1_000)?;
-        let many = collected(rule, side, 3_000)?;
+    for (case, _, example, args) in CASES {
+        let few = collected(example, args, 1_000)?;
+        let many = collected(example, args, 3_000)?;
         let count = many.saturating_sub(few) / 2_000;
-        println!("{case:<10} {count:>7} instructions");
+        println!("{case:<22} {count:>7} instructions");
         counts.insert((*case).to_owned(), count);
     }
     Ok(counts)
 }
 
-fn collected(rule: &str, side: &str, evaluations: u64) -> Result<u64, String> {
-    let program = cargo::root().join("target/release/examples/evaluate");
+fn collected(example: &str, args: &[&str], times: u64) -> Result<u64, String> {
+    let program = cargo::root().join("target/release/examples").join(example);
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
-    command.args([rule, side, &evaluations.to_string()]).stdin(Stdio::null());
+    command.args(args).arg(times.to_string()).stdin(Stdio::null());
     let output = command.output().map_err(|error| format!("cannot run valgrind: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let count = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
