@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use connector::Render;
 use diagnostic::{Code, Diagnostic, Severity};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::files::Known;
 use crate::placeholders;
@@ -40,8 +41,13 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &Known) -> Vec<Slot> {
         })
         .collect();
     // Each round takes at least one new version out, so this ends.
-    while step_back(&mut slots, good) {}
-    report_missing_to_others(&mut slots, good);
+    let (owners, broken) = loop {
+        let (owners, broken) = (owners(&slots, good), broken(&slots));
+        if !step_back(&mut slots, good, &owners, &broken) {
+            break (owners, broken);
+        }
+    };
+    report_missing_to_others(&mut slots, good, &owners, &broken);
     warn_of_missing_sources(&mut slots);
     warn_of_unset_placeholders(&mut slots);
     slots
@@ -49,19 +55,17 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &Known) -> Vec<Slot> {
 
 /// Tells files that were not judged what is missing all the same: those that have not changed, which stay in force, and
 /// those with errors of their own, so that everything wrong with them is said at once.
-fn report_missing_to_others(slots: &mut [Slot], good: &Known) {
-    let (owners, broken) = (owners(slots, good), broken(slots));
+fn report_missing_to_others(slots: &mut [Slot], good: &Known, owners: &Owners, broken: &Broken) {
     for slot in slots {
         let unchanged = good.get(&slot.newest.path).is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
         if unchanged || slot.newest.has_errors() {
-            slot.diagnostics.extend(missing(&slot.newest, &owners, &broken));
+            slot.diagnostics.extend(missing(&slot.newest, owners, broken));
         }
     }
 }
 
 /// One round: finds errors between the versions in force. Returns whether a file stepped back.
-fn step_back(slots: &mut [Slot], good: &Known) -> bool {
-    let (owners, broken) = (owners(slots, good), broken(slots));
+fn step_back(slots: &mut [Slot], good: &Known, owners: &Owners, broken: &Broken) -> bool {
     let claimants = claimants(slots, good);
     let mut stepped = false;
     for at in 0..slots.len() {
@@ -69,8 +73,8 @@ fn step_back(slots: &mut [Slot], good: &Known) -> bool {
         if !slot.is_new(good) {
             continue;
         }
-        let mut found = duplicates(slot, at, &owners, slots);
-        found.extend(missing(&slot.newest, &owners, &broken));
+        let mut found = duplicates(slot, at, owners, slots);
+        found.extend(missing(&slot.newest, owners, broken));
         found.extend(contested(slot, at, &claimants));
         if !found.is_empty() {
             let slot = &mut slots[at];
@@ -91,10 +95,13 @@ impl Slot {
 }
 
 /// Who declares what among the versions in force: for each id the slots, those loaded before first.
-type Owners = HashMap<Declared, Vec<usize>>;
+type Owners = FxHashMap<Declared, Vec<usize>>;
+
+/// What files declare that are not in force as they stand, and which files these are.
+type Broken = HashMap<Declared, Arc<Path>>;
 
 fn owners(slots: &[Slot], good: &Known) -> Owners {
-    let mut owners = Owners::new();
+    let mut owners = Owners::with_capacity_and_hasher(slots.len(), FxBuildHasher);
     for (at, slot) in slots.iter().enumerate() {
         let Some(unit) = &slot.in_force else { continue };
         let before = good.get(&unit.path);
@@ -108,8 +115,7 @@ fn owners(slots: &[Slot], good: &Known) -> Owners {
     owners
 }
 
-/// What files declare that are not in force as they stand, and which files these are.
-fn broken(slots: &[Slot]) -> HashMap<Declared, Arc<Path>> {
+fn broken(slots: &[Slot]) -> Broken {
     let newest = |slot: &&Slot| slot.in_force.as_ref().is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
     let broken = slots.iter().filter(|slot| !newest(slot));
     broken
@@ -171,7 +177,7 @@ fn contested(slot: &Slot, at: usize, claimants: &Claimants) -> Vec<Diagnostic> {
 }
 
 /// Actions and connectors that a unit names and nobody declares.
-fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, Arc<Path>>) -> Vec<Diagnostic> {
+fn missing(unit: &Unit, owners: &Owners, broken: &Broken) -> Vec<Diagnostic> {
     let note = |category, id: &ResourceId, otherwise: String| {
         let file = broken.get(&Declared::Resource(category, id.clone()));
         file.map_or(otherwise, |file| format!("`{}` declares it, but has errors", file.display()))
@@ -225,7 +231,7 @@ fn missing(unit: &Unit, owners: &Owners, broken: &HashMap<Declared, Arc<Path>>) 
 /// The declared id that was probably meant.
 fn suggest(
     owners: &Owners,
-    broken: &HashMap<Declared, Arc<Path>>,
+    broken: &Broken,
     category: Category,
     wanted: &ResourceId,
 ) -> Option<String> {

@@ -151,7 +151,7 @@ impl Engine {
                     watch.set_files(files);
                 }
             }),
-            newest: Known::new(),
+            newest: Known::default(),
             unchanged: Unchanged::default(),
             live: Live::default(),
             metrics: Default::default(),

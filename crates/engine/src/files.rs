@@ -8,14 +8,15 @@ use config::folder::{FileProblem, Seen, Snapshot};
 use config::store::Store;
 use config::{File, FileKind};
 use diagnostic::Diagnostic;
+use rustc_hash::FxHashMap;
 
 use crate::generation::modified_at;
 use crate::parse::{Kinds, Text, parse};
 use crate::unit::{Items, Unit};
 use crate::view::ManagedBy;
 
-/// The newest versions of all files, by path.
-pub(crate) type Known = HashMap<Arc<Path>, Arc<Unit>>;
+/// The newest versions of all files, by path. Whoever chooses paths and ids may write rules, so that a fast hash will do.
+pub(crate) type Known = FxHashMap<Arc<Path>, Arc<Unit>>;
 
 /// What need not be read again, of the folders and of the store.
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ impl Origins {
 pub(crate) fn read_folders(dirs: &[PathBuf], kinds: Kinds) -> (Vec<Arc<Unit>>, Vec<File>) {
     let snapshot = Snapshot::read(dirs);
     let tests = snapshot.files.iter().filter(|file| file.kind == FileKind::Tests).cloned().collect();
-    (units(snapshot, kinds, &Known::new(), from_file), tests)
+    (units(snapshot, kinds, &Known::default(), from_file), tests)
 }
 
 fn from_file(path: &Arc<Path>) -> ManagedBy {

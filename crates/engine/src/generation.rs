@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use config::Category;
 use connector::{ActionReading, Status};
 use diagnostic::Diagnostic;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::assemble::{Slot, source_of};
 use crate::files::Known;
@@ -23,9 +24,9 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) rules: RuleSet,
     pub(crate) slots: Vec<Slot>,
-    by_path: HashMap<Arc<Path>, usize>,
+    by_path: FxHashMap<Arc<Path>, usize>,
     /// Which slot speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
-    by_id: HashMap<Declared, usize>,
+    by_id: FxHashMap<Declared, usize>,
     pub(crate) live: Live,
     /// The counters of every declared rule, disabled ones included.
     pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
@@ -44,7 +45,7 @@ impl Generation {
         live: Live,
         metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
     ) -> Self {
-        let mut by_id = HashMap::new();
+        let mut by_id = FxHashMap::with_capacity_and_hasher(slots.len(), FxBuildHasher);
         for (at, slot) in slots.iter().enumerate() {
             for (id, _) in slot.newest.declares() {
                 by_id.entry(id).or_insert(at);

@@ -137,7 +137,7 @@ impl Folder {
                 }
             }
         }
-        let mut slots = assemble(units, &Known::new());
+        let mut slots = assemble(units, &Known::default());
         loops::warn(&mut slots, kinds);
         let tests = tests.into_iter().map(|test| TestFile::new(&test, &slots)).collect();
         Self { slots, tests }
