@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::load::{connect, connect_over};
 use crate::plan::Plan;
-use crate::process::rss_kib;
+use crate::process::{anonymous_kib, rss_kib};
 use crate::server::mosquitto;
 
 /// Connections in the clear; memory is read at half of them too.
@@ -44,7 +44,7 @@ async fn connections(
     (tls, config): (SocketAddr, Arc<rustls::ClientConfig>),
 ) -> Value {
     settle().await;
-    let start = rss_kib(pid);
+    let (start, own) = (rss_kib(pid), anonymous_kib(pid));
     let half = (plan.scaled(PLAIN) / 2).max(1_000);
     let mut conns = Vec::new();
     let mut each = Vec::new();
@@ -69,6 +69,7 @@ async fn connections(
     eprintln!("  {start} KiB at the start, {each:?} in the clear, {tls_each:.2} KiB with TLS");
     json!({
         "start_kib": start,
+        "start_anonymous_kib": own,
         "connections": each[1].0,
         "connection_kib_at_half": each[0].1,
         "connection_kib": each[1].1,

@@ -156,6 +156,7 @@ fn memory(memory: &Value, out: &mut String) {
         &[
             "memory",
             "at the start, MiB",
+            "of it not of its files",
             &format!("KiB an idle connection: {half}"),
             &format!("{}", ours["connections"]),
             &format!("TLS, {}", ours["tls_connections"]),
@@ -168,6 +169,7 @@ fn memory(memory: &Value, out: &mut String) {
             &[
                 server,
                 &short(number(&own["start_kib"]) / 1024.0),
+                &short(number(&own["start_anonymous_kib"]) / 1024.0),
                 &short(number(&own["connection_kib_at_half"])),
                 &short(number(&own["connection_kib"])),
                 &short(number(&own["tls_connection_kib"])),

@@ -54,8 +54,18 @@ fn threads(pid: u32) -> Option<HashMap<u32, u64>> {
 
 /// Resident memory (KiB).
 pub(crate) fn rss_kib(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
+}
+
+/// Of the resident memory what is the process's own (KiB): the rest are pages of its program and libraries, of which the
+/// kernel maps more or fewer as it has them at hand.
+pub(crate) fn anonymous_kib(pid: u32) -> u64 {
+    status(pid, "RssAnon:")
+}
+
+fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
@@ -89,5 +99,6 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(clock.seconds() > 0.0 && rss_kib(std::process::id()) > 100);
+        assert!(anonymous_kib(std::process::id()) < rss_kib(std::process::id()));
     }
 }

@@ -16,7 +16,7 @@ const MESSAGES: u64 = 400_000;
 const TOPICS: u64 = 100;
 
 /// A rule that reads every message and lets none pass.
-fn filter(at: usize) -> String {
+pub(crate) fn filter(at: usize) -> String {
     format!("SELECT payload.temp AS t FROM \"load/#\" WHERE payload.temp > {}", 100 + at)
 }
 

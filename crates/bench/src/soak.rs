@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use crate::load::{Load, Pace, Report, connect_over, message, put, subscribe};
 use crate::plan::Plan;
 use crate::process::{CpuClock, machine, raise_file_limit, rss_kib};
-use crate::rules::elsewhere;
+use crate::rules::{elsewhere, filter};
 use crate::server::{connector, mosquitto, out_action, out_rule};
 use crate::statistics::slope;
 
@@ -178,8 +178,8 @@ async fn edit_rules(gate: &Sluicegate, counts: &Counts) {
         let limit = 25 + edit / RULES % 2;
         let text = elsewhere((edit % RULES) as usize).replace("> 25", &format!("> {limit}"));
         gate.write(&format!("r{}.sql", edit % RULES), &text);
-        // Further ones come, and go 20 edits later.
-        gate.write(&format!("more/e{}.sql", edit % 40), &out_rule());
+        // Further ones on the flow itself come, and go 20 edits later. None passes a message on: that would double it.
+        gate.write(&format!("more/e{}.sql", edit % 40), &filter(edit as usize % 40));
         if edit >= 20 {
             gate.remove(&format!("more/e{}.sql", (edit - 20) % 40));
         }
