@@ -229,12 +229,7 @@ fn missing(unit: &Unit, owners: &Owners, broken: &Broken) -> Vec<Diagnostic> {
 }
 
 /// The declared id that was probably meant.
-fn suggest(
-    owners: &Owners,
-    broken: &Broken,
-    category: Category,
-    wanted: &ResourceId,
-) -> Option<String> {
+fn suggest(owners: &Owners, broken: &Broken, category: Category, wanted: &ResourceId) -> Option<String> {
     let names = owners.keys().chain(broken.keys()).filter_map(|id| match id {
         Declared::Resource(other, id) if *other == category => Some(id.to_string()),
         _ => None,
