@@ -54,6 +54,21 @@ async fn mqtt_3_1_3_2_4_a_will_expires_like_any_message() {
 }
 
 #[tokio::test]
+async fn mqtt_3_1_3_2_4_a_will_that_expires_at_once_is_for_nobody_who_is_away() {
+    let server = Server::start().await;
+    let mut away = server.connect(Hello::v5("away").kept()).await;
+    away.subscribe(&[("will/#", 1)]).await;
+    drop(away);
+    until(|| server.broker.metrics().connections == 0, "it has left").await;
+    drop(server.connect(Hello::v5("c").will("will/c", "bye", 8, &[0x02, 0, 0, 0, 0])).await);
+    until(|| server.rules.payloads() == ["bye"], "the will is published").await;
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let mut away = server.connect(Hello::v5("away").kept()).await;
+    away.silence().await;
+    assert_eq!(server.broker.metrics().dropped_expired, 1);
+}
+
+#[tokio::test]
 async fn mqtt_3_1_3_9_a_delayed_will_goes_out_when_the_session_ends() {
     let server = Server::start().await;
     let mut watcher = watcher(&server).await;
