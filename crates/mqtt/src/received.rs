@@ -117,3 +117,68 @@ impl Received {
         (self.start, self.end) = (0, self.room.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn come(received: &mut Received, needed: usize, bytes: &[u8]) {
+        let room = received.room(needed);
+        room[..bytes.len()].copy_from_slice(bytes);
+        received.filled(bytes.len());
+    }
+
+    #[test]
+    fn who_waits_has_no_room_and_keeps_what_is_left() {
+        let mut received = Received::default();
+        come(&mut received, 0, b"abcdef");
+        assert_eq!(received.take(4), b"abcd");
+        received.rest();
+        assert!(received.room.is_empty());
+        assert_eq!(received.waiting(), b"ef");
+        come(&mut received, 0, b"gh");
+        assert_eq!((received.waiting(), received.room.len()), (&b"efgh"[..], ROOM));
+        assert_eq!(received.take(4), b"efgh");
+        received.rest();
+        received.trim();
+        assert_eq!((received.room.capacity(), received.kept.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn the_room_goes_from_one_to_the_next() {
+        let (mut one, mut other) = (Received::default(), Received::default());
+        come(&mut one, 0, b"one");
+        let place = one.room.as_ptr();
+        one.take(3);
+        one.rest();
+        come(&mut other, 0, b"other");
+        assert_eq!(other.room.as_ptr(), place);
+        assert_eq!(other.waiting(), b"other");
+    }
+
+    #[test]
+    fn what_is_larger_gets_memory_of_its_own_in_steps() {
+        let needed = 10 * ROOM;
+        let mut received = Received::default();
+        let mut come_so_far = 0;
+        while come_so_far < needed {
+            let room = received.room(needed).len();
+            assert!(room <= 4 * come_so_far.max(ROOM), "a length alone costs nothing");
+            received.filled(room.min(needed - come_so_far));
+            come_so_far = received.waiting().len();
+            received.rest();
+        }
+        assert_eq!(received.take(needed).len(), needed);
+        received.rest();
+        received.trim();
+        assert_eq!(received.room.capacity(), 0);
+    }
+
+    #[test]
+    fn what_was_kept_whole_can_be_taken() {
+        let mut received = Received::holding(b"abc");
+        assert_eq!(received.take(2), b"ab");
+        received.rest();
+        assert_eq!(received.waiting(), b"c");
+    }
+}
