@@ -88,3 +88,32 @@ fn errors_know_their_place() {
     assert_eq!(&sql[error.span.range()], "*");
     assert_eq!(error.to_string(), "`*` cannot be applied to string and integer");
 }
+
+#[test]
+fn a_payload_that_is_passed_on_is_read_like_one_that_is_made() {
+    let payloads = [
+        r#"{"a": {"b": 3}, "n": 1}"#,
+        r#"{"a": "{\"b\": 3}"}"#,
+        r#""{\"a\": {\"b\": 3}}""#,
+        r#"{"a": {"b": 1}, "a": {"b": 3}}"#,
+        r#"{"a": [1, {"b": 3}]}"#,
+        "[1, 2]",
+        "no JSON",
+        "",
+    ];
+    let conditions =
+        ["payload.a.b = 3", "payload.a[2].b = 3", "payload.a[payload.n] = 1", "is_null(payload.zz)"];
+    for condition in conditions {
+        for payload in payloads {
+            // The second has the same value, but only once it is evaluated.
+            let [passed, made] = ["payload", "concat(payload, '') AS payload"].map(|field| {
+                let sql = format!("SELECT {field}, payload.a.b AS b FROM \"t\" WHERE {condition}");
+                match outcome(&sql, payload) {
+                    Outcome::Error(_) => None,
+                    other => Some(other),
+                }
+            });
+            assert_eq!(passed, made, "{condition} on {payload}");
+        }
+    }
+}

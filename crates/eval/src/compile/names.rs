@@ -22,6 +22,10 @@ impl<'s> Compiler<'s> {
     /// A name with its path: what an alias gives, and where that is undefined, what it falls back to.
     pub(super) fn reference(&mut self, name: &'s ir::Reference, reader: Reader) -> Node {
         let base = self.side(name, reader, Side::Base);
+        if name.alias.is_some_and(|alias| self.is_the_payload(alias)) && is_scanned(name) {
+            // The same either way, and the scan finds it without reading the whole payload anew.
+            return base;
+        }
         match self.side(name, reader, Side::Alias) {
             Node::Undefined => base,
             alias => match base {
@@ -55,6 +59,17 @@ impl<'s> Compiler<'s> {
             step => plain(step),
         });
         Node::Steps { steps: steps.collect::<Vec<_>>().into(), base: Box::new(root) }
+    }
+
+    /// Whether an alias is nothing but the column `payload`, as in `SELECT topic, payload`. (FOREACH decodes it.)
+    fn is_the_payload(&self, alias: ir::AliasId) -> bool {
+        let alias = self.alias(alias);
+        let (ir::Shape::Select(fields), [at]) = (&self.statement.shape, &*alias.writers) else {
+            return false;
+        };
+        let Some(ir::Field::Value(value)) = fields.get(*at as usize) else { return false };
+        let ir::ExprKind::Reference(name) = &value.expr.kind else { return false };
+        value.target.steps.is_empty() && name.alias.is_none() && name.steps.is_empty() && is_payload(name)
     }
 
     /// What an alias holds for this reader.
@@ -112,6 +127,16 @@ impl<'s> Compiler<'s> {
         });
         Node::Steps { steps: rest.collect::<Vec<_>>().into(), base: Box::new(base) }
     }
+}
+
+fn is_payload(name: &ir::Reference) -> bool {
+    matches!(name.base, ir::Base::Column(column) if crate::catalog::column_of(column) == Some(Column::Payload))
+}
+
+/// Whether a reference is a path into the payload that reads no other names on its way.
+fn is_scanned(name: &ir::Reference) -> bool {
+    let is_plain = |step: &ir::Step| !matches!(step, ir::Step::Variable(_));
+    is_payload(name) && !name.steps.is_empty() && name.steps.iter().all(is_plain)
 }
 
 /// The steps of a path that the scan can follow, behind those at its start, and the others.
