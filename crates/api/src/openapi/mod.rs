@@ -4,7 +4,7 @@
 mod operation;
 mod settings;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::Request;
 use axum::handler::Handler;
@@ -27,12 +27,20 @@ use crate::dto::status::VERSION;
 /// Where the document is.
 pub(crate) const PATH: &str = "/api-docs/openapi.json";
 
+/// What is said of a route.
+type Describe = Box<dyn FnOnce(&mut Operation<'_>) + Send>;
+
+/// A route that the document has.
+struct Described {
+    method: Method,
+    path: String,
+    describe: Describe,
+}
+
 /// The routes so far, and what is said of them.
 pub(crate) struct Api {
     router: Router<Context>,
-    /// Path → method → operation.
-    paths: Map<String, Value>,
-    schemas: SchemaGenerator,
+    described: Vec<Described>,
     kinds: Kinds,
     /// Given to every handler that is added, if there is one: the handlers of resources are shared by their categories.
     category: Option<Category>,
@@ -41,17 +49,7 @@ pub(crate) struct Api {
 impl Api {
     /// No routes yet.
     pub(crate) fn new(kinds: Kinds) -> Self {
-        let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
-            settings.definitions_path = "/components/schemas".into();
-            settings.meta_schema = None;
-        });
-        Self {
-            router: Router::new(),
-            paths: Map::new(),
-            schemas: settings.into_generator(),
-            kinds,
-            category: None,
-        }
+        Self { router: Router::new(), described: Vec::new(), kinds, category: None }
     }
 
     /// The kinds of connectors there are.
@@ -64,13 +62,13 @@ impl Api {
         self.category = category;
     }
 
-    /// Adds a route. What `describe` says of it is all that the document says.
+    /// Adds a route. What `describe` says of it, once somebody asks for the document, is all that the document says.
     pub(crate) fn route<H, T>(
         &mut self,
         method: &Method,
         path: &str,
         handler: H,
-        describe: impl FnOnce(&mut Operation<'_>),
+        describe: impl FnOnce(&mut Operation<'_>) + Send + 'static,
     ) where
         H: Handler<T, Context>,
         T: 'static,
@@ -81,32 +79,64 @@ impl Api {
             route = route.layer(Extension(category));
         }
         self.router = std::mem::take(&mut self.router).route(path, route);
-        let mut operation = Operation::new(&mut self.schemas, method, path);
-        describe(&mut operation);
-        let entry = self.paths.entry(path).or_insert_with(|| json!({}));
-        entry[method.as_str().to_ascii_lowercase()] = operation.finish();
+        let (method, path) = (method.clone(), path.to_owned());
+        self.described.push(Described { method, path, describe: Box::new(describe) });
     }
 
     /// Adds the document itself, and gives the router that has everything.
     pub(crate) fn finish(mut self, needs_key: bool) -> Router<Context> {
-        let text: Arc<OnceLock<String>> = Arc::default();
-        let shown = Arc::clone(&text);
-        let document = async move |_: Request| {
-            let text = shown.get().cloned().unwrap_or_default();
-            ([(CONTENT_TYPE, "application/json")], text).into_response()
-        };
-        self.route(&Method::GET, PATH, document, |operation| {
+        let document = Arc::new(Document { needs_key, described: Mutex::default(), text: OnceLock::new() });
+        let shown = Arc::clone(&document);
+        let answer =
+            async move |_: Request| ([(CONTENT_TYPE, "application/json")], shown.text()).into_response();
+        self.route(&Method::GET, PATH, answer, |operation| {
             operation.tag("Server").about("This document").answers_schema(
                 200,
                 "The document.",
                 json!({"type": "object"}),
             );
         });
-        let mut document = frame(&mut self.schemas, needs_key);
-        document["paths"] = self.paths.into();
-        text.get_or_init(|| document.to_string());
+        *document.described.lock().unwrap_or_else(PoisonError::into_inner) = self.described;
         self.router
     }
+}
+
+/// The document. Putting it together takes megabytes and some milliseconds, so it is written when it is first asked
+/// for, which few servers ever are.
+struct Document {
+    needs_key: bool,
+    described: Mutex<Vec<Described>>,
+    text: OnceLock<String>,
+}
+
+impl Document {
+    fn text(&self) -> String {
+        let write = || {
+            let described =
+                std::mem::take(&mut *self.described.lock().unwrap_or_else(PoisonError::into_inner));
+            write(described, self.needs_key)
+        };
+        self.text.get_or_init(write).clone()
+    }
+}
+
+fn write(described: Vec<Described>, needs_key: bool) -> String {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut schemas = settings.into_generator();
+    // Path → method → operation.
+    let mut paths = Map::new();
+    for Described { method, path, describe } in described {
+        let mut operation = Operation::new(&mut schemas, &method, &path);
+        describe(&mut operation);
+        let entry = paths.entry(path).or_insert_with(|| json!({}));
+        entry[method.as_str().to_ascii_lowercase()] = operation.finish();
+    }
+    let mut document = frame(&mut schemas, needs_key);
+    document["paths"] = paths.into();
+    document.to_string()
 }
 
 /// The document without its paths.

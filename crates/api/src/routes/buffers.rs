@@ -14,13 +14,13 @@ use crate::error::{ApiError, Subject};
 use crate::openapi::Api;
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, "/api/v5/buffers", list, |operation| {
+    api.route(&Method::GET, "/api/v5/buffers", list, move |operation| {
         operation
             .tag("Actions")
             .about("What waits on disk for actions that are declared nowhere")
             .answers::<Vec<OrphanInfo>>(200, "Those buffers.");
     });
-    api.route(&Method::DELETE, "/api/v5/buffers/{id}", discard, |operation| {
+    api.route(&Method::DELETE, "/api/v5/buffers/{id}", discard, move |operation| {
         operation
             .tag("Actions")
             .about("Discard what waits for an action that is declared nowhere")

@@ -16,7 +16,7 @@ use crate::openapi::Api;
 
 pub(super) fn routes(api: &mut Api) {
     let text = || json!({ "type": "string" });
-    api.route(&Method::GET, "/api/v5/dead_letters", list, |operation| {
+    api.route(&Method::GET, "/api/v5/dead_letters", list, move |operation| {
         operation
             .tag("Dead letters")
             .about("What could not be delivered, newest first; payloads longer than 1 KB are only in the letter itself")
@@ -31,14 +31,14 @@ pub(super) fn routes(api: &mut Api) {
             )
             .answers::<LetterPage>(200, "One page.");
     });
-    api.route(&Method::GET, "/api/v5/dead_letters/{letter}", read, |operation| {
+    api.route(&Method::GET, "/api/v5/dead_letters/{letter}", read, move |operation| {
         operation
             .tag("Dead letters")
             .about("Everything that is known of one dead letter")
             .answers::<LetterInfo>(200, "The letter.")
             .refuses(&[404]);
     });
-    api.route(&Method::DELETE, "/api/v5/dead_letters/{letter}", delete, |operation| {
+    api.route(&Method::DELETE, "/api/v5/dead_letters/{letter}", delete, move |operation| {
         operation
             .tag("Dead letters")
             .about("Throw one dead letter away")
@@ -46,14 +46,14 @@ pub(super) fn routes(api: &mut Api) {
             .refuses(&[404])
             .changes();
     });
-    api.route(&Method::POST, "/api/v5/dead_letters/replay", replay, |operation| {
+    api.route(&Method::POST, "/api/v5/dead_letters/replay", replay, move |operation| {
         operation
             .tag("Dead letters")
             .about("Queue dead letters for their actions again, as they were rendered, or anew where they never were")
             .takes(selection())
             .answers::<Replayed>(200, "Which are queued again, and which are not.");
     });
-    api.route(&Method::POST, "/api/v5/dead_letters/discard", discard, |operation| {
+    api.route(&Method::POST, "/api/v5/dead_letters/discard", discard, move |operation| {
         operation
             .tag("Dead letters")
             .about("Throw dead letters away")

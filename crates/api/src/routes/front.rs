@@ -36,7 +36,7 @@ fn digest(element: &str) -> String {
 }
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, "/", front, |operation| {
+    api.route(&Method::GET, "/", front, move |operation| {
         operation
             .tag("Server")
             .about("What runs here: a page for browsers, some lines for others")

@@ -17,10 +17,10 @@ use crate::openapi::Api;
 use crate::{Context, prometheus};
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, "/livez", livez, |operation| {
+    api.route(&Method::GET, "/livez", livez, move |operation| {
         operation.tag("Health").about("Whether the process lives").open().answers_text(200, "It does.");
     });
-    api.route(&Method::GET, "/readyz", readyz, |operation| {
+    api.route(&Method::GET, "/readyz", readyz, move |operation| {
         operation
             .tag("Health")
             .about("Whether rules are loaded and every address is bound")
@@ -29,7 +29,7 @@ pub(super) fn routes(api: &mut Api) {
             .answers_text(200, "It is ready.")
             .answers_text(503, "Not yet: a sentence says what is missing.");
     });
-    api.route(&Method::GET, "/api/v5/status", status, |operation| {
+    api.route(&Method::GET, "/api/v5/status", status, move |operation| {
         operation
             .tag("Health")
             .about("What runs where")
@@ -39,21 +39,21 @@ pub(super) fn routes(api: &mut Api) {
             .answers_text(503, "Not yet.")
             .answers::<StatusInfo<'_>>(503, "Not yet.");
     });
-    api.route(&Method::GET, "/metrics", metrics, |operation| {
+    api.route(&Method::GET, "/metrics", metrics, move |operation| {
         operation
             .tag("Metrics")
             .about("Everything that is counted, for Prometheus")
             .answers_text(200, "The page.");
     });
     let mode = || json!({ "type": "string" });
-    api.route(&Method::GET, "/api/v5/prometheus/data_integration", data_integration, |operation| {
+    api.route(&Method::GET, "/api/v5/prometheus/data_integration", data_integration, move |operation| {
         operation
             .tag("Metrics")
             .about("Rules, actions and connectors in the reference's names, for Prometheus")
             .query("mode", mode(), "Ignored: there is one node.")
             .answers_text(200, "The page.");
     });
-    api.route(&Method::GET, "/api/v5/prometheus/stats", stats, |operation| {
+    api.route(&Method::GET, "/api/v5/prometheus/stats", stats, move |operation| {
         operation
             .tag("Metrics")
             .about("The broker's numbers in the reference's names, for Prometheus")

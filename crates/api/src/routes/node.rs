@@ -13,13 +13,13 @@ use crate::error::ApiError;
 use crate::openapi::Api;
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, "/api/v5/nodes", list, |operation| {
+    api.route(&Method::GET, "/api/v5/nodes", list, move |operation| {
         operation
             .tag("Server")
             .about("The nodes, which is this one")
             .answers::<Vec<NodeInfo<'_>>>(200, "The node.");
     });
-    api.route(&Method::GET, "/api/v5/nodes/{node}", read, |operation| {
+    api.route(&Method::GET, "/api/v5/nodes/{node}", read, move |operation| {
         operation.tag("Server").about("One node").answers::<NodeInfo<'_>>(200, "The node.").refuses(&[404]);
     });
 }

@@ -24,11 +24,11 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) fn routes(api: &mut Api, category: Category) {
     let (plural, singular) = (category.plural(), category.singular());
     let tag = tag(category);
-    let probed = request_schema(api.kinds(), category, Named::Perhaps);
+    let kinds = api.kinds();
     api.set_category(Some(category));
     for (path, node) in [("", false), ("/nodes/{node}", true)] {
         let path = format!("/api/v5{path}/{plural}/{{id}}/{{operation}}");
-        let describe = |operation: &mut Operation<'_>| {
+        let describe = move |operation: &mut Operation<'_>| {
             operation
                 .tag(tag)
                 .about(format!("Let a lost connection of the {singular} be tried at once"))
@@ -40,21 +40,21 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             true => api.route(&Method::POST, &path, operate_on_node, describe),
         }
     }
-    api.route(&Method::POST, &format!("/api/v5/{plural}_probe"), probe, |operation| {
+    api.route(&Method::POST, &format!("/api/v5/{plural}_probe"), probe, move |operation| {
         operation
             .tag(tag)
             .about(format!("Try the settings of a {singular} without keeping them"))
-            .takes(probed)
+            .takes(request_schema(kinds, category, Named::Perhaps))
             .answers_nothing("The far side answers, and lets us in.");
     });
     if category != Category::Connector {
-        api.route(&Method::GET, &format!("/api/v5/{plural}_summary"), summary, |operation| {
+        api.route(&Method::GET, &format!("/api/v5/{plural}_summary"), summary, move |operation| {
             operation
                 .tag(tag)
                 .about(format!("The {plural} in short, each with the rules that use it"))
                 .answers::<Vec<ResourceSummary<'_>>>(200, "All of them, by id.");
         });
-        api.route(&Method::GET, &format!("/api/v5/{singular}_types"), types, |operation| {
+        api.route(&Method::GET, &format!("/api/v5/{singular}_types"), types, move |operation| {
             operation
                 .tag(tag)
                 .about(format!("The types that {plural} may have"))

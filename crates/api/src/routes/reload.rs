@@ -12,7 +12,7 @@ use crate::error::{ApiError, Subject};
 use crate::openapi::Api;
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::POST, "/api/v5/reload", reload, |operation| {
+    api.route(&Method::POST, "/api/v5/reload", reload, move |operation| {
         operation
             .tag("Server")
             .about("Read every file again, now")

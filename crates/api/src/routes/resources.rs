@@ -26,7 +26,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
     let tag = tag(category);
     let (all, one) = (format!("/api/v5/{plural}"), format!("/api/v5/{plural}/{{id}}"));
     api.set_category(Some(category));
-    api.route(&Method::GET, &all, list, |operation| {
+    api.route(&Method::GET, &all, list, move |operation| {
         let item = answer_schema(kinds, category, operation);
         operation.tag(tag).about(format!("The {plural}, ordered by id")).answers_schema(
             200,
@@ -34,7 +34,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             json!({ "type": "array", "items": item }),
         );
     });
-    api.route(&Method::POST, &all, create, |operation| {
+    api.route(&Method::POST, &all, create, move |operation| {
         let item = answer_schema(kinds, category, operation);
         operation
             .tag(tag)
@@ -43,11 +43,11 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             .answers_schema(201, "It is live.", item)
             .changes();
     });
-    api.route(&Method::GET, &one, read, |operation| {
+    api.route(&Method::GET, &one, read, move |operation| {
         let item = answer_schema(kinds, category, operation);
         operation.tag(tag).about(format!("One {singular}")).answers_schema(200, "It.", item).refuses(&[404]);
     });
-    api.route(&Method::PUT, &one, replace, |operation| {
+    api.route(&Method::PUT, &one, replace, move |operation| {
         let item = answer_schema(kinds, category, operation);
         operation
             .tag(tag)
@@ -57,7 +57,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             .refuses(&[404, 409])
             .changes();
     });
-    api.route(&Method::DELETE, &one, delete, |operation| {
+    api.route(&Method::DELETE, &one, delete, move |operation| {
         operation.tag(tag).about(format!("Delete a {singular} that nobody uses"));
         if category != Category::Connector {
             let flag = json!({ "type": "string", "enum": ["true", "false"], "default": "false" });
@@ -68,7 +68,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
         }
         operation.answers_nothing("It is gone.").refuses(&[404, 409]).changes();
     });
-    api.route(&Method::PUT, &format!("{one}/enable/{{enable}}"), enable, |operation| {
+    api.route(&Method::PUT, &format!("{one}/enable/{{enable}}"), enable, move |operation| {
         operation
             .tag(tag)
             .about(format!("Let a {singular} run, or stop it"))
@@ -76,7 +76,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             .refuses(&[404, 409])
             .changes();
     });
-    api.route(&Method::GET, &format!("{one}/metrics"), metrics, |operation| {
+    api.route(&Method::GET, &format!("{one}/metrics"), metrics, move |operation| {
         operation.tag(tag).refuses(&[404]);
         match category {
             Category::Connector => operation
@@ -92,7 +92,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
     });
     // What a connector shows is counted by those that are on it, and reset there.
     if category != Category::Connector {
-        api.route(&Method::PUT, &format!("{one}/metrics/reset"), reset_metrics, |operation| {
+        api.route(&Method::PUT, &format!("{one}/metrics/reset"), reset_metrics, move |operation| {
             operation
                 .tag(tag)
                 .about(format!("Set the counters of a {singular} to zero"))

@@ -16,14 +16,14 @@ use crate::openapi::{Api, Shape, settings_schema};
 const PATH: &str = "/api/v5/rule_engine";
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, PATH, read, |operation| {
+    api.route(&Method::GET, PATH, read, move |operation| {
         operation.tag("Rules").about("The settings that hold for all rules").answers_schema(
             200,
             "The settings.",
             settings_schema(RULE_ENGINE_FIELDS, Shape::Answer, &[]),
         );
     });
-    api.route(&Method::PUT, PATH, replace, |operation| {
+    api.route(&Method::PUT, PATH, replace, move |operation| {
         operation
             .tag("Rules")
             .about("Replace the settings that hold for all rules; what is left out goes back to its default")

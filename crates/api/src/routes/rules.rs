@@ -20,7 +20,7 @@ use crate::openapi::{Api, Operation, Shape, settings_schema};
 
 pub(super) fn routes(api: &mut Api) {
     api.route(&Method::GET, "/api/v5/rules", list, describe_list);
-    api.route(&Method::POST, "/api/v5/rules", create, |operation| {
+    api.route(&Method::POST, "/api/v5/rules", create, move |operation| {
         operation
             .tag("Rules")
             .about("Create a rule")
@@ -28,10 +28,10 @@ pub(super) fn routes(api: &mut Api) {
             .answers::<RuleInfo<'_>>(201, "It is live.")
             .changes();
     });
-    api.route(&Method::GET, "/api/v5/rules/{id}", read, |operation| {
+    api.route(&Method::GET, "/api/v5/rules/{id}", read, move |operation| {
         operation.tag("Rules").about("One rule").answers::<RuleInfo<'_>>(200, "The rule.").refuses(&[404]);
     });
-    api.route(&Method::PUT, "/api/v5/rules/{id}", replace, |operation| {
+    api.route(&Method::PUT, "/api/v5/rules/{id}", replace, move |operation| {
         operation
             .tag("Rules")
             .about("Replace a rule; its counters go on")
@@ -40,7 +40,7 @@ pub(super) fn routes(api: &mut Api) {
             .refuses(&[404, 409])
             .changes();
     });
-    api.route(&Method::DELETE, "/api/v5/rules/{id}", delete, |operation| {
+    api.route(&Method::DELETE, "/api/v5/rules/{id}", delete, move |operation| {
         operation
             .tag("Rules")
             .about("Delete a rule")
@@ -48,14 +48,14 @@ pub(super) fn routes(api: &mut Api) {
             .refuses(&[404, 409])
             .changes();
     });
-    api.route(&Method::GET, "/api/v5/rules/{id}/metrics", metrics, |operation| {
+    api.route(&Method::GET, "/api/v5/rules/{id}/metrics", metrics, move |operation| {
         operation
             .tag("Rules")
             .about("What a rule has counted")
             .answers::<MetricsInfo<'_, RuleMetrics>>(200, "A reading.")
             .refuses(&[404]);
     });
-    api.route(&Method::PUT, "/api/v5/rules/{id}/metrics/reset", reset_metrics, |operation| {
+    api.route(&Method::PUT, "/api/v5/rules/{id}/metrics/reset", reset_metrics, move |operation| {
         operation
             .tag("Rules")
             .about("Set a rule's counters to zero")

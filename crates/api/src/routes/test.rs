@@ -16,7 +16,7 @@ use crate::openapi::Api;
 use crate::{Context, dto};
 
 pub(super) fn routes(api: &mut Api) {
-    api.route(&Method::GET, "/api/v5/rule_events", rule_events, |operation| {
+    api.route(&Method::GET, "/api/v5/rule_events", rule_events, move |operation| {
         operation
             .tag("Rules")
             .about("What may trigger a rule, and the columns it brings")
@@ -24,7 +24,7 @@ pub(super) fn routes(api: &mut Api) {
     });
     let context =
         || json!({ "type": "object", "description": "The event, as `GET /rule_events` describes it." });
-    api.route(&Method::POST, "/api/v5/rule_test", rule_test, |operation| {
+    api.route(&Method::POST, "/api/v5/rule_test", rule_test, move |operation| {
         operation
             .tag("Rules")
             .about("Try SQL on a made-up message")
@@ -41,7 +41,7 @@ pub(super) fn routes(api: &mut Api) {
             .answers_schema(200, "The row, or the list of rows of FOREACH.", row())
             .refuses(&[412, 429]);
     });
-    api.route(&Method::POST, "/api/v5/rules/{id}/test", test_rule, |operation| {
+    api.route(&Method::POST, "/api/v5/rules/{id}/test", test_rule, move |operation| {
         operation
             .tag("Rules")
             .about("Try a rule that exists on a made-up message; no action runs")
