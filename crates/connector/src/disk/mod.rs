@@ -230,7 +230,7 @@ pub(crate) fn lane(journal: &Journal, at: Cursor, entry: &Entry<'_>, key_of: Key
     key.map_or(entry.lane, |key| lane_of(key) as u8)
 }
 
-/// What is in each lane, as [`lane`] deals it out. Reads everything.
+/// What is in each lane, as [`lane()`] deals it out. Reads everything.
 fn lanes_anew(journal: &Journal, recovered: &Recovered, key_of: KeyOf) -> std::io::Result<Box<[Count; 256]>> {
     let (mut lanes, mut last_id) = (Box::new([Count::default(); 256]), 0);
     journal.for_each(|at, entry| {
