@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use event::Part;
@@ -18,6 +18,14 @@ use crate::disk::{Fsync, KeyOf};
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How long what is gone may wait to be written down.
 const GONE_WITHIN: Duration = Duration::from_millis(10);
+/// Where so many waited for a write, there is more to come,
+const CROWD: usize = 4;
+/// at least if it comes as soon as this,
+const CROWDED_WITHIN: Duration = Duration::from_millis(1);
+/// and so the next write waits this long for company,
+const GATHER_FOR: Duration = Duration::from_micros(300);
+/// unless it has as much (bytes).
+const GATHERED: usize = 64 << 10;
 /// What is read in one go (bytes).
 const READ_BYTES: usize = 256 << 10;
 
@@ -31,6 +39,8 @@ pub(crate) struct Committer {
     key_of: KeyOf,
     /// The last entry that was read: what has no higher number is a copy.
     last_read: u64,
+    /// When the last write ended that a crowd waited for.
+    crowded_at: Option<Instant>,
     work: Work,
 }
 
@@ -74,7 +84,16 @@ impl Committer {
         key_of: KeyOf,
         syncer: Arc<Syncer>,
     ) -> Self {
-        Self { shared, journal, syncer, gone_before, key_of, last_read: 0, work: Work::default() }
+        Self {
+            shared,
+            journal,
+            syncer,
+            gone_before,
+            key_of,
+            last_read: 0,
+            crowded_at: None,
+            work: Work::default(),
+        }
     }
 
     /// Works until it is stopped.
@@ -83,6 +102,7 @@ impl Committer {
             let gone = {
                 let mut state = self.shared.state.lock();
                 self.sleep(&mut state);
+                self.gather(&mut state);
                 if state.is_stopping && !state.has_work() {
                     drop(state);
                     return self.finish();
@@ -107,6 +127,21 @@ impl Committer {
             }
         }
         state.is_asleep = false;
+    }
+
+    /// Waits for company where one write follows another: one write for all, and one wake for each who waits for it, cost a
+    /// fraction of many. Who sends one message at a time waits for nobody, and what is synced takes its time anyway.
+    fn gather(&self, state: &mut MutexGuard<'_, State>) {
+        let is_crowded = self.crowded_at.is_some_and(|at| at.elapsed() < CROWDED_WITHIN);
+        let is_enough = state.staged.is_empty() || state.staged.len() >= GATHERED;
+        if is_crowded
+            && !is_enough
+            && !state.is_always_synced()
+            && !state.is_stopping
+            && !self.shared.should_read(state)
+        {
+            self.shared.commit.wait_for(state, GATHER_FOR);
+        }
     }
 
     /// Writes until it succeeds. While it does not, nobody is told that anything is stored; what waits can be sent all
@@ -183,6 +218,7 @@ impl Committer {
         if was_in_trouble {
             tracing::info!(name = &*self.shared.name, "the buffer on disk is written again");
         }
+        self.crowded_at = (self.work.parts.len() >= CROWD).then(Instant::now);
         self.work.batch.clear();
         wake::batched(|| self.work.parts.drain(..).for_each(Part::settle));
     }
