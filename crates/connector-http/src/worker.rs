@@ -68,6 +68,9 @@ pub(crate) struct Worker {
     exchanges: JoinSet<Outcome>,
     flights: HashMap<Id, Flight>,
     deadline: Option<Instant>,
+    /// Whose turn it is to send first: one that has much to send does not keep the others from it.
+    turn: usize,
+    expire_at: Instant,
 }
 
 /// A batch under way.
@@ -99,6 +102,8 @@ impl Worker {
             exchanges: JoinSet::new(),
             flights: HashMap::new(),
             deadline: None,
+            turn: 0,
+            expire_at: Instant::now(),
         }
     }
 
@@ -133,11 +138,16 @@ impl Worker {
 
     /// Starts what may be sent now.
     fn send(&mut self, now: Instant) {
-        for (number, sink) in self.sinks.iter_mut().enumerate() {
-            let Some(sink) = sink else { continue };
-            while self.flights.len() < self.pipelining {
-                sink.take(now);
-                let Some(batch) = sink.next_batch() else { break };
+        // One batch of each in turn, until there is no room or nobody has more.
+        let mut resting = 0;
+        while resting < self.sinks.len() && self.flights.len() < self.pipelining {
+            let number = self.turn % self.sinks.len();
+            self.turn = number + 1;
+            resting += 1;
+            let Some(sink) = &mut self.sinks[number] else { continue };
+            sink.take(now);
+            if let Some(batch) = sink.next_batch() {
+                resting = 0;
                 let (sender, options) = (Arc::clone(&self.sender), sink.options.clone());
                 let requests = batch.requests;
                 let handle = self.exchanges.spawn(async move { sender.send(&requests, &options).await });
@@ -160,11 +170,13 @@ impl Worker {
     }
 
     /// When there is something to do though nothing comes. Without room for it only an answer changes anything.
-    fn next_due(&self, now: Instant, has_room: bool) -> Instant {
-        self.sinks.iter().flatten().for_each(|sink| sink.expire(now));
+    fn next_due(&mut self, now: Instant, has_room: bool) -> Instant {
+        if self.expire_at <= now {
+            self.sinks.iter().flatten().for_each(|sink| sink.expire(now));
+            self.expire_at = now + EXPIRY_INTERVAL;
+        }
         let sinks = self.sinks.iter().flatten().filter_map(Sink::next_due).filter(|_| has_room);
-        let due = sinks.chain(self.deadline).chain([now + EXPIRY_INTERVAL]).min();
-        due.unwrap_or(now + EXPIRY_INTERVAL)
+        sinks.chain(self.deadline).fold(self.expire_at, Instant::min)
     }
 
     fn obey(&mut self, command: Option<Command>) {

@@ -73,6 +73,11 @@ pub(crate) struct Action {
 
 impl Action {
     pub(crate) fn new(parameters: &str, resource_opts: &str) -> Self {
+        Self::named("http:test", parameters, resource_opts)
+    }
+
+    /// One beside others: its name tells it from them.
+    pub(crate) fn named(id: &str, parameters: &str, resource_opts: &str) -> Self {
         let toml = format!(
             "connector = \"c\"\nparameters = {{ path = \"/${{topic}}\", body = \"${{body}}\"{parameters} }}\n\
              resource_opts = {{ {resource_opts} }}"
@@ -85,7 +90,7 @@ impl Action {
             request_ttl: None,
             ..connector::options::queue_options(settings.table("resource_opts"))
         };
-        Self { queue: ActionQueue::in_memory("http:test", options), settings, render: render.unwrap() }
+        Self { queue: ActionQueue::in_memory(id, options), settings, render: render.unwrap() }
     }
 
     /// One that is served by this connector.

@@ -54,6 +54,26 @@ async fn what_must_stay_in_order_does_over_retries_and_with_many_at_once() {
 }
 
 #[tokio::test]
+async fn actions_take_turns_where_there_is_room_for_one_request() {
+    let far = Far::start().await;
+    let connector = open(&format!("url = \"{}\"\npool_size = 1\nenable_pipelining = 1", far.url()));
+    status(&connector, State::Connected, "").await;
+    let (busy, calm) = (Action::named("http:busy", "", ""), Action::named("http:calm", "", ""));
+    for number in 0..40 {
+        busy.send(&format!("busy/{number}"), "x");
+    }
+    calm.send("calm", "x");
+    for action in [&busy, &calm] {
+        connector.attach(&action.queue, &action.settings);
+    }
+    busy.drained().await;
+    calm.drained().await;
+    let seen = far.seen();
+    let place = seen.iter().position(|seen| seen.target == "/calm").unwrap();
+    assert!(place <= 3, "{place} of the other's requests went first");
+}
+
+#[tokio::test]
 async fn a_batch_holds_what_agrees_but_for_the_body() {
     let far = Far::start().await;
     let connector = open(&format!("url = \"{}\"\npool_size = 1", far.url()));
