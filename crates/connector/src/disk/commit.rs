@@ -126,7 +126,7 @@ impl Committer {
                 break;
             }
         }
-        state.is_asleep = false;
+        (state.is_asleep, state.is_woken_later) = (false, false);
     }
 
     /// Waits for company where one write follows another: one write for all, and one wake for each who waits for it, cost a

@@ -65,6 +65,8 @@ pub(crate) struct State {
     /// Everything is to be in memory, whatever it takes: the log is to be left.
     pub(crate) read_all: bool,
     pub(crate) is_asleep: bool,
+    /// Whether it is woken at the end of a batch that goes on, for all that is known.
+    pub(crate) is_woken_later: bool,
     pub(crate) is_stopping: bool,
     pub(crate) write_trouble: Option<String>,
     pub(crate) sync_trouble: Option<String>,
@@ -152,6 +154,7 @@ impl Shared {
             claims: 0,
             read_all: false,
             is_asleep: false,
+            is_woken_later: false,
             is_stopping: false,
             write_trouble: None,
             sync_trouble: None,
@@ -398,9 +401,12 @@ impl Shared {
     /// still have room.
     fn wake(self: &Arc<Self>, state: &mut State) {
         let was_asleep = std::mem::take(&mut state.is_asleep);
-        if was_asleep && state.staged.len() > Self::LARGE {
-            self.commit.notify_one();
+        if state.staged.len() > Self::LARGE {
+            if was_asleep || std::mem::take(&mut state.is_woken_later) {
+                self.commit.notify_one();
+            }
         } else if was_asleep {
+            state.is_woken_later = true;
             wake::later(Arc::clone(self).into());
         }
     }
