@@ -113,6 +113,8 @@ pub(crate) struct Matches {
 
 impl Matches {
     const SETS_MAX: usize = 1024;
+    /// Longer names are looked up each time (bytes), so that what publishers make up costs a bounded memory.
+    const NAME_BYTES_MAX: usize = 512;
 
     /// The rules that an event concerns.
     pub(crate) fn of(&mut self, event: &Event<'_>, rules: &RuleSet) -> Arc<MatchSet> {
@@ -121,7 +123,8 @@ impl Matches {
         }
         // Names of different classes differ, but for a client that publishes to `$events/…`: that is not remembered.
         let name = event.from[0];
-        let remembered = event.kind != EventKind::MessagePublish || !is_reserved(name);
+        let remembered = name.len() <= Self::NAME_BYTES_MAX
+            && (event.kind != EventKind::MessagePublish || !is_reserved(name));
         if remembered && let Some(found) = self.by_name.get(name) {
             return found;
         }
