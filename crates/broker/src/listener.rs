@@ -70,27 +70,34 @@ pub(crate) async fn listen(broker: Arc<Broker>, gate: Arc<Gate>, socket: TcpList
     }
 }
 
+/// A connection's place on its listener, which it gives back when it ends, however it does.
+struct Place(Arc<Gate>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.left();
+    }
+}
+
 fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: SocketAddr) {
     let max = gate.limits().connections_max;
-    let before = gate.entered();
+    let (before, place) = (gate.entered(), Place(Arc::clone(gate)));
     if before >= max {
         gate.refused(Refused::Full, peername, &format_args!("there are {max} connections already"));
         if before >= max + SPARE {
-            gate.left();
             return;
         }
     }
     // Writes are batched, so waiting for more to send would only delay them.
     let _ = tcp.set_nodelay(true);
-    let (broker, gate) = (Arc::clone(broker), Arc::clone(gate));
+    let broker = Arc::clone(broker);
     let tasks = broker.tasks.clone();
     tasks.spawn(async move {
         if before < max {
-            connect::serve(&broker, &gate, tcp).await;
+            connect::serve(&broker, &place.0, tcp).await;
         } else {
             // On the heap, so that those who may stay do not carry the room for it.
-            Box::pin(connect::turn_away(&broker, &gate, tcp)).await;
+            Box::pin(connect::turn_away(&broker, &place.0, tcp)).await;
         }
-        gate.left();
     });
 }

@@ -120,7 +120,9 @@ fn checks(context: &Context) -> [Check; 2] {
 
 /// `GET /metrics`.
 async fn metrics(State(context): State<Context>) -> Response {
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::page(&context)).into_response()
+    // Certificates are read for it.
+    let page = tokio::task::spawn_blocking(move || prometheus::page(&context)).await.unwrap_or_default();
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page).into_response()
 }
 
 /// `GET /api/v5/prometheus/data_integration`.
