@@ -95,7 +95,11 @@ impl Authenticator {
                 Err(ReasonCode::BadUserNameOrPassword)
             }
             (_, username) if policy.anonymous => {
-                Ok(Identity { username: username.map(str::to_owned), expires_at: None, is_anonymous: true })
+                // Names that others have to prove are not for whoever merely says so.
+                let is_proven =
+                    credentials.tokens.is_some() || self.policies.values().any(|it| it.by_certificate);
+                let username = username.filter(|_| !is_proven).map(str::to_owned);
+                Ok(Identity { username, expires_at: None, is_anonymous: true })
             }
             _ => Err(ReasonCode::NotAuthorized),
         }
@@ -131,6 +135,11 @@ impl Auth for Authenticator {
     fn check<'a>(&'a self, login: Login<'a>) -> Checked<'a> {
         Box::pin(self.identify(login))
     }
+
+    fn is_name(&self, username: &str) -> bool {
+        let credentials = self.credentials.load();
+        !credentials.tokens.as_ref().is_some_and(|tokens| tokens.in_username) || !Tokens::is_token(username)
+    }
 }
 
 /// The token that a client gives, if what it gives is one.
@@ -148,7 +157,10 @@ mod tests {
     use super::*;
     use crate::hash_password;
     use broker::PeerCertificate;
+    use config::mqtt_config::{JwtConfig, JwtKey};
+    use config::secret::SecretOrigin;
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     const LOGIN: Login<'_> = Login {
         listener: "mqtt",
@@ -224,6 +236,23 @@ mod tests {
         assert!(user(&authenticator, login(b"new")).await.is_ok());
     }
 
+    #[test]
+    fn a_token_in_the_user_name_is_no_name_to_show() {
+        let config = JwtConfig {
+            key: JwtKey::Secret(SecretOrigin::Plain("hush".to_owned())),
+            algorithms: Vec::new(),
+            in_username: true,
+            username_claim: None,
+            claims: Vec::new(),
+            leeway: Duration::ZERO,
+        };
+        let token = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
+        let authenticator = authenticator(false, false, &[("ann", "secret")]);
+        assert!(authenticator.is_name(token));
+        authenticator.replace(Credentials { users: None, tokens: Some(Tokens::open(&config).unwrap()) });
+        assert!(!authenticator.is_name(token) && authenticator.is_name("ann"));
+    }
+
     #[tokio::test]
     async fn a_certificate_says_who_it_is_where_its_listener_asks() {
         let by_certificate = authenticator(false, true, &[("ann", "secret")]);
@@ -231,6 +260,9 @@ mod tests {
             |name| Login { certificate: Some(PeerCertificate { name }), username: Some("ann"), ..LOGIN };
         assert_eq!(user(&by_certificate, named(Some("plant-7"))).await, Ok(Some("plant-7".to_owned())));
         assert_eq!(user(&by_certificate, named(None)).await, Err(ReasonCode::NotAuthorized));
+        let or_nobody = authenticator(true, true, &[]);
+        let claimed = Login { username: Some("plant-7"), ..LOGIN };
+        assert_eq!(user(&or_nobody, claimed).await, Ok(None), "a certificate has to say so");
         let by_password = authenticator(false, false, &[("ann", "secret")]);
         assert!(user(&by_password, named(Some("plant-7"))).await.is_err(), "a password is asked for as well");
     }

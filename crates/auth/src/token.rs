@@ -185,7 +185,7 @@ impl Tokens {
             }
         };
         let expires_at = claims.get("exp").and_then(Value::as_f64).and_then(|at| {
-            let valid_to = Duration::try_from_secs_f64(at).ok()? + self.leeway;
+            let valid_to = Duration::try_from_secs_f64(at).ok()?.checked_add(self.leeway)?;
             UNIX_EPOCH.checked_add(valid_to)
         });
         Some(Token { username, expires_at })

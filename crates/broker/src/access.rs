@@ -50,6 +50,13 @@ pub type Checked<'a> = Pin<Box<dyn Future<Output = Result<Identity, ReasonCode>>
 pub trait Auth: Send + Sync {
     /// Who this is.
     fn check<'a>(&'a self, login: Login<'a>) -> Checked<'a>;
+
+    /// Whether what a client that was refused gave as its user name may be shown as one, to rules for example: a secret may
+    /// not.
+    fn is_name(&self, username: &str) -> bool {
+        let _ = username;
+        true
+    }
 }
 
 /// Everybody may connect, under whatever name they give.

@@ -196,9 +196,22 @@ async fn admit(
         let reason = checked.as_ref().err().copied().unwrap_or(ReasonCode::Success);
         admission::connack(broker, &*rules, &client, reason, granted);
     }
-    let (permissions, expires_at) = checked?;
+    let (mut permissions, expires_at) = checked?;
 
-    let Some(claimed) = broker.claim(&client.clientid, request.clean_start).await else { return Ok(None) };
+    let Some(mut claimed) = broker.claim(&client.clientid, request.clean_start).await else {
+        return Ok(None);
+    };
+    if !may_go_on_with(&claimed, broker, &client, &mut permissions) {
+        tracing::info!(
+            clientid = &*client.clientid,
+            username = client.username.as_deref(),
+            "the session of this client id has subscriptions that this user may not have: it ends, and a new one begins"
+        );
+        broker.end_session(&claimed.session, &mut claimed.kept);
+        drop(claimed);
+        let Some(new) = broker.claim(&client.clientid, true).await else { return Ok(None) };
+        claimed = new;
+    }
     let Client { clientid, username, .. } = &client;
     let publisher = Arc::new(Publisher {
         clientid: Arc::clone(clientid),
@@ -211,6 +224,24 @@ async fn admit(
     let topic_alias_max = request.topic_alias_max;
     let admitted = Admitted { gate, client, permissions, expires_at, topic_alias_max };
     Ok(Link::new(broker, claimed, admitted, publisher, will, link_expiry))
+}
+
+/// Whether a client may have what a session has: what waits in it came through its subscriptions, of which the access list was
+/// asked when somebody made them, perhaps under another name. Whose session it is keeps it, whatever has become of the list.
+fn may_go_on_with(
+    claimed: &Claimed,
+    broker: &Broker,
+    client: &Client,
+    permissions: &mut Permissions,
+) -> bool {
+    // Unknown after a restart.
+    let last = claimed.session.client.load();
+    last.as_ref().is_some_and(|last| last.username == client.username)
+        || claimed.kept.subscriptions.values().all(|subscribed| {
+            let filter = subscribed.subscription.filter.as_str();
+            let access = Access::Subscribe { filter, qos: subscribed.options.qos };
+            permissions.check(&broker.config.acl, &client.who(), access).is_allowed()
+        })
 }
 
 /// A client as its CONNECT describes it.
@@ -259,14 +290,17 @@ async fn check(
         return Err(ReasonCode::BadAuthenticationMethod);
     }
     let identified = identify(broker, comer, conn, request, client).await;
-    if let Some(rules) = broker.rules() {
-        let (reason, is_anonymous) = match &identified {
-            Ok(identity) => (ReasonCode::Success, identity.is_anonymous),
-            Err(reason) => (*reason, false),
-        };
-        if let Ok(Identity { username, .. }) = &identified {
-            client.username = username.as_deref().map(Into::into);
+    let (reason, is_anonymous) = match &identified {
+        Ok(identity) => {
+            client.username = identity.username.as_deref().map(Into::into);
+            (ReasonCode::Success, identity.is_anonymous)
         }
+        Err(reason) => {
+            client.username = client.username.take().filter(|name| broker.config.auth.is_name(name));
+            (*reason, false)
+        }
+    };
+    if let Some(rules) = broker.rules() {
         admission::authenticated(broker, &*rules, client, reason, is_anonymous);
     }
     let identity = identified?;

@@ -159,8 +159,7 @@ pub struct JwtConfig {
 impl JwtConfig {
     /// Whether a token says nothing about the name under which its holder comes.
     fn leaves_names_open(&self) -> bool {
-        let bound =
-            |(_, value): &(String, String)| value.contains("${username}") || value.contains("${clientid}");
+        let bound = |(_, value): &(String, String)| value.contains("${username}") || value.contains("%u");
         !self.in_username && self.username_claim.is_none() && !self.claims.iter().any(bound)
     }
 }

@@ -158,6 +158,36 @@ async fn the_acl_stands_before_rules_subscribers_and_retained_messages() {
 }
 
 #[tokio::test]
+async fn a_session_is_not_for_another_user_who_may_not_have_what_waits_in_it() {
+    let for_ann = |mut acl: Acl| {
+        acl.rules.iter_mut().for_each(|rule| rule.usernames = vec!["ann".to_owned()]);
+        acl
+    };
+    let list = AccessList::new(for_ann(acl(DenyAction::Ignore)));
+    let server = Server::with(|config| config.acl = Arc::clone(&list)).await;
+    let as_user = |name: &str| Hello::v5("s").kept().login(name, "x");
+    let mut ann = server.connect(as_user("ann")).await;
+    assert_eq!(ann.subscribe(&[("out/#", 1)]).await, [1]);
+    drop(ann);
+    until(|| server.broker.metrics().connections == 0, "ann has left").await;
+
+    list.replace(Acl { no_match: Permission::Deny, ..Acl::open() });
+    let (ann, ack) = server.try_connect(as_user("ann")).await;
+    assert!(ack.present, "what was subscribed stays, whatever becomes of the list");
+    drop(ann);
+    until(|| server.broker.metrics().connections == 0, "ann has left").await;
+
+    list.replace(for_ann(acl(DenyAction::Ignore)));
+    let (bob, ack) = server.try_connect(as_user("bob")).await;
+    assert!(!ack.present);
+    assert_eq!(server.broker.metrics().subscriptions, 0);
+    drop(bob);
+    until(|| server.broker.metrics().connections == 0, "bob has left").await;
+    let (_ann, ack) = server.try_connect(as_user("ann")).await;
+    assert!(ack.present, "bob's session has nothing that ann may not have");
+}
+
+#[tokio::test]
 async fn wills_are_checked_when_they_are_left_and_when_they_go_out() {
     let list = AccessList::new(acl(DenyAction::Ignore));
     let server = Server::with(|config| config.acl = Arc::clone(&list)).await;
