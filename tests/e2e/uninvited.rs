@@ -230,3 +230,33 @@ async fn whoever_does_not_come_to_the_point_is_let_go() {
     }
     Client::connect(tcp, "honest").await;
 }
+
+/// CONNECT counts, not what its listener takes from those it knows.
+#[tokio::test]
+async fn nobody_is_read_beyond_a_connect_before_it_is_accepted() {
+    let (_gate, ws) = with_websocket("[mqtt]\nmax_packet_size = \"64MB\"\n").await;
+    let pings = frame(0x89, 125, &[b'a'; 125]).repeat(3_000);
+    let pieces = [frame(0x02, 1, b"\x10"), frame(0x00, 60_000, &[b'a'; 60_000]).repeat(6)].concat();
+    for (what, bytes) in [
+        ("the header of a message alone", frame(0x82, 300_000, b"")),
+        ("pings", pings),
+        ("a message in pieces", pieces),
+    ] {
+        let mut stream = websocket(ws);
+        let started = std::time::Instant::now();
+        // The server may have closed before everything was sent.
+        let _ = stream.write_all(&bytes);
+        drop(until_closed(stream));
+        assert!(started.elapsed() < Duration::from_secs(8), "{what}");
+    }
+    // Who is let in may go on with as much as the listener takes, and need not wait for the answer.
+    let mut publish = vec![0x32, 0x87, 0x80, 0x80, 0x01, 0, 1, b't', 0, 7];
+    publish.resize(5 + (2 << 20) + 7, b'a');
+    let mut stream = websocket(ws);
+    let both =
+        [frame(0x82, CONNECT.len() as u64, CONNECT), frame(0x82, publish.len() as u64, &publish)].concat();
+    stream.write_all(&both).expect("the server reads");
+    let mut answer = [0; 2 + 4 + 2 + 4];
+    stream.read_exact(&mut answer).expect("the server answers");
+    assert_eq!(answer, *[b"\x82\x04", CONNACK, b"\x82\x04\x40\x02\0\x07"].concat());
+}

@@ -14,7 +14,7 @@ use mqtt::{
 };
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use topic::TopicName;
+use topic::{TopicName, split_levels};
 
 use crate::Broker;
 use crate::access::{Identity, Login, PeerCertificate};
@@ -33,6 +33,9 @@ pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
 /// The largest CONNECT that is taken (bytes): a will, a user name and a token have room in it, and strangers have no more.
 const CONNECT_BYTES_MAX: u32 = 256 * 1024;
+
+/// What the headers of frames and answers to pings may take before CONNECT is accepted, where it comes in a WebSocket (bytes).
+const FRAMING_BYTES_MAX: u32 = 16 * 1024;
 
 /// One connection, from its first byte to its last.
 pub(crate) async fn serve(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) {
@@ -78,7 +81,10 @@ async fn establish(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) -> Op
     };
     let comer = Comer { gate, peername, sockname, deadline };
     match admit(broker, &comer, &mut conn, &connect).await {
-        Ok(link) => link.map(|link| Box::new(Connection::new(conn, link))),
+        Ok(link) => link.map(|link| {
+            conn.trust(gate.limits().packet_bytes_max);
+            Box::new(Connection::new(conn, link))
+        }),
         Err(reason) => {
             broker.counters.add(&mut Tally { clients_refused: 1, ..Tally::default() });
             let why = match reason {
@@ -109,6 +115,7 @@ struct Comer<'a> {
 /// where that makes sense.
 async fn greet(broker: &Broker, gate: &Gate, tcp: TcpStream) -> Result<(Conn, Box<Connect>), Mishap> {
     let listener = &gate.listener;
+    let connect_bytes_max = listener.limits.packet_bytes_max.min(CONNECT_BYTES_MAX);
     let mut stream = match &listener.tls {
         None => Stream::from(tcp),
         Some(tls) => {
@@ -119,16 +126,14 @@ async fn greet(broker: &Broker, gate: &Gate, tcp: TcpStream) -> Result<(Conn, Bo
         }
     };
     if let Some(terms) = &listener.websocket {
-        let upgraded = Box::pin(stream.websocket_server(terms)).await;
-        stream = upgraded.map_err(|error| Mishap(Some(Refused::WebSocket), error.to_string()))?;
+        let upgraded =
+            Box::pin(stream.websocket_server(terms, (connect_bytes_max + FRAMING_BYTES_MAX) as usize));
+        stream = upgraded.await.map_err(|error| Mishap(Some(Refused::WebSocket), error.to_string()))?;
     }
-    let mut conn = Conn::server(stream, listener.limits.packet_bytes_max.min(CONNECT_BYTES_MAX));
+    let mut conn = Conn::server(stream, connect_bytes_max);
     loop {
         match conn.input.next() {
-            Ok(Some(Packet::Connect(connect))) => {
-                conn.input.set_packet_bytes_max(listener.limits.packet_bytes_max);
-                return Ok((conn, connect));
-            }
+            Ok(Some(Packet::Connect(connect))) => return Ok((conn, connect)),
             // The codec gives nothing but CONNECT first.
             Ok(Some(_)) => return Err(Mishap(Some(Refused::Malformed), "no CONNECT".to_owned())),
             Ok(None) => {}
@@ -306,7 +311,10 @@ async fn check(
     let identity = identified?;
     let mut permissions = Permissions::of(&broker.config.acl, &client.who());
     if let Some(will) = &request.last_will {
-        TopicName::parse(&will.topic).map_err(|_| ReasonCode::TopicNameInvalid)?;
+        let topic = TopicName::parse(&will.topic).map_err(|_| ReasonCode::TopicNameInvalid)?;
+        if split_levels(topic.as_str()).nth(comer.gate.limits().topic_levels_max).is_some() {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
         let access = Access::Publish { topic: &will.topic, qos: will.qos, retain: will.retain };
         if !permissions.check(&broker.config.acl, &client.who(), access).is_allowed() {
             return Err(ReasonCode::NotAuthorized);
@@ -374,6 +382,7 @@ fn assigned_client_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("auto-{:016x}{:016x}", random(), random())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

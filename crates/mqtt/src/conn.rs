@@ -91,6 +91,12 @@ impl Conn {
         if turn == Turn::default() { Poll::Pending } else { Poll::Ready(Ok(turn)) }
     }
 
+    /// The peer is known: what it may send from the next packet on (bytes, whole packet).
+    pub fn trust(&mut self, packet_bytes_max: u32) {
+        self.input.set_packet_bytes_max(packet_bytes_max);
+        self.stream.trust();
+    }
+
     /// Lets what comes gather: [`Conn::turn`] finds nothing to read until so many bytes are there, or the peer has closed. A
     /// peer that sends many small packets is then heard in a few reads. What is less, the caller has to ask for in time, with
     /// 1, which is how a connection begins. Does nothing where the system cannot.

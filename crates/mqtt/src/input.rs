@@ -77,7 +77,7 @@ impl Input {
     }
 
     /// Sets what the peer may send (bytes, whole packet), from the next packet on.
-    pub fn set_packet_bytes_max(&mut self, packet_bytes_max: u32) {
+    pub(crate) fn set_packet_bytes_max(&mut self, packet_bytes_max: u32) {
         self.packet_bytes_max = packet_bytes_max as usize;
     }
 

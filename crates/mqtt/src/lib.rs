@@ -39,6 +39,7 @@ mod properties;
 mod rare;
 mod reason;
 mod received;
+mod stranger;
 mod stream;
 mod websocket;
 mod wire;

@@ -37,9 +37,22 @@ impl Stream {
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 
-    /// Takes the upgrade to a WebSocket as a server.
-    pub async fn websocket_server(self, terms: &WebSocketTerms) -> Result<Self, WebSocketError> {
-        Ok(Stream::WebSocket(Box::new(WebSocket::accept(self, terms).await?)))
+    /// Takes the upgrade to a WebSocket as a server. `stranger_bytes_max` bounds what may come in frames before the client is
+    /// known, which [`Conn::trust`](crate::Conn::trust) says.
+    pub async fn websocket_server(
+        self,
+        terms: &WebSocketTerms,
+        stranger_bytes_max: usize,
+    ) -> Result<Self, WebSocketError> {
+        Ok(Stream::WebSocket(Box::new(WebSocket::accept(self, terms, stranger_bytes_max).await?)))
+    }
+
+    /// The client is known.
+    pub(crate) fn trust(&mut self) {
+        match self {
+            Stream::Tcp(_) | Stream::Tls(_) => {}
+            Stream::WebSocket(websocket) => websocket.trust(),
+        }
     }
 
     /// The certificate that the other side has shown, and that was verified (DER).

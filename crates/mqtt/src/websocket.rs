@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::Stream;
+use crate::stranger::Below;
 
 /// Payload of one frame that we send at the most. What waits in a WebSocket that its client does not read is no more
 /// than this and its header.
@@ -70,14 +71,18 @@ pub enum WebSocketError {
 /// A WebSocket as a stream of bytes: MQTT pays no heed to where frames begin and end [MQTT-6.0.0-2].
 #[derive(Debug)]
 pub struct WebSocket {
-    frames: WebSocketStream<Stream>,
+    frames: WebSocketStream<Below>,
     /// What is left of the message that was read last.
     rest: Bytes,
     is_over: bool,
 }
 
 impl WebSocket {
-    pub(crate) async fn accept(mut stream: Stream, terms: &WebSocketTerms) -> Result<Self, WebSocketError> {
+    pub(crate) async fn accept(
+        mut stream: Stream,
+        terms: &WebSocketTerms,
+        stranger_bytes_max: usize,
+    ) -> Result<Self, WebSocketError> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             // Packets are gathered before they come here.
@@ -93,13 +98,19 @@ impl WebSocket {
         if let Err(refusal) = answer {
             return Err(WebSocketError::Refused(refusal.status.as_u16()));
         }
-        let frames = WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await;
+        let below = Below::new(stream, rest, stranger_bytes_max);
+        let frames = WebSocketStream::from_raw_socket(below, Role::Server, Some(config)).await;
         Ok(Self { frames, rest: Bytes::new(), is_over: false })
     }
 
     /// What carries the frames.
     pub(crate) fn below(&self) -> &Stream {
-        self.frames.get_ref()
+        self.frames.get_ref().stream()
+    }
+
+    /// The client is known: what may come is bounded by the terms alone.
+    pub(crate) fn trust(&mut self) {
+        self.frames.get_mut().trust();
     }
 }
 
