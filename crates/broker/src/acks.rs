@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use event::Outcome;
 use mqtt::{Ack, Output, Packet, PacketId, ReasonCode};
 
-use crate::connection::End;
+use crate::end::End;
 
 /// Acknowledgements that a connection owes its client, in the order in which the messages came: PUBACK for QoS 1,
 /// PUBREC for QoS 2. One that is not settled holds back those behind it.

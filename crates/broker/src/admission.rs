@@ -6,7 +6,7 @@ use mqtt::ReasonCode;
 use value::{Arena, Map, Value};
 
 use crate::Broker;
-use crate::acl::{Access, Verdict};
+use crate::acl::{Access, Verdict, Who};
 use crate::events::{Client, Field, client_fields, int, shown, tell, text};
 use crate::message::Now;
 
@@ -68,7 +68,7 @@ pub(crate) fn authenticated(
 pub(crate) fn authorized(
     broker: &Broker,
     rules: &dyn Dispatch,
-    client: &Client,
+    who: &Who<'_>,
     access: Access<'_>,
     verdict: Verdict,
 ) {
@@ -81,10 +81,10 @@ pub(crate) fn authorized(
         Access::Subscribe { filter, .. } => ("subscribe", filter),
     };
     let mut fields = vec![
-        (Column::Clientid, Value::text(&client.clientid)),
-        (Column::Username, text(client.username.as_deref())),
-        (Column::Peerhost, shown(&client.peername.ip(), &arena)),
-        (Column::Peername, shown(&client.peername, &arena)),
+        (Column::Clientid, Value::text(who.clientid)),
+        (Column::Username, text(who.username)),
+        (Column::Peerhost, shown(&who.peername.ip(), &arena)),
+        (Column::Peername, shown(&who.peername, &arena)),
         (Column::Topic, Value::text(topic)),
         (Column::Action, Value::text(action)),
         (Column::AuthzSource, Value::text(verdict.source)),

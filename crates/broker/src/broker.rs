@@ -12,6 +12,8 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use tokio_util::task::TaskTracker;
 use topic::TopicName;
 
+use crate::acl::Permissions;
+use crate::admission;
 use crate::config::{Bound, BrokerConfig, Listener};
 use crate::gate::{Gate, ListenerMetrics};
 use crate::inflight::Slot;
@@ -276,9 +278,19 @@ impl Broker {
         self.counters.add(&mut tally);
     }
 
-    /// Publishes a will, if there is one.
+    /// Publishes a will, if there is one, and if its client still may: the access list may have changed since CONNECT.
     pub(crate) fn publish_will(&self, will: Option<&Will>) {
         let Some(will) = will else { return };
+        let rules = self.rules();
+        if !self.may_publish(will, rules.as_deref()) {
+            tracing::debug!(
+                clientid = &*will.publisher.clientid,
+                topic = will.topic,
+                "a will may not be published"
+            );
+            self.counters.add(&mut Tally { dropped_not_authorized: 1, ..Tally::default() });
+            return;
+        }
         let now = Now::read();
         let publication = Publication {
             id: self.next_id(now),
@@ -292,7 +304,17 @@ impl Broker {
             now,
             trail: &Trail::empty(),
         };
-        self.publish_own(&publication, self.rules(), None);
+        self.publish_own(&publication, rules, None);
+    }
+
+    /// What the access list says of a will. Tells those rules that want to know.
+    fn may_publish(&self, will: &Will, rules: Option<&dyn Dispatch>) -> bool {
+        let who = will.publisher.who();
+        let verdict = Permissions::of(&self.config.acl, &who).check(&self.config.acl, &who, will.access());
+        if let Some(rules) = rules {
+            admission::authorized(self, rules, &who, will.access(), verdict);
+        }
+        verdict.is_allowed()
     }
 
     /// Publishes what no connection reads at the moment: routed through the broker's own routes if they are free.

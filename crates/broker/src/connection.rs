@@ -1,14 +1,10 @@
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event::{AckLevel, Acker, Completion, Dispatch, Outcome};
-use mqtt::{
-    Conn, DecodeError, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version,
-};
+use mqtt::{Conn, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, Sleep};
 use wake::Courtesy;
@@ -19,8 +15,10 @@ use crate::acl::{Access, Permissions, Verdict};
 use crate::admission;
 use crate::aliases::TopicAliases;
 use crate::broker::Claimed;
+use crate::end::End;
 use crate::events::{self, Client};
 use crate::gate::{Gate, Pace};
+use crate::idle::Idle;
 use crate::janitor::Duty;
 use crate::message::{Delivery, Now, Numbers, Publisher};
 use crate::metrics::Tally;
@@ -34,86 +32,12 @@ use crate::will::Will;
 pub(crate) const SAY_GOODBYE: Duration = Duration::from_secs(1);
 /// Bytes that wait in the output above which nothing is read: a client that asks and does not listen.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// A connection that is idle for this long gives its buffers back.
-const TRIM_AFTER: Duration = Duration::from_secs(5);
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The client said goodbye.
-    Disconnected { with_will: bool, farewell: Box<events::Farewell> },
-    /// The client closed without a word.
-    Closed,
-    /// The network failed.
-    Lost(io::Error),
-    /// Nothing came for one and a half times the keep-alive [MQTT-3.1.2-22].
-    KeepAlive,
-    /// Another connection has the session now.
-    TakenOver,
-    /// Another connection has the client id now, and wants nothing of the session.
-    Discarded,
-    /// The broker shuts down.
-    Stopped,
-    /// The client broke the protocol, or a rule of this broker.
-    Fault(ReasonCode),
-    /// What came is no packet.
-    Unreadable(DecodeError),
-    /// A message could not be dealt with, and must come again.
-    Abandoned,
-    /// What the client showed when it connected is no longer valid.
-    Expired,
-}
-
-impl End {
-    /// What DISCONNECT says in MQTT 5, if anything.
-    fn code(&self) -> Option<ReasonCode> {
-        match self {
-            End::Disconnected { .. } | End::Closed | End::Lost(_) => None,
-            End::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
-            End::TakenOver | End::Discarded => Some(ReasonCode::SessionTakenOver),
-            End::Stopped => Some(ReasonCode::ServerShuttingDown),
-            End::Fault(code) => Some(*code),
-            End::Unreadable(error) => Some(error.reason()),
-            End::Abandoned => Some(ReasonCode::ImplementationSpecificError),
-            End::Expired => Some(ReasonCode::MaximumConnectTime),
-        }
-    }
-
-    /// What the event `client.disconnected` says.
-    fn reason(&self) -> String {
-        match self {
-            End::Disconnected { .. } => "normal".to_owned(),
-            End::Closed => "tcp_closed".to_owned(),
-            End::Lost(_) => "tcp_error".to_owned(),
-            End::KeepAlive => "keepalive_timeout".to_owned(),
-            End::TakenOver => "takenover".to_owned(),
-            End::Discarded => "discarded".to_owned(),
-            End::Stopped => "shutdown".to_owned(),
-            End::Fault(code) => code.text().replace(' ', "_").to_lowercase(),
-            End::Unreadable(error) => error.reason().text().replace(' ', "_").to_lowercase(),
-            End::Abandoned => "internal_error".to_owned(),
-            End::Expired => "auth_expired".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Lost(error) => write!(out, "tcp_error: {error}"),
-            End::Unreadable(error) => write!(out, "{error}"),
-            _ => out.write_str(&self.reason()),
-        }
-    }
-}
 
 /// A client that is connected: the socket, and everything between it and the rest of the broker.
 pub(crate) struct Connection {
     conn: Conn,
     link: Link,
-    /// When something last came from the client.
-    heard_at: Instant,
-    is_trimmed: bool,
+    idle: Idle,
     courtesy: Courtesy,
 }
 
@@ -286,7 +210,7 @@ impl Link {
     /// One more message has come: a client that sends too fast is left unread until it would be fast no more.
     pub(crate) fn keep_pace(&mut self) {
         if self.gate.limits().message_rate_max.is_some() {
-            self.paused_until = self.pace.pass(Instant::now(), 1);
+            self.paused_until = self.pace.pass(Instant::now());
         }
     }
 
@@ -294,7 +218,7 @@ impl Link {
     pub(crate) fn may(&mut self, access: Access<'_>) -> Verdict {
         let Self { broker, rules, client, permissions, .. } = self;
         let verdict = permissions.check(&broker.config.acl, &client.who(), access);
-        admission::authorized(broker, &**rules, client, access, verdict);
+        admission::authorized(broker, &**rules, &client.who(), access, verdict);
         verdict
     }
 
@@ -403,8 +327,6 @@ impl Link {
             End::Stopped => self.session.is_stored(),
             _ => true,
         });
-        // Asked once more, since the list may have changed since CONNECT.
-        let will = will.filter(|will| self.may(will.access()).is_allowed());
         self.session.connected.store(false, Ordering::Relaxed);
         broker.clients.fetch_sub(1, Ordering::Relaxed);
         if self.session_expiry.is_zero() {
@@ -442,7 +364,7 @@ pub(crate) fn seconds(duration: Duration) -> u32 {
 
 impl Connection {
     pub(crate) fn new(conn: Conn, link: Link) -> Self {
-        Self { conn, link, heard_at: Instant::now(), is_trimmed: false, courtesy: Courtesy::default() }
+        Self { conn, link, idle: Idle::new(Instant::now()), courtesy: Courtesy::default() }
     }
 
     /// Lives as long as the connection does.
@@ -487,7 +409,7 @@ impl Connection {
     }
 
     async fn turns(&mut self) -> End {
-        let timer = tokio::time::sleep_until(self.next_check(Instant::now()));
+        let timer = tokio::time::sleep_until(self.next_check());
         tokio::pin!(timer);
         let session = Arc::clone(&self.link.session);
         let mut is_closed = false;
@@ -548,9 +470,8 @@ impl Connection {
 
     /// Something has come.
     fn heard(&mut self, timer: Pin<&mut Sleep>) {
-        self.heard_at = Instant::now();
-        if std::mem::take(&mut self.is_trimmed) {
-            timer.reset(self.next_check(self.heard_at));
+        if self.idle.heard(Instant::now()) {
+            timer.reset(self.next_check());
         }
     }
 
@@ -561,33 +482,25 @@ impl Connection {
     }
 
     /// When to look again whether the client is idle or gone.
-    fn next_check(&self, now: Instant) -> Instant {
-        const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let gone = self.keep_alive().map_or(now + NEVER, |keep_alive| self.heard_at + keep_alive);
-        let gone = self.link.expires_at.map_or(gone, |at| gone.min(at));
-        if self.is_trimmed { gone } else { gone.min(self.heard_at + TRIM_AFTER) }
+    fn next_check(&self) -> Instant {
+        let next = self.idle.next(self.keep_alive());
+        self.link.expires_at.map_or(next, |at| next.min(at))
     }
 
-    /// Looks whether the client is idle or gone. A client that is not read at the moment is neither.
+    /// Looks whether the client is idle or gone.
     fn check(&mut self) -> Result<Instant, End> {
         let now = Instant::now();
         if self.link.expires_at.is_some_and(|at| now >= at) {
             return Err(End::Expired);
         }
-        if self.link.is_paused() {
-            self.heard_at = now;
-        }
+        let is_idle = self.idle.look(now, self.link.is_paused(), self.keep_alive())?;
         self.link.paused_until = self.link.paused_until.filter(|until| now < *until);
-        if self.keep_alive().is_some_and(|keep_alive| now >= self.heard_at + keep_alive) {
-            return Err(End::KeepAlive);
-        }
-        if now >= self.heard_at + TRIM_AFTER && !self.is_trimmed {
-            self.is_trimmed = true;
+        if is_idle {
             self.conn.trim();
             self.link.routes.clear();
             self.link.batch = Vec::new();
         }
-        Ok(self.next_check(now))
+        Ok(self.next_check())
     }
 }
 

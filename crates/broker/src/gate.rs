@@ -204,11 +204,11 @@ impl Pace {
         Self { interval, burst: Duration::from_secs(1), next: Instant::now() }
     }
 
-    /// One more wants to pass, now or, if that is too soon, at the time returned. It has passed either way.
-    pub(crate) fn pass(&mut self, now: Instant, count: u32) -> Option<Instant> {
+    /// One more wants to pass: now, or, if that is too soon, at the time returned. It has passed either way.
+    pub(crate) fn pass(&mut self, now: Instant) -> Option<Instant> {
         let interval = self.interval?;
         let earliest = now.checked_sub(self.burst).unwrap_or(now);
-        self.next = self.next.max(earliest) + interval.saturating_mul(count);
+        self.next = self.next.max(earliest) + interval;
         (self.next > now).then_some(self.next)
     }
 }
@@ -221,10 +221,10 @@ mod tests {
     fn the_pace_allows_a_burst_of_one_second_and_then_its_rate() {
         let mut pace = Pace::new(Some(10));
         let start = Instant::now() + Duration::from_secs(60);
-        let waits: Vec<bool> = (0..11).map(|_| pace.pass(start, 1).is_some()).collect();
+        let waits: Vec<bool> = (0..11).map(|_| pace.pass(start).is_some()).collect();
         assert_eq!(waits, [vec![false; 10], vec![true]].concat());
-        assert_eq!(pace.pass(start, 1), Some(start + Duration::from_millis(200)));
-        assert_eq!(pace.pass(start + Duration::from_secs(9), 1), None);
-        assert_eq!(Pace::new(None).pass(start, 1000), None);
+        assert_eq!(pace.pass(start), Some(start + Duration::from_millis(200)));
+        assert_eq!(pace.pass(start + Duration::from_secs(9)), None);
+        assert_eq!(Pace::new(None).pass(start), None);
     }
 }

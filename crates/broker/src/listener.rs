@@ -54,7 +54,7 @@ pub(crate) async fn listen(broker: Arc<Broker>, gate: Arc<Gate>, socket: TcpList
             Ok((tcp, peername)) => {
                 accept(&broker, &gate, tcp, peername);
                 // Whoever comes too fast waits in the system's queue, which is short: no refusal, no reconnecting herd.
-                if let Some(next) = pace.pass(Instant::now(), 1) {
+                if let Some(next) = pace.pass(Instant::now()) {
                     tokio::select! {
                         () = &mut deaf => return,
                         () = tokio::time::sleep_until(next) => {}

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use event::{MessageId, Properties, Trail};
 use mqtt::QoS;
 
+use crate::acl::Who;
 use crate::subscriptions::Group;
 
 /// A message on its way to sessions: shared by all of them, and never changed.
@@ -31,6 +32,18 @@ pub(crate) struct Publisher {
     pub(crate) username: Option<Arc<str>>,
     /// `None` for what the server itself publishes.
     pub(crate) peername: Option<SocketAddr>,
+}
+
+impl Publisher {
+    /// As the ACL asks for it.
+    pub(crate) fn who(&self) -> Who<'_> {
+        const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Who {
+            clientid: &self.clientid,
+            username: self.username.as_deref(),
+            peername: self.peername.unwrap_or(NOWHERE),
+        }
+    }
 }
 
 impl Message {

@@ -5,7 +5,8 @@ use mqtt::{Ack, EncodeError, Output, Packet, PacketId, Publish, QoS, ReasonCode}
 
 use crate::acks;
 use crate::aliases::Alias;
-use crate::connection::{End, Link};
+use crate::connection::Link;
+use crate::end::End;
 use crate::events;
 use crate::inflight::{Finished, Slot};
 use crate::message::{Delivery, Now, SubscriptionIds};

@@ -10,7 +10,8 @@ use mqtt::{
 use topic::{Subscription, split_levels};
 
 use crate::acl::{Access, DenyAction};
-use crate::connection::{End, Link};
+use crate::connection::Link;
+use crate::end::End;
 use crate::events;
 use crate::retained::Feed;
 use crate::session::Subscribed;

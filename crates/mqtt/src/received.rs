@@ -93,13 +93,15 @@ impl Received {
         }
     }
 
-    /// Gives memory back that nothing waits in.
+    /// Gives memory back that nothing waits in, the thread's among it.
     pub(crate) fn trim(&mut self) {
-        if self.waiting().is_empty() {
-            *self = Self::default();
-        } else {
-            self.kept.shrink_to_fit();
+        self.rest();
+        if !self.room.is_empty() {
+            // A packet that is larger than the thread's room, or the beginning of one.
+            self.kept = self.room[self.start..self.end].to_vec();
+            (self.room, self.start, self.end) = (Vec::new(), 0, 0);
         }
+        self.kept.shrink_to_fit();
     }
 
     /// Takes the thread's room.
@@ -120,6 +122,8 @@ impl Received {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn come(received: &mut Received, needed: usize, bytes: &[u8]) {
@@ -172,6 +176,45 @@ mod tests {
         received.rest();
         received.trim();
         assert_eq!(received.room.capacity(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn who_is_trimmed_has_memory_for_what_waits_and_nothing_is_lost(
+            steps in proptest::collection::vec((0usize..3 * ROOM, 0usize..3 * ROOM, 0u8..4), 1..12),
+        ) {
+            let mut received = Received::default();
+            let mut expected: Vec<u8> = Vec::new();
+            for (come, take, then) in steps {
+                let whole: Vec<u8> = (0..come).map(|at| (at % 251) as u8).collect();
+                let mut bytes = &whole[..];
+                while !bytes.is_empty() {
+                    let room = received.room(expected.len() + bytes.len());
+                    let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+                    room[..now.len()].copy_from_slice(now);
+                    received.filled(now.len());
+                    expected.extend(now);
+                    bytes = later;
+                }
+                let take = take.min(expected.len());
+                if take > 0 {
+                    prop_assert_eq!(received.take(take), &expected[..take]);
+                    expected.drain(..take);
+                }
+                match then {
+                    0 => received.rest(),
+                    1 => {
+                        received.trim();
+                        prop_assert_eq!(received.room.capacity(), 0);
+                        prop_assert_eq!(received.kept.capacity(), expected.len());
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(received.waiting(), &expected[..]);
+            }
+        }
     }
 
     #[test]

@@ -196,8 +196,26 @@ async fn wills_are_checked_when_they_are_left_and_when_they_go_out() {
     let will = server.connect(Hello::v5("c1").will("in/x", "gone", 0, &[])).await;
     list.replace(Acl { no_match: Permission::Deny, ..Acl::open() });
     drop(will);
+    until(|| server.broker.metrics().dropped_not_authorized == 1, "it is dropped").await;
+
+    list.replace(acl(DenyAction::Ignore));
+    let delayed = Hello::v5("c1").kept().will("in/x", "late", 0, &[0x18, 0, 0, 0xFF, 0xFF]);
+    drop(server.connect(delayed.clone()).await);
     until(|| server.broker.metrics().connections == 0, "it has left").await;
+    list.replace(Acl { no_match: Permission::Deny, ..Acl::open() });
+    // Clean Start ends the session, and the will is due.
+    drop(server.client("c1").await);
+    assert_eq!(server.broker.metrics().dropped_not_authorized, 2);
     assert!(server.rules.payloads().is_empty());
+
+    list.replace(acl(DenyAction::Ignore));
+    drop(server.connect(delayed).await);
+    until(|| server.broker.metrics().connections == 0, "it has left").await;
+    drop(server.client("c1").await);
+    assert_eq!(server.rules.payloads(), ["late"]);
+    let asked = server.rules.seen(EventKind::ClientCheckAuthzComplete);
+    let answers: Vec<_> = asked.iter().map(|seen| &*seen.columns["result"]).collect();
+    assert_eq!(answers, ["deny", "deny", "allow"]);
 }
 
 #[tokio::test]
@@ -267,6 +285,9 @@ async fn deep_topics_and_long_client_ids_are_refused() {
     client.publish(&message("x/y/z/d", "x").qos(1, 2)).await;
     assert_eq!(client.acked(0x40, 2).await, 0x90);
     assert_eq!(server.broker.metrics().dropped_topic_too_deep, 1);
+    let (_, ack) = server.try_connect(Hello::v5("will").will("x/y/z/d", "x", 0, &[])).await;
+    assert_eq!(ack.code, 0x90);
+    server.connect(Hello::v5("will").will("x/y/z", "x", 0, &[])).await;
     let (_, ack) = server.try_connect(Hello::v5("123456789")).await;
     assert_eq!(ack.code, 0x85);
     let (_, ack) = server.try_connect(Hello::v311("123456789")).await;
