@@ -1,5 +1,8 @@
 //! Rows to requests.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use config::{Settings, Text};
 use connector::publish::compile as compile_template;
 use connector::{Render, RenderError, Row, options};
@@ -10,7 +13,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use template::{Missing, Template};
 use value::{Arena, json};
 
-use crate::request::{self, HEADER_BYTES_MAX, Request};
+use crate::request::{self, Content, HEADER_BYTES_MAX};
 use crate::settings::retry_statuses;
 
 /// The compiled templates of one action.
@@ -113,10 +116,9 @@ impl Call {
     fn render_target(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let start = out.len();
         self.path.render(row.scope, Missing::Undefined, arena, out);
-        let is_clean =
-            out[start..].iter().all(|byte| byte.is_ascii() && !NOT_IN_TARGET_TABLE[usize::from(*byte)]);
-        if !is_clean {
-            let encoded = percent_encode(&out[start..], NOT_IN_TARGET).to_string();
+        let encoded = Cow::from(percent_encode(&out[start..], NOT_IN_TARGET));
+        if *encoded.as_bytes() != out[start..] {
+            let encoded = encoded.into_owned();
             out.truncate(start);
             out.extend_from_slice(encoded.as_bytes());
         }
@@ -149,22 +151,6 @@ impl Call {
     }
 }
 
-/// [`NOT_IN_TARGET`] as a table, for one look per byte.
-static NOT_IN_TARGET_TABLE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = byte < 0x20
-            || byte == 0x7f
-            || matches!(
-                byte as u8,
-                b' ' | b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
-            );
-        byte += 1;
-    }
-    table
-};
-
 impl Render for Call {
     fn render(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let start = out.len();
@@ -185,17 +171,18 @@ impl Render for Call {
     }
 
     fn describe(&self, request: &[u8]) -> serde_json::Value {
-        let Some(request) = Request::read(request) else { return serde_json::Value::Null };
-        let headers: serde_json::Map<String, serde_json::Value> = request
-            .headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), String::from_utf8_lossy(value).into()))
+        let mut content = Content::default();
+        content.add(&Bytes::copy_from_slice(request));
+        let Content { head: Some(head), bodies } = content else { return serde_json::Value::Null };
+        let headers: serde_json::Map<String, serde_json::Value> = head
+            .headers()
+            .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into()))
             .collect();
         serde_json::json!({
-            "method": request.method.as_str().to_ascii_lowercase(),
-            "path": request.target,
+            "method": head.method.as_str().to_ascii_lowercase(),
+            "path": head.target(),
             "headers": headers,
-            "body": String::from_utf8_lossy(request.body),
+            "body": String::from_utf8_lossy(&bodies.concat()),
         })
     }
 
@@ -292,10 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_the_set() {
-        for byte in 0..128u8 {
-            let encoded = percent_encode(&[byte], NOT_IN_TARGET).to_string();
-            assert_eq!(NOT_IN_TARGET_TABLE[usize::from(byte)], encoded.len() > 1, "{byte}");
-        }
+    fn what_no_target_may_have_is_encoded_and_nothing_else() {
+        let path = |text: &str| rendered(&format!("path = \"{text}\"")).unwrap()["path"].clone();
+        assert_eq!(path(" "), "%20");
+        assert_eq!(path("/a%20b?c=d&e=[f]"), "/a%20b?c=d&e=[f]");
+        assert_eq!(path("/<ä>"), "/%3C%C3%A4%3E");
     }
 }

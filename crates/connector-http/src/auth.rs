@@ -7,20 +7,38 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
+use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::send::{Client, in_words};
 use crate::settings::{OAuth2, basic};
 
 /// The token of a connector, shared by its workers.
+///
+/// One request for a token is under way at a time, in a task of its own, so that no asker who loses patience takes it back from
+/// the others. Whoever asks meanwhile waits for its outcome; a failure is also told to those who ask soon after.
 pub(crate) struct Tokens {
-    source: OAuth2,
-    /// Held while a token is fetched, so that a hundred requests fetch one.
-    current: Mutex<Option<Token>>,
+    source: Arc<OAuth2>,
+    state: watch::Sender<State>,
+    /// The request under way; it ends with the tokens. A lock since every worker may begin it, held to do so.
+    asking: Mutex<JoinSet<()>>,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Default)]
+enum State {
+    /// Nobody has asked, or the token is no good any more.
+    #[default]
+    Unknown,
+    /// A request is under way.
+    Asked,
+    Has(Token),
+    /// There is none, for this reason, and nobody asks again before this.
+    Failed(String, Instant),
+}
+
+#[derive(Debug, Clone)]
 struct Token {
     header: HeaderValue,
     /// Fetched anew from here on.
@@ -35,10 +53,12 @@ const MARGIN: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How long the answer may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a failure stands, so that requests that wait for a token do not all ask for it.
+const FAILURE_STANDS: Duration = Duration::from_secs(2);
 
 impl Tokens {
     pub(crate) fn new(source: OAuth2) -> Arc<Self> {
-        Arc::new(Self { source, current: Mutex::new(None) })
+        Arc::new(Self { source: Arc::new(source), state: watch::Sender::default(), asking: Mutex::default() })
     }
 
     /// A token that is good now, as an `Authorization` header.
@@ -46,37 +66,93 @@ impl Tokens {
     /// # Errors
     /// In words, without any secret: why there is none.
     pub(crate) async fn header(&self, client: &Client) -> Result<HeaderValue, String> {
-        let mut current = self.current.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| Instant::now() < token.stale_at) {
-            return Ok(token.header.clone());
+        let mut outcome = self.state.subscribe();
+        loop {
+            self.ask_if_needed(client);
+            // The sender lives as long as this: there is no other way to fail.
+            let known = outcome.wait_for(|state| !matches!(state, State::Asked)).await;
+            match known.as_deref() {
+                Ok(State::Has(token)) => return Ok(token.header.clone()),
+                Ok(State::Failed(reason, _)) => return Err(reason.clone()),
+                Ok(State::Unknown | State::Asked) => {}
+                Err(_) => return Err("the connector has ended".to_owned()),
+            }
         }
-        let fetched = tokio::time::timeout(TIMEOUT, self.fetch(client)).await;
-        let token = fetched.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
-        let token = token.map_err(|reason| format!("no token from {}: {reason}", self.source.token_url))?;
-        Ok(current.insert(token).header.clone())
     }
 
     /// The server did not take this token: the next request fetches another.
-    pub(crate) async fn forget(&self, refused: &HeaderValue) {
-        let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|token| token.header == *refused) {
-            *current = None;
-        }
+    pub(crate) fn forget(&self, refused: &HeaderValue) {
+        self.state.send_if_modified(|state| {
+            let is_it = matches!(state, State::Has(token) if token.header == *refused);
+            if is_it {
+                *state = State::Unknown;
+            }
+            is_it
+        });
     }
 
+    fn ask_if_needed(&self, client: &Client) {
+        let now = Instant::now();
+        let is_needed = self.state.send_if_modified(|state| {
+            let is_needed = match state {
+                State::Unknown => true,
+                State::Asked => false,
+                State::Has(Token { stale_at: until, .. }) | State::Failed(_, until) => *until <= now,
+            };
+            if is_needed {
+                *state = State::Asked;
+            }
+            is_needed
+        });
+        if is_needed {
+            let mut asking = self.asking.lock();
+            // Those before have told their outcome.
+            while asking.try_join_next().is_some() {}
+            asking.spawn(ask(Arc::clone(&self.source), client.clone(), Told(self.state.clone())));
+        }
+    }
+}
+
+/// Whom the outcome of a request is told. If there is none, as after a panic, the next one who wants a token asks anew.
+struct Told(watch::Sender<State>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|state| {
+            let is_open = matches!(state, State::Asked);
+            if is_open {
+                *state = State::Unknown;
+            }
+            is_open
+        });
+    }
+}
+
+async fn ask(source: Arc<OAuth2>, client: Client, told: Told) {
+    let fetched = tokio::time::timeout(TIMEOUT, source.fetch(&client)).await;
+    let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
+    told.0.send_replace(match fetched {
+        Ok(token) => State::Has(token),
+        Err(reason) => {
+            let reason = format!("no token from {}: {reason}", source.token_url);
+            State::Failed(reason, Instant::now() + FAILURE_STANDS)
+        }
+    });
+}
+
+impl OAuth2 {
     async fn fetch(&self, client: &Client) -> Result<Token, String> {
-        let source = &self.source;
         let mut form = "grant_type=client_credentials".to_owned();
-        for (name, value) in [("scope", &source.scope), ("audience", &source.audience)] {
+        for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
             if let Some(value) = value {
                 form.push_str(&format!("&{name}={}", encoded(value)));
             }
         }
         // RFC 6749 §2.3.1: both are form-encoded before they become user and password.
-        let login = basic(&encoded(&source.client_id), &encoded(source.client_secret.reveal()));
+        let login = basic(&encoded(&self.client_id), &encoded(self.client_secret.reveal()));
         let request = Request::builder()
             .method(Method::POST)
-            .uri(source.token_url.join("").map_err(|error| error.to_string())?)
+            .uri(self.token_url.join("").map_err(|error| error.to_string())?)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, login.ok_or("the login cannot be written as a header")?)

@@ -5,18 +5,42 @@
 //! · body: the rest
 //! ```
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use hyper::Method;
 
-/// A request that waits to be sent, borrowing from a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
+/// Everything of a request but its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
     pub(crate) method: Method,
-    /// Path and query, to be appended to the connector's `url`.
-    pub(crate) target: &'a str,
-    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
-    pub(crate) body: &'a [u8],
-    /// How long everything before the body is: requests that agree in it can share a batch.
-    pub(crate) head_bytes: usize,
+    /// As they were written, without the body.
+    bytes: Bytes,
+    target: Range<usize>,
+    headers: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// What travels as one: requests that agree in their heads.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    /// `None` for bytes that are no request: they are alone.
+    pub(crate) head: Option<Head>,
+    pub(crate) bodies: Vec<Bytes>,
+}
+
+impl Content {
+    /// Adds a request if it agrees with those that are there. Returns whether it does.
+    pub(crate) fn add(&mut self, request: &Bytes) -> bool {
+        if self.bodies.is_empty() {
+            self.head = Head::read(request);
+        } else if !self.head.as_ref().is_some_and(|head| request.starts_with(&head.bytes)) {
+            // A head says how long it is: what begins with the same bytes has the same head.
+            return false;
+        }
+        let head_bytes = self.head.as_ref().map_or(0, |head| head.bytes.len());
+        self.bodies.push(request.slice(head_bytes..));
+        true
+    }
 }
 
 const VERSION: u8 = 1;
@@ -54,48 +78,74 @@ pub(crate) fn end_header(out: &mut [u8], start: usize) {
 /// The longest value of a header (bytes).
 pub(crate) const HEADER_BYTES_MAX: usize = u16::MAX as usize;
 
-impl<'a> Request<'a> {
-    /// Reads a request; `None` for bytes that are none.
-    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut rest = Rest(bytes);
-        let [VERSION, method] = *rest.take(2)? else { return None };
+impl Head {
+    /// Reads the head of a request, behind which is its body; `None` for bytes that are no request.
+    pub(crate) fn read(request: &Bytes) -> Option<Self> {
+        let mut cursor = Cursor { bytes: request, at: 0 };
+        let [VERSION, method] = cursor.array()? else { return None };
         let method = METHODS.get(usize::from(method))?.clone();
-        let length = u32::from_be_bytes(rest.take(4)?.try_into().ok()?);
-        let target = std::str::from_utf8(rest.take(usize::try_from(length).ok()?)?).ok()?;
-        let count = rest.u16()?;
+        let length = usize::try_from(u32::from_be_bytes(cursor.array()?)).ok()?;
+        let target = cursor.text(length)?;
+        let count = u16::from_be_bytes(cursor.array()?);
         let mut headers = Vec::with_capacity(usize::from(count).min(64));
         for _ in 0..count {
-            let name = rest.sized()?;
-            headers.push((std::str::from_utf8(name).ok()?, rest.sized()?));
+            let length = cursor.length()?;
+            let name = cursor.text(length)?;
+            let length = cursor.length()?;
+            headers.push((name, cursor.take(length)?));
         }
-        let head_bytes = bytes.len() - rest.0.len();
-        Some(Self { method, target, headers, body: rest.0, head_bytes })
+        Some(Self { method, bytes: request.slice(..cursor.at), target, headers })
+    }
+
+    /// Path and query, to be appended to the connector's `url`.
+    pub(crate) fn target(&self) -> &str {
+        self.text(&self.target)
+    }
+
+    /// Names and values, in their order.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (self.text(name), &self.bytes[value.clone()]))
+    }
+
+    /// Checked when it was read.
+    fn text(&self, range: &Range<usize>) -> &str {
+        std::str::from_utf8(&self.bytes[range.clone()]).unwrap_or_default()
     }
 }
 
-/// What is not read yet.
-struct Rest<'a>(&'a [u8]);
+/// How far a request is read.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
 
-impl<'a> Rest<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
+impl Cursor<'_> {
+    fn take(&mut self, count: usize) -> Option<Range<usize>> {
+        let taken = self.at..self.at.checked_add(count)?;
+        self.bytes.get(taken.clone())?;
+        self.at = taken.end;
         Some(taken)
     }
 
-    fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = self.take(N)?;
+        self.bytes[taken].try_into().ok()
     }
 
-    fn sized(&mut self) -> Option<&'a [u8]> {
-        let length = self.u16()?;
-        self.take(usize::from(length))
+    fn length(&mut self) -> Option<usize> {
+        self.array().map(u16::from_be_bytes).map(usize::from)
+    }
+
+    fn text(&mut self, count: usize) -> Option<Range<usize>> {
+        let taken = self.take(count)?;
+        std::str::from_utf8(&self.bytes[taken.clone()]).ok()?;
+        Some(taken)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop, proptest};
 
     use super::*;
 
@@ -116,18 +166,29 @@ mod tests {
                 out.extend_from_slice(value);
                 end_header(&mut out, start);
             }
-            let head_bytes = out.len();
+            let same = Bytes::from([&out[..], b"another"].concat());
             out.extend_from_slice(&body);
-            let read = Request::read(&out).unwrap();
-            assert_eq!((&read.method, read.target, read.body), (&METHODS[method], &*target, &*body));
-            assert_eq!(read.head_bytes, head_bytes);
+            let mut content = Content::default();
+            assert!(content.add(&out.clone().into()) && content.add(&same));
+            assert_eq!(content.bodies, [&*body, b"another"]);
+            let head = content.head.as_ref().unwrap();
+            assert_eq!((&head.method, head.target()), (&METHODS[method], &*target));
             let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-            assert_eq!(read.headers, headers);
+            assert_eq!(head.headers().collect::<Vec<_>>(), headers);
+            out[1] = (out[1] + 1) % METHODS.len() as u8;
+            assert!(!content.add(&out.into()), "another method");
         }
 
         #[test]
-        fn reads_anything_without_a_panic(bytes: Vec<u8>) {
-            let _ = Request::read(&bytes);
+        fn reads_anything_without_a_panic(bytes: Vec<u8>, mut request: Vec<u8>, at: prop::sample::Index, byte: u8) {
+            let mut content = Content::default();
+            let no_request = Head::read(&bytes.clone().into()).is_none();
+            assert!(content.add(&bytes.clone().into()));
+            assert!(!no_request || !content.add(&bytes.into()), "what is no request is alone");
+            request.splice(0..0, [VERSION, 0, 0, 0, 0, 1, b'/', 0, 1, 0, 1, b'n', 0, 1, b'v']);
+            let at = at.index(request.len());
+            request[at] = byte;
+            let _ = Head::read(&request.into());
         }
     }
 }

@@ -13,7 +13,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 
 use crate::auth::Tokens;
-use crate::request::Request;
+use crate::request::{Content, Head};
 use crate::settings::{BatchFormat, Options, SinkOptions};
 use crate::transport::{ConnectError, Transport};
 
@@ -74,13 +74,13 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends one request that stands for all these, which agree in everything but their bodies.
-    pub(crate) async fn send(&self, requests: &[Bytes], sink: &SinkOptions) -> Outcome {
-        let outcome = tokio::time::timeout(sink.request_timeout, self.exchange(requests, sink)).await;
+    /// Sends one request that stands for all of these bodies.
+    pub(crate) async fn send(&self, content: &Content, sink: &SinkOptions) -> Outcome {
+        let outcome = tokio::time::timeout(sink.request_timeout, self.exchange(content, sink)).await;
         outcome.unwrap_or_else(|_| Outcome::Lost(format!("no answer within {:?}", sink.request_timeout)))
     }
 
-    async fn exchange(&self, requests: &[Bytes], sink: &SinkOptions) -> Outcome {
+    async fn exchange(&self, content: &Content, sink: &SinkOptions) -> Outcome {
         let mut login = None;
         if let Some(tokens) = &self.tokens {
             match tokens.header(&self.client).await {
@@ -88,7 +88,7 @@ impl Sender {
                 Err(reason) => return Outcome::Lost(reason),
             }
         }
-        let request = match self.assemble(requests, sink.batch_format, login.as_ref()) {
+        let request = match self.assemble(content, sink.batch_format, login.as_ref()) {
             Ok(request) => request,
             Err(reason) => return Outcome::Refused(reason),
         };
@@ -98,7 +98,7 @@ impl Sender {
         };
         if let (StatusCode::UNAUTHORIZED, Some(tokens), Some(login)) = (answer.status(), &self.tokens, &login)
         {
-            tokens.forget(login).await;
+            tokens.forget(login);
             return Outcome::Later("the server did not take the token (401)".to_owned(), None);
         }
         outcome_of(answer, &sink.retry_statuses).await
@@ -106,25 +106,23 @@ impl Sender {
 
     fn assemble(
         &self,
-        requests: &[Bytes],
+        content: &Content,
         format: BatchFormat,
         login: Option<&HeaderValue>,
     ) -> Result<hyper::Request<Full<Bytes>>, String> {
-        let first = requests.first().and_then(|bytes| Request::read(bytes));
-        let head = first.ok_or("what was stored is no request")?;
-        let uri =
-            self.options.base.join(head.target).map_err(|error| format!("`{}`: {error}", head.target))?;
-        let body = body(requests, format);
-        let mut request = hyper::Request::new(Full::new(body));
-        *request.method_mut() = head.method;
+        let head = content.head.as_ref().ok_or("what was stored is no request")?;
+        let target = head.target();
+        let uri = self.options.base.join(target).map_err(|error| format!("`{target}`: {error}"))?;
+        let mut request = hyper::Request::new(Full::new(body(&content.bodies, format)));
+        *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers(&head.headers, login)?;
+        *request.headers_mut() = self.headers(head, login)?;
         Ok(request)
     }
 
-    fn headers(&self, own: &[(&str, &[u8])], login: Option<&HeaderValue>) -> Result<HeaderMap, String> {
+    fn headers(&self, own: &Head, login: Option<&HeaderValue>) -> Result<HeaderMap, String> {
         let mut headers = self.options.headers.clone();
-        for (name, value) in own {
+        for (name, value) in own.headers() {
             let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no header"))?;
             let value =
                 HeaderValue::from_bytes(value).map_err(|_| format!("`{name}` holds control characters"))?;
@@ -142,23 +140,20 @@ impl Sender {
 }
 
 /// The body of one request as it is, those of several joined.
-fn body(requests: &[Bytes], format: BatchFormat) -> Bytes {
-    let body = |bytes: &Bytes| {
-        Request::read(bytes).map_or_else(Bytes::new, |request| bytes.slice(request.head_bytes..))
-    };
-    if let [request] = requests {
-        return body(request);
+fn body(bodies: &[Bytes], format: BatchFormat) -> Bytes {
+    if let [body] = bodies {
+        return body.clone();
     }
     let (open, between, close): (&[u8], &[u8], &[u8]) = match format {
         BatchFormat::JsonArray => (b"[", b",", b"]"),
         BatchFormat::Lines => (b"", b"\n", b"\n"),
     };
     let mut joined = open.to_vec();
-    for (number, request) in requests.iter().enumerate() {
+    for (number, body) in bodies.iter().enumerate() {
         if number > 0 {
             joined.extend_from_slice(between);
         }
-        joined.extend_from_slice(&body(request));
+        joined.extend_from_slice(body);
     }
     joined.extend_from_slice(close);
     Bytes::from(joined)
@@ -207,23 +202,11 @@ pub(crate) fn in_words(error: &legacy::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hyper::Method;
-
     use super::*;
-    use crate::request::{begin, end_target};
-
-    fn request(body: &str) -> Bytes {
-        let mut out = Vec::new();
-        begin(&mut out, &Method::POST);
-        out.extend_from_slice(b"/t");
-        end_target(&mut out, 0, 0);
-        out.extend_from_slice(body.as_bytes());
-        out.into()
-    }
 
     #[test]
     fn bodies_are_joined_as_asked() {
-        let several = [request("{\"a\":1}"), request("{\"a\":2}")];
+        let several = ["{\"a\":1}", "{\"a\":2}"].map(|body| Bytes::from_static(body.as_bytes()));
         assert_eq!(&body(&several[..1], BatchFormat::JsonArray)[..], b"{\"a\":1}");
         assert_eq!(&body(&several, BatchFormat::JsonArray)[..], b"[{\"a\":1},{\"a\":2}]");
         assert_eq!(&body(&several, BatchFormat::Lines)[..], b"{\"a\":1}\n{\"a\":2}\n");

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use connector::{ActionQueue, Backoff, Reader, Taken, Verdict};
 
-use crate::request::Request;
+use crate::request::Content;
 use crate::send::Outcome;
 use crate::settings::SinkOptions;
 
@@ -36,7 +35,7 @@ struct Lane {
 
 /// Requests that travel as one.
 pub(crate) struct Batch {
-    pub(crate) requests: Vec<Bytes>,
+    pub(crate) content: Content,
     /// Which lanes they are from, and how many from each.
     pub(crate) parts: Vec<(usize, usize)>,
 }
@@ -107,26 +106,23 @@ impl Sink {
     pub(crate) fn next_batch(&mut self) -> Option<Batch> {
         let count = self.lanes.len();
         let order = (0..count).map(|step| (self.turn + step) % count);
-        let mut batch = Batch { requests: Vec::new(), parts: Vec::new() };
-        let mut head: Option<Bytes> = None;
+        let mut batch = Batch { content: Content::default(), parts: Vec::new() };
         for number in order {
             let lane = &mut self.lanes[number];
-            if lane.flying > 0 || (lane.alone > 0 && head.is_some()) {
+            if lane.flying > 0 || (lane.alone > 0 && !batch.content.bodies.is_empty()) {
                 continue;
             }
-            let room = if lane.alone > 0 { 1 } else { self.options.batch_size - batch.requests.len() };
+            let room = if lane.alone > 0 { 1 } else { self.options.batch_size - batch.content.bodies.len() };
             for taken in lane.held.iter().take(room) {
-                let own = head_of(&taken.request);
-                if *head.get_or_insert_with(|| own.clone()) != own {
+                if !batch.content.add(&taken.request) {
                     break;
                 }
-                batch.requests.push(taken.request.clone());
                 lane.flying += 1;
             }
             if lane.flying > 0 {
                 batch.parts.push((number, lane.flying));
             }
-            if batch.requests.len() >= self.options.batch_size || (lane.alone > 0 && lane.flying > 0) {
+            if batch.content.bodies.len() >= self.options.batch_size || (lane.alone > 0 && lane.flying > 0) {
                 break;
             }
         }
@@ -183,9 +179,4 @@ impl Sink {
         let free = |lane: &Lane| lane.held.is_empty() && lane.rests_until.is_none();
         self.lanes.iter().enumerate().fold(0, |mask, (number, lane)| mask | (u64::from(free(lane)) << number))
     }
-}
-
-/// What requests of one batch agree in. Bytes that are no request agree with nothing but themselves.
-fn head_of(request: &Bytes) -> Bytes {
-    Request::read(request).map_or_else(|| request.clone(), |read| request.slice(..read.head_bytes))
 }

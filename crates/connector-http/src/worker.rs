@@ -149,8 +149,8 @@ impl Worker {
             if let Some(batch) = sink.next_batch() {
                 resting = 0;
                 let (sender, options) = (Arc::clone(&self.sender), sink.options.clone());
-                let requests = batch.requests;
-                let handle = self.exchanges.spawn(async move { sender.send(&requests, &options).await });
+                let content = batch.content;
+                let handle = self.exchanges.spawn(async move { sender.send(&content, &options).await });
                 self.flights.insert(handle.id(), Flight { sink: number, parts: batch.parts, handle });
             }
         }

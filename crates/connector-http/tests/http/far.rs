@@ -31,6 +31,8 @@ pub(crate) enum Say {
     /// Nothing for so long.
     Silence(Duration),
     Body(u16, String),
+    /// `200` with this, after so long.
+    Slowly(Duration, String),
 }
 
 #[derive(Default)]
@@ -110,6 +112,10 @@ async fn answer(
         Some(Say::Body(status, body)) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         Some(Say::After(status, seconds)) => {
             (StatusCode::from_u16(status).unwrap(), [("retry-after", seconds.to_string())]).into_response()
+        }
+        Some(Say::Slowly(pause, body)) => {
+            tokio::time::sleep(pause).await;
+            body.into_response()
         }
         Some(Say::Silence(pause)) => {
             tokio::time::sleep(pause).await;

@@ -1,13 +1,13 @@
 //! Tokens and TLS.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connector::{Guard, State};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
-use testkit::Certificates;
+use testkit::{Certificates, wait_for};
 use tokio_rustls::TlsAcceptor;
 
 use crate::far::{Far, Say};
@@ -23,7 +23,11 @@ fn with_oauth2(far: &Far, issuer: &Far) -> String {
 }
 
 fn token(token: &str) -> Say {
-    Say::Body(200, json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3600 }).to_string())
+    Say::Body(200, answer_with(token))
+}
+
+fn answer_with(token: &str) -> String {
+    json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3600 }).to_string()
 }
 
 #[tokio::test]
@@ -51,6 +55,41 @@ async fn one_token_serves_many_requests_and_is_renewed_when_refused() {
     action.drained().await;
     assert_eq!(far.seen().last().unwrap().headers["authorization"], "Bearer two");
     assert_eq!(issuer.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_slow_issuer_is_asked_once_though_nobody_has_the_patience() {
+    let (far, issuer) = (Far::start().await, Far::start().await);
+    issuer.say([Say::Slowly(Duration::from_millis(800), answer_with("slow"))]);
+    let connector = open(&format!("{}\npool_size = 4\nenable_pipelining = 8", with_oauth2(&far, &issuer)));
+    let action = Action::served(&connector, ", request_timeout = \"100ms\"", "");
+    for number in 0..32 {
+        action.send(&number.to_string(), "x");
+    }
+    action.drained().await;
+    assert_eq!(issuer.seen().len(), 1);
+    assert!(far.seen().iter().all(|seen| seen.headers["authorization"] == "Bearer slow"));
+}
+
+#[tokio::test]
+async fn a_failing_issuer_is_not_asked_by_every_request() {
+    let (far, issuer) = (Far::start().await, Far::start().await);
+    issuer.say(std::iter::repeat_n(Say::Status(503), 1_000));
+    let begun = Instant::now();
+    let connector = open(&format!("{}\npool_size = 4\nenable_pipelining = 8", with_oauth2(&far, &issuer)));
+    let action = Action::served(&connector, "", "");
+    for number in 0..64 {
+        action.send(&number.to_string(), "x");
+    }
+    wait_for("every request has been tried several times", async || {
+        let retried = action.reading().counters.retried;
+        if retried >= 128 { Ok(()) } else { Err(format!("{retried} retries")) }
+    })
+    .await;
+    // A failure stands for two seconds.
+    let asked = issuer.seen().len();
+    assert!(asked as u64 <= 1 + begun.elapsed().as_secs() / 2, "{asked} in {:?}", begun.elapsed());
+    assert!(far.seen().is_empty());
 }
 
 #[tokio::test]
