@@ -118,6 +118,21 @@ fn eval_prints_the_row() {
 }
 
 #[test]
+fn eval_reads_the_variables_that_are_meant_for_rules() {
+    let eval = |sql: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.env("SLUICEGATEVAR_SITE", "north").env("SITE", "south");
+        command.args(["eval", sql, "--topic", "t"]).output().expect("the binary runs")
+    };
+    let output = eval("SELECT getenv('SITE') AS site FROM \"t\" WHERE getenv('SITE') = 'north'");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(stdout(&output), "{\"site\":\"north\"}\n");
+    let output = eval("SELECT 1 AS one FROM \"t\" WHERE getenv('SITE') = 'south'");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("is false (\"north\" against \"south\")"), "{}", said(&output));
+}
+
+#[test]
 fn eval_says_why_nothing_comes_out() {
     let sql = "SELECT payload.t AS t FROM \"plant/+\" WHERE payload.t > 30";
     for (topic, payload) in [("attic/7", r#"{"t": 31}"#), ("plant/7", r#"{"t": 3}"#)] {

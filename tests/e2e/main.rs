@@ -34,6 +34,7 @@ mod starting;
 mod supervised;
 mod torture;
 mod uninvited;
+mod unread;
 mod verbs;
 
 use testkit::{Message, Mosquitto, Sluicegate, SluicegateBuilder};

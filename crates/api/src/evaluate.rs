@@ -68,7 +68,7 @@ fn test(
     let (arena, context) = (value::Arena::new(), context.to_string());
     let context = Context::parse(context.as_bytes(), &setting, &arena)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let mut worker = Worker::new(surroundings, seed);
+    let mut worker = Worker::new(Arc::clone(&surroundings), seed);
     let filled = context.filled;
     match eval::test::run(&program, &context, &setting, &mut worker) {
         Outcome::Output(json) => {
@@ -79,7 +79,8 @@ fn test(
             let reason = match no_match {
                 NoMatch::Topic => "nothing in FROM lets this message in".to_owned(),
                 NoMatch::Condition => {
-                    let reasons = eval::test::why_filtered(source.text(), 0, &context, &setting);
+                    let reasons =
+                        eval::test::why_filtered(source.text(), 0, &context, &setting, &surroundings);
                     Reason::describe_all(&reasons, source.text())
                 }
             };

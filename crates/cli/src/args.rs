@@ -20,7 +20,7 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Check the configuration and every file of the rules folder, without running anything.
     ///
-    /// Exit code 0 when there is no error, otherwise 1; 2 when the configuration is wrong.
+    /// Exit code 0 when there is no error, otherwise 1; warnings are no errors unless `--deny-warnings` says so.
     Check(CheckArgs),
     /// Try the rules on the cases that stand beside them in `NAME.test.toml`.
     ///

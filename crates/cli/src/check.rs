@@ -1,6 +1,6 @@
 //! `sluicegate check`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::EXIT_FINDINGS;
 use crate::args::{CheckArgs, CheckFormat};
 use crate::run::style;
+use crate::terminal::show;
 
 /// Checks the configuration and every file of the rules folders.
 pub(crate) fn run(args: &CheckArgs) -> ExitCode {
@@ -39,8 +40,7 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
         CheckFormat::Github => findings.iter().map(|finding| github(finding) + "\n").collect(),
         CheckFormat::Sarif => format!("{:#}\n", sarif(&findings)),
     };
-    // A reader that has gone has seen enough; the exit code says the rest.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    show(text);
     let counts = |finding: &Finding| args.deny_warnings || finding.diagnostic.is_error();
     if findings.iter().any(counts) { ExitCode::from(EXIT_FINDINGS) } else { ExitCode::SUCCESS }
 }

@@ -8,6 +8,7 @@ use server::dead_letters::{Filter, Store};
 
 use crate::args::{DlqArgs, DlqVerb, LetterFormat, Letters};
 use crate::ask::{Failure, call};
+use crate::terminal::{show, tell};
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
 type Outcome = Result<String, Failure>;
@@ -16,11 +17,11 @@ type Outcome = Result<String, Failure>;
 pub(crate) fn run(args: &DlqArgs) -> ExitCode {
     match answer(args) {
         Ok(text) => {
-            print!("{text}");
+            show(text);
             ExitCode::SUCCESS
         }
         Err(Failure(reason, code)) => {
-            eprintln!("error: {reason}");
+            tell(format_args!("error: {reason}"));
             ExitCode::from(code)
         }
     }

@@ -1,19 +1,20 @@
 //! `sluicegate eval`.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use diagnostic::Source;
 use eval::test::{Context, NoMatch, Outcome, Setting};
-use eval::{FromClass, Program, Surroundings, Worker};
+use eval::{FromClass, Program, Worker};
 use event::{EVENTS, EventKind, EventSpec};
 use serde_json::{Map, Value, json};
 use value::Arena;
 
 use crate::args::EvalArgs;
 use crate::run::style;
+use crate::terminal::{show, tell};
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
 /// Says what a rule would make of one message.
@@ -25,13 +26,13 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
     let source = Source::new("sql", args.sql.as_str());
     let (program, diagnostics) = eval::prepare(&args.sql, 0, "eval");
     if !diagnostics.is_empty() {
-        eprint!("{}", source.render_all(&diagnostics, style(std::io::stderr().is_terminal())));
+        tell(source.render_all(&diagnostics, style(std::io::stderr().is_terminal())).trim_end());
     }
     let Some(program) = program else { return ExitCode::from(EXIT_FINDINGS) };
     if let Some(event_type) = choose_event(&program, &mut context) {
-        eprintln!(
+        tell(format_args!(
             "note: evaluated with event_type `{event_type}`, as FROM asks for it; `--context` can say another"
-        );
+        ));
     }
 
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -44,22 +45,27 @@ pub(crate) fn run(args: &EvalArgs) -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     tell_filled(&read);
-    let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
+    let surroundings = Arc::new(server::surroundings());
+    let mut worker = Worker::new(Arc::clone(&surroundings), setting.seed);
     match eval::test::run(&program, &read, &setting, &mut worker) {
         Outcome::Output(mut json) => {
             json.push(b'\n');
-            // A reader that has gone has seen enough.
-            let _ = std::io::stdout().write_all(&json);
+            show(&json);
             return ExitCode::SUCCESS;
         }
         Outcome::NoMatch(NoMatch::Topic) => {
-            eprint!("no match: nothing in FROM lets this message in\n{}", about_no_topic(&program, &context));
+            tell("no match: nothing in FROM lets this message in");
+            about_no_topic(&program, &context).for_each(tell);
         }
         Outcome::NoMatch(NoMatch::Condition) => {
-            eprint!("no match: WHERE is not true\n{}", about_condition(&source, &read, &setting));
+            tell("no match: WHERE is not true");
+            for reason in eval::test::why_filtered(source.text(), 0, &read, &setting, &surroundings) {
+                tell(format_args!("  {}", reason.describe(source.text())));
+            }
         }
         Outcome::Error(error) => {
-            eprint!("{}", source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal())));
+            let shown = source.render(&error.to_diagnostic(), style(std::io::stderr().is_terminal()));
+            tell(shown.trim_end());
         }
     }
     ExitCode::from(EXIT_FINDINGS)
@@ -116,11 +122,11 @@ fn event_type_of(filter: &str) -> Option<String> {
 }
 
 /// Why no entry of FROM lets a message in.
-fn about_no_topic(program: &Program, context: &Map<String, Value>) -> String {
+fn about_no_topic(program: &Program, context: &Map<String, Value>) -> impl Iterator<Item = String> {
     let event_type = context.get("event_type").and_then(Value::as_str).unwrap_or_default();
     let topic = context.get("topic").and_then(Value::as_str).unwrap_or_default();
     let publish = event_type == EventKind::MessagePublish.spec().event_type;
-    let lines = program.from().iter().map(|from| {
+    program.from().iter().map(move |from| {
         let filter = from.filter.as_str();
         let reason = match from.class {
             FromClass::Publish if publish && topic.is_empty() => {
@@ -135,27 +141,19 @@ fn about_no_topic(program: &Program, context: &Map<String, Value>) -> String {
                 None => "there is no such event, and no such type of source".to_owned(),
             },
         };
-        format!("  \"{filter}\": {reason}\n")
-    });
-    lines.collect()
-}
-
-/// The parts of WHERE that were false, and what was compared there.
-fn about_condition(source: &Source, context: &Context<'_>, setting: &Setting<'_>) -> String {
-    let reasons = eval::test::why_filtered(source.text(), 0, context, setting);
-    let lines = reasons.iter().map(|reason| format!("  {}\n", reason.describe(source.text())));
-    lines.collect()
+        format!("  \"{filter}\": {reason}")
+    })
 }
 
 /// Nobody should take an invented value for their own.
 fn tell_filled(context: &Context<'_>) {
     if std::io::stderr().is_terminal() && !context.filled.is_empty() {
         let names: Vec<_> = context.filled.iter().map(|column| column.name()).collect();
-        eprintln!("note: columns with example values: {}", names.join(", "));
+        tell(format_args!("note: columns with example values: {}", names.join(", ")));
     }
 }
 
 fn refuse(reason: &str) -> ExitCode {
-    eprintln!("error: {reason}");
+    tell(format_args!("error: {reason}"));
     ExitCode::from(EXIT_USAGE)
 }

@@ -1,7 +1,6 @@
 //! `sluicegate functions`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use functions::{FAMILIES, Function, NOT_YET};
@@ -9,6 +8,7 @@ use value::{Kind, Kinds, Signature};
 
 use crate::EXIT_FINDINGS;
 use crate::args::FunctionsArgs;
+use crate::terminal::{show, tell};
 
 /// Lists the builtin functions, or explains one.
 pub(crate) fn run(args: &FunctionsArgs) -> ExitCode {
@@ -17,13 +17,12 @@ pub(crate) fn run(args: &FunctionsArgs) -> ExitCode {
         Some(name) => match functions::find(name) {
             Some(at) => page(functions::all()[at]),
             None => {
-                eprintln!("{}", unknown(name));
+                tell(unknown(name));
                 return ExitCode::from(EXIT_FINDINGS);
             }
         },
     };
-    // A reader that has gone has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    show(text);
     ExitCode::SUCCESS
 }
 

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* the product's one `main`. Exit codes are 0 for success, 1 for findings, 2 for wrong usage.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `terminal`")]
+
 mod args;
 mod ask;
 mod check;
@@ -13,6 +15,7 @@ mod eval;
 mod functions;
 mod passwd;
 mod run;
+mod terminal;
 mod test;
 
 use std::process::ExitCode;

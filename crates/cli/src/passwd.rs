@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use config::users;
 
 use crate::args::PasswdArgs;
+use crate::terminal::tell;
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
 /// The longest password that is read: far more than anybody types, and the most that MQTT can send.
@@ -18,11 +19,11 @@ const PASSWORD_BYTES_MAX: u64 = 65_535;
 pub(crate) fn run(args: &PasswdArgs) -> ExitCode {
     match change(args) {
         Ok(done) => {
-            eprintln!("{done}");
+            tell(done);
             ExitCode::SUCCESS
         }
         Err(Trouble(exit_code, message)) => {
-            eprintln!("error: {message}");
+            tell(format_args!("error: {message}"));
             ExitCode::from(exit_code)
         }
     }

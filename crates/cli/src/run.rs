@@ -9,6 +9,7 @@ use diagnostic::Style;
 
 use crate::EXIT_USAGE;
 use crate::args::{Files, RunArgs};
+use crate::terminal::tell;
 
 /// Runs the server until it is told to stop.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
@@ -31,7 +32,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("error: {reason}");
+            tell(format_args!("error: {reason}"));
             ExitCode::FAILURE
         }
     }
@@ -47,7 +48,7 @@ pub(crate) fn load(
     let (config, mut problems) = server_file::load(files.config.as_deref(), std::env::vars_os(), overrides);
     problems.extend(check(&config));
     for problem in &problems {
-        eprintln!("{}", problem.source().render(&problem.diagnostic, style(std::io::stderr().is_terminal())));
+        tell(problem.source().render(&problem.diagnostic, style(std::io::stderr().is_terminal())));
     }
     let sound = !problems.iter().any(|problem| problem.diagnostic.is_error());
     sound.then_some(config)

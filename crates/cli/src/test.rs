@@ -1,7 +1,7 @@
 //! `sluicegate test`.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use api::DiagnosticBody;
@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::args::{TestArgs, TestFormat};
 use crate::coverage;
 use crate::run::{load, style};
+use crate::terminal::{show, tell};
 use crate::{EXIT_FINDINGS, EXIT_USAGE};
 
 /// Tries the rules on the cases beside them.
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &TestArgs) -> ExitCode {
         tried.coverage = Some(folder.coverage());
     }
     if let Some(filter) = args.filter.as_deref().filter(|_| tried.is_empty()) {
-        eprintln!("error: no case has `{filter}` in its name");
+        tell(format_args!("error: no case has `{filter}` in its name"));
         return ExitCode::from(EXIT_USAGE);
     }
     let text = match args.format {
@@ -37,8 +38,7 @@ pub(crate) fn run(args: &TestArgs) -> ExitCode {
         TestFormat::Json => tried.as_json(),
         TestFormat::Junit => tried.as_junit(),
     };
-    // A reader that has gone has seen enough; the exit code says the rest.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    show(text);
     if tried.is_good() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDINGS) }
 }
 

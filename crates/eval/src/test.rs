@@ -199,12 +199,18 @@ pub fn run_rows(
 /// The parts of WHERE by which the SQL of a rule keeps a message out; none where it lets it in, or fails. `base` is as in
 /// [`crate::prepare()`].
 ///
-/// Tried anew, beside what rules keep from one message to the next.
-pub fn why_filtered(sql: &str, base: u32, context: &Context<'_>, setting: &Setting<'_>) -> Vec<Reason> {
+/// Tried anew, beside what rules keep from one message to the next in these surroundings.
+pub fn why_filtered(
+    sql: &str,
+    base: u32,
+    context: &Context<'_>,
+    setting: &Setting<'_>,
+    surroundings: &Surroundings,
+) -> Vec<Reason> {
     let (Some(program), _) = crate::prepare_watched(sql, base, "") else { return Vec::new() };
     let Some(condition) = &program.condition else { return Vec::new() };
     let union = Union::of(&[&program]);
-    let mut worker = Worker::new(Arc::new(Surroundings::default()), setting.seed);
+    let mut worker = Worker::new(Arc::new(surroundings.apart()), setting.seed);
     context.event(setting, |event| {
         let message = worker.begin(event, &union);
         let run = message.start(0, &program);

@@ -101,6 +101,15 @@ pub struct Surroundings {
     pub jq_time: JqTime,
 }
 
+impl Surroundings {
+    /// The same, with nothing kept so far: what happens there is not seen here.
+    pub fn apart(&self) -> Self {
+        let jq_time = JqTime::default();
+        jq_time.set(self.jq_time.get());
+        Self { variables: self.variables.clone(), store: Store::default(), jq_time }
+    }
+}
+
 /// How long a jq program may take when the call does not say. May change while rules run.
 #[derive(Debug)]
 pub struct JqTime(AtomicU64);

@@ -3,6 +3,8 @@
 //! *Invariant:* decides nothing about messages. It opens what the configuration names, hands the parts to each other
 //! and awaits the end of every one of them.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads any more")]
+
 mod broker_metrics;
 mod certificates;
 mod connectors;
@@ -21,4 +23,4 @@ pub use auth::hash_password;
 pub use connectors::KINDS;
 pub use engine::dead_letters;
 pub use logging::{LogFormat, install as install_log};
-pub use run::{ServerError, check, run};
+pub use run::{ServerError, check, run, surroundings};

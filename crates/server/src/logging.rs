@@ -18,8 +18,13 @@ pub enum LogFormat {
 /// Fails where `level` is neither.
 pub fn install(level: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("`[log] level` is `{level}`: {error}"))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that nobody reads any more is no reason to stop. Lines that cannot be written would be complained of on
+        // standard error, which nobody reads either, and that panics in whichever thread has something to say.
+        .log_internal_errors(false)
+        .with_target(false);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_target(true).try_init(),

@@ -297,8 +297,9 @@ fn guard(ssrf: &SsrfConfig) -> Guard {
     Guard::new(ssrf.allow_cidrs.clone(), ssrf.deny_cidrs.clone(), ssrf.deny_hosts.iter().cloned())
 }
 
-/// The variables that `getenv` may read: those whose names say that they are meant for rules.
-fn surroundings() -> eval::Surroundings {
+/// What rules see of the process, with the variables that `getenv` may read: those whose names say that they are meant for
+/// rules.
+pub fn surroundings() -> eval::Surroundings {
     const PREFIXES: [&str; 2] = ["EMQXVAR_", "SLUICEGATEVAR_"];
     let mut surroundings = eval::Surroundings::default();
     // Our own prefix comes last, and so wins.

@@ -1,6 +1,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::wait::wait_for;
 
@@ -14,6 +16,10 @@ pub struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    /// Set when nobody is to read any more.
+    deaf: Arc<AtomicBool>,
+    /// Reads the standard error.
+    reader: JoinHandle<()>,
 }
 
 impl Process {
@@ -25,10 +31,10 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start `{name}` ({command:?}): {error}"));
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().expect("standard output is piped"), &lines);
-        collect(child.stderr.take().expect("standard error is piped"), &lines);
-        Self { name: name.to_owned(), child, lines }
+        let (lines, deaf) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        collect(child.stdout.take().expect("standard output is piped"), &lines, &deaf);
+        let reader = collect(child.stderr.take().expect("standard error is piped"), &lines, &deaf);
+        Self { name: name.to_owned(), child, lines, deaf, reader }
     }
 
     /// What it has said so far, on both of its outputs, in the order in which it arrived.
@@ -54,6 +60,17 @@ impl Process {
             lines.iter().skip(mark).find(|line| line.contains(text)).cloned().ok_or_else(String::new)
         })
         .await
+    }
+
+    /// Stops reading what it says, as a collector of logs that dies does. The pipe closes with the next line of its standard
+    /// error: see [`Process::is_read`].
+    pub fn stop_reading(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its standard error has a reader.
+    pub fn is_read(&self) -> bool {
+        !self.reader.is_finished()
     }
 
     /// The process id.
@@ -102,8 +119,12 @@ impl Drop for Process {
     }
 }
 
-fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<Vec<String>>>) {
-    let into = Arc::clone(into);
+fn collect(
+    from: impl Read + Send + 'static,
+    into: &Arc<Mutex<Vec<String>>>,
+    deaf: &Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    let (into, deaf) = (Arc::clone(into), Arc::clone(deaf));
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
@@ -111,6 +132,9 @@ fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<Vec<String>>>) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             into.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             line.clear();
+            if deaf.load(Ordering::Relaxed) {
+                return;
+            }
         }
-    });
+    })
 }

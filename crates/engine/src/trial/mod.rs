@@ -265,7 +265,8 @@ impl TriedRule {
 
     /// Which part of WHERE is false for a message that it does not let through.
     fn why_filtered(&self, context: &Context<'_>, setting: &Setting<'_>) -> String {
-        let reasons = eval::test::why_filtered(&self.sql, self.base, context, setting);
+        let surroundings = Surroundings::default();
+        let reasons = eval::test::why_filtered(&self.sql, self.base, context, setting, &surroundings);
         Reason::describe_all(&reasons, self.source.text())
     }
 }
