@@ -126,6 +126,14 @@ async fn strict_takes_all_or_nothing() {
     gate.write("r.sql", &rule("two"));
     gate.process().wait_line("refused as a whole").await;
     says(&gate, &client, "one").await;
+    // What was refused says so where people look, and REST changes nothing either.
+    let rule = gate.http().get("/api/v5/rules/r").await.expect(200);
+    assert_eq!(rule.at("/error/code"), "E421", "{rule}");
+    let other = gate.http().get("/api/v5/rules/other").await.expect(200);
+    assert!(other.at("/error/file").as_str().is_some_and(|file| file.ends_with("other.sql")), "{other}");
+    let written = serde_json::json!({ "id": "new", "sql": "SELECT * FROM \"t\"" });
+    let refused = gate.http().post("/api/v5/rules", &written).await.expect(409);
+    assert!(refused.body.contains("other.sql"), "{refused}");
     gate.remove("other.sql");
     says(&gate, &client, "two").await;
 }
@@ -138,8 +146,22 @@ async fn two_files_of_one_id_leave_the_one_that_was_there() {
     gate.write("plant/r.sql", &rule("two"));
     gate.process().wait_line("is declared twice").await;
     says(&gate, &client, "one").await;
+    let rule = gate.http().get("/api/v5/rules/r").await.expect(200);
+    assert!(rule.at("/error/file").as_str().is_some_and(|file| file.ends_with("plant/r.sql")), "{rule}");
     gate.remove("r.sql");
     says(&gate, &client, "two").await;
+}
+
+#[tokio::test]
+async fn two_files_of_one_id_at_the_start_run_neither_and_are_told_of_everywhere() {
+    let gate = gate().rule("r", &rule("one")).file("plant/r.sql", &rule("two")).start().await;
+    gate.process().wait_line("No rule from rules runs:").await;
+    gate.process().wait_line("(does not run: it has an error)").await;
+    let status = gate.http().get("/api/v5/status?format=json").await.expect(200);
+    assert_eq!(status.at("/rules"), 0, "{status}");
+    let rule = gate.http().get("/api/v5/rules/r").await.expect(200);
+    assert_eq!(rule.at("/error/code"), "E405", "{rule}");
+    assert_eq!(rule.at("/diagnostics").as_array().map(Vec::len), Some(2), "{rule}");
 }
 
 #[tokio::test]

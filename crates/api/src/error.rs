@@ -5,13 +5,14 @@ use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use config::SettingPath;
+use config::text_file::is_name;
 use diagnostic::{Code, Diagnostic, Source, Span};
 use engine::{Category, Finding, ProbeError, ResourceId, StartError, WriteError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::body::place;
-use crate::dto::diagnostic::{DiagnosticBody, headline, in_request};
+use crate::dto::diagnostic::{DiagnosticBody, headline, in_files, in_request};
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
@@ -72,6 +73,17 @@ impl ApiError {
         Self { status: StatusCode::BAD_REQUEST, body: error }
     }
 
+    /// Nothing changes while these files have errors.
+    fn held_back(findings: &[Finding]) -> Self {
+        let message = format!(
+            "`[rules] strict` is set, so nothing changes until this is mended: {}",
+            headline(findings)
+        );
+        let mut error = Self::new(StatusCode::CONFLICT, "CONFLICT", message);
+        error.body.diagnostics = in_files(findings);
+        error
+    }
+
     /// With one thing that is wrong, and its place.
     #[must_use]
     pub(crate) fn with(mut self, diagnostic: DiagnosticBody) -> Self {
@@ -93,8 +105,23 @@ impl ApiError {
         Self::bad_request(format!("there is no type `{kind}`")).at(Code::UnknownType, "type", body)
     }
 
-    /// There is no such thing.
+    fn bad_name(why: &str) -> Self {
+        Self::bad_request(format!(
+            "{why}; a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`, at most 255 in all"
+        ))
+    }
+
+    /// There is no such thing; where there can be none of that name, the request is wrong.
     pub(crate) fn not_found(subject: &Subject) -> Self {
+        let names = match subject {
+            Subject::Rule(Some(id)) => vec![&**id],
+            Subject::Resource(_, id) => vec![&*id.kind, &*id.name],
+            Subject::Rule(None) | Subject::Everything => Vec::new(),
+        };
+        if let Some(bad) = names.into_iter().find(|name| !is_name(name)) {
+            let shown: String = bad.chars().take(40).collect();
+            return Self::bad_name(&format!("`{shown}` is no name"));
+        }
         let message = match subject {
             // The reference's words, which scripts compare.
             Subject::Rule(_) => "Rule Id Not Found".to_owned(),
@@ -130,9 +157,13 @@ impl ApiError {
     /// A change was not made that came with this body.
     pub(crate) fn write(error: &WriteError, subject: &Subject, body: &str) -> Self {
         match error {
-            WriteError::AlreadyExists => {
-                Self::new(StatusCode::BAD_REQUEST, "ALREADY_EXISTS", format!("{subject} already exists"))
-            }
+            WriteError::AlreadyExists => match subject {
+                // The reference's words for rules, which scripts compare.
+                Subject::Rule(_) => Self::bad_request("rule id already exists"),
+                Subject::Resource(..) | Subject::Everything => {
+                    Self::new(StatusCode::BAD_REQUEST, "ALREADY_EXISTS", format!("{subject} already exists"))
+                }
+            },
             WriteError::NotFound => Self::not_found(subject),
             WriteError::ManagedByFile(file) => Self::new(
                 StatusCode::CONFLICT,
@@ -144,10 +175,7 @@ impl ApiError {
             ),
             WriteError::BadName(why) => {
                 let key = if matches!(subject, Subject::Rule(_)) { "id" } else { "name" };
-                Self::bad_request(format!(
-                    "{why}; a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`, at most 255 in all"
-                ))
-                .at(Code::BadName, key, body)
+                Self::bad_name(why).at(Code::BadName, key, body)
             }
             WriteError::UnknownKind(kind) => Self::unknown_kind(kind, body),
             WriteError::InUse(users) => {
@@ -158,6 +186,7 @@ impl ApiError {
                  say so with `?discard_buffered=true`, or wait until they are delivered"
             )),
             WriteError::Invalid(findings) => Self::invalid(findings, body),
+            WriteError::Strict(findings) => Self::held_back(findings),
             WriteError::Storage(cause) => {
                 tracing::error!(%subject, cause, "a change could not be stored");
                 let message = "the change could not be stored in the data folder; the log has the reason";

@@ -40,7 +40,7 @@ pub(crate) async fn evaluate(
     };
     let (node, surroundings) = (engine.node().to_owned(), Arc::clone(engine.surroundings()));
     let evaluation = tokio::task::spawn_blocking(move || {
-        let answer = test(sql, &Value::Object(context), &node, surroundings);
+        let answer = test(sql, &Value::Object(context), &node, &surroundings);
         drop(slot);
         answer
     });
@@ -59,7 +59,7 @@ fn test(
     sql: String,
     context: &Value,
     node: &str,
-    surroundings: Arc<Surroundings>,
+    surroundings: &Arc<Surroundings>,
 ) -> Result<Response, ApiError> {
     let seed = RandomState::new().hash_one(&sql);
     let source = Arc::new(Source::new("sql", sql));
@@ -68,7 +68,7 @@ fn test(
     let (arena, context) = (value::Arena::new(), context.to_string());
     let context = Context::parse(context.as_bytes(), &setting, &arena)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let mut worker = Worker::new(Arc::clone(&surroundings), seed);
+    let mut worker = Worker::new(Arc::clone(surroundings), seed);
     let filled = context.filled;
     match eval::test::run(&program, &context, &setting, &mut worker) {
         Outcome::Output(json) => {
@@ -80,7 +80,7 @@ fn test(
                 NoMatch::Topic => "nothing in FROM lets this message in".to_owned(),
                 NoMatch::Condition => {
                     let reasons =
-                        eval::test::why_filtered(source.text(), 0, &context, &setting, &surroundings);
+                        eval::test::why_filtered(source.text(), 0, &context, &setting, surroundings);
                     Reason::describe_all(&reasons, source.text())
                 }
             };

@@ -155,7 +155,8 @@ fn ids(params: &Params, name: &str) -> Result<Vec<String>, ApiError> {
         Some(id) => Ok(id.to_string()),
         None => Err(ApiError::bad_request(format!("`{name}` is written `type:name`, found `{text}`"))),
     };
-    params.all(name).map(checked).collect()
+    // The reference's clients write `action[]=…`, as PHP and jQuery do.
+    params.all(name).chain(params.all(&format!("{name}[]"))).map(checked).collect()
 }
 
 fn filter(text: &str) -> Result<TopicFilter, ApiError> {
@@ -182,6 +183,7 @@ mod tests {
 
     fn rule() -> RuleView {
         RuleView {
+            runs: true,
             id: "heat".into(),
             name: String::new(),
             sql: String::new(),

@@ -145,7 +145,13 @@ fn parse_function_name(at: usize, node: &Node, diagnostics: &mut Vec<Diagnostic>
     let function = Function::ALL.into_iter().find(|function| function.name() == text);
     if function.is_none() {
         let message = format!("there is no action function `{text}`");
-        let known = || "there are `republish` and `console`".to_owned();
+        let known = || match text.contains(':') {
+            // The reference's word for a function of an Erlang module.
+            true => {
+                "functions of modules cannot be called here: there are `republish` and `console`".to_owned()
+            }
+            false => "there are `republish` and `console`".to_owned(),
+        };
         let help = did_you_mean(text, names()).unwrap_or_else(known);
         diagnostics.push(Diagnostic::new(Code::UnknownAction, node.span, message).help(help));
     }
@@ -202,7 +208,8 @@ mod tests {
                 "E402 `actions[3]` needs `\"type:name\"` or a table, found a whole number @ 5",
                 "E403 `actions[4].function` is missing @ {}",
                 "E408 there is no action function `republsh` (did you mean `republish`?) @ 'republsh'",
-                "E408 there is no action function `mod:fun` (there are `republish` and `console`) @ 'mod:fun'",
+                "E408 there is no action function `mod:fun` (functions of modules cannot be called here: there are `republish` \
+                 and `console`) @ 'mod:fun'",
                 "E401 there is no setting `actions[7].arg` (did you mean `args`?) @ arg",
                 "E402 `actions[8].args` needs a table, found a whole number @ 1",
             ]

@@ -138,8 +138,6 @@ codes! {
         "Between `${` and `}` stands a path such as `payload.items[1].id`, or `.` for the whole row.",
     BadTopicFilter "E304" "Not a topic filter."
         "`#` stands last and alone on its level, `+` alone on its level, and a filter has 1 to 65535 bytes without NUL.",
-    UnknownSource "E306" "There is no such source."
-        "`$bridges/mqtt:NAME` and `$sources/mqtt:NAME` name a source that a file or the API declares.",
     BadTopicName "E307" "Not a topic name."
         "A topic to publish to has no `+` and no `#`, and 1 to 65535 bytes without NUL.",
     TemplateTooLong "E308" "More template than an action may have."
@@ -185,6 +183,8 @@ codes! {
         "A listener may bind an address that others can reach once authentication is configured, or when its settings say knowingly that anybody may come.",
     UnknownRule "E420" "There is no such rule."
         "A test file `ID.test.toml` holds the cases of the rule `ID.sql` in the same folder.",
+    HeldBack "E421" "A version that waits for another file."
+        "`[rules] strict` is set, so that everything goes live together or nothing does, and another file has an error. What ran before goes on until that is mended.",
 
     UnknownColumn "W501" "A name that nothing supplies."
         "No event of this FROM has such a column and no alias has this name, so it is always undefined.",
@@ -219,6 +219,8 @@ codes! {
         "What a rule publishes may come to it again, through other rules or through another broker. Within one server a message ends where it has been before; over MQTT 5 it ends after `max_hops` bridges, over older versions it does not. What placeholders print is not known here, so the way may be one that no message takes.",
     ForgeableName "W606" "A name that clients choose themselves."
         "Who holds a valid token may put any user name into CONNECT, and the access list believes it. `username_claim` takes the name from the token; a claim that must be `${username}` or `${clientid}` holds CONNECT against it.",
+    UnknownSource "W607" "A source that does not exist."
+        "`$bridges/mqtt:NAME` and `$sources/mqtt:NAME` name a source that a file or the API declares. Until there is one, the rule hears nothing from it.",
 
     NotPortable "W901" "The reference would refuse this."
         "It means here what it says, but a rule that is to run on the reference too must be written otherwise.",

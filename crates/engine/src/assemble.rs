@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use connector::Render;
-use diagnostic::{Code, Diagnostic, Severity};
+use diagnostic::{Code, Diagnostic, Span};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::files::Known;
+use crate::last_resort::Fallback;
 use crate::placeholders;
 use crate::unit::{ActionItem, Declared, Unit};
 use crate::view::{Category, ResourceId};
@@ -49,7 +49,7 @@ pub(crate) fn assemble(newest: Vec<Arc<Unit>>, good: &Known) -> Vec<Slot> {
     };
     report_missing_to_others(&mut slots, good, &owners, &broken);
     warn_of_missing_sources(&mut slots);
-    warn_of_unset_placeholders(&mut slots);
+    placeholders::warn(&mut slots);
     slots
 }
 
@@ -186,24 +186,27 @@ fn missing(unit: &Unit, owners: &Owners, broken: &Broken) -> Vec<Diagnostic> {
         let declared = Declared::Resource(category, id.clone());
         owners.contains_key(&declared) || unit.declares().any(|(own, _)| own == declared)
     };
+    let missing_action = |id: &ResourceId, span: Span| {
+        let declaration =
+            format!("an action is declared as `[actions.{}.{}]` in a `.toml` file", id.kind, id.name);
+        Diagnostic::new(Code::UnknownAction, span, format!("there is no action `{id}`"))
+            .label("named here")
+            .maybe_help(suggest(owners, broken, Category::Action, id))
+            .note(note(Category::Action, id, declaration))
+    };
     let mut found = Vec::new();
     for action in unit.rule().map_or(&[][..], |rule| &rule.actions) {
         if let ActionItem::Resource { id, span } = action
             && !exists(Category::Action, id)
         {
-            let diagnostic =
-                Diagnostic::new(Code::UnknownAction, *span, format!("there is no action `{id}`"))
-                    .label("named here")
-                    .maybe_help(suggest(owners, broken, Category::Action, id))
-                    .note(note(
-                        Category::Action,
-                        id,
-                        format!(
-                            "an action is declared as `[actions.{}.{}]` in a `.toml` file",
-                            id.kind, id.name
-                        ),
-                    ));
-            found.push(diagnostic);
+            found.push(missing_action(id, *span));
+        }
+    }
+    for fallback in unit.resources().iter().flat_map(|item| &*item.fallbacks) {
+        if let Fallback::Reference(id, span) = fallback
+            && !exists(Category::Action, id)
+        {
+            found.push(missing_action(id, *span));
         }
     }
     for item in unit.resources() {
@@ -255,32 +258,8 @@ fn warn_of_missing_sources(slots: &mut [Slot]) {
             if !declared.contains(&id) {
                 let message = format!("there is no source `{id}`, so this rule hears nothing from it");
                 let diagnostic = Diagnostic::new(Code::UnknownSource, from.span, message)
-                    .severity(Severity::Warning)
                     .help(format!("declare it as `[sources.{}.{}]` in a `.toml` file", id.kind, id.name));
                 slot.diagnostics.push(diagnostic);
-            }
-        }
-    }
-}
-
-/// Templates of declared actions that a rule uses and can never fill. Those of republish are the rule's own, and were
-/// looked at with it.
-fn warn_of_unset_placeholders(slots: &mut [Slot]) {
-    let renders: HashMap<ResourceId, Arc<dyn Render>> = slots
-        .iter()
-        .filter_map(|slot| slot.in_force.as_ref())
-        .flat_map(|unit| unit.resources())
-        .filter_map(|item| Some((item.id.clone(), Arc::clone(item.render.as_ref()?))))
-        .collect();
-    for slot in slots {
-        let Some(rule) = slot.newest.rule() else { continue };
-        let Some(program) = &rule.program else { continue };
-        for action in &rule.actions {
-            if let ActionItem::Resource { id, span } = action
-                && let Some(render) = renders.get(id)
-            {
-                let owner = format!("`{id}`");
-                slot.diagnostics.extend(placeholders::check(program, &render.templates(), &owner, |_| *span));
             }
         }
     }

@@ -319,6 +319,11 @@ impl Engine {
         current.rule_ids().iter().filter_map(|id| current.rule(id)).collect()
     }
 
+    /// How many rules run: those that are enabled and without error, or have a last good version.
+    pub fn running_rules(&self) -> usize {
+        self.0.current.load().rules.rules().len()
+    }
+
     /// One rule.
     pub fn rule(&self, id: &str) -> Option<RuleView> {
         self.0.current.load().rule(id)

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::generation::modified_at;
 use crate::parse::{Kinds, Text, parse};
-use crate::unit::{Items, Unit};
+use crate::unit::{Items, RuleItem, Unit};
 use crate::view::ManagedBy;
 
 /// The newest versions of all files, by path. Whoever chooses paths and ids may write rules, so that a fast hash will do.
@@ -107,14 +107,18 @@ fn units(
     units
 }
 
-/// What cannot be read declares nothing, and so keeps its last good version.
+/// What cannot be read keeps its last good version. Of a rule, the name tells at least which it would be.
 fn unreadable(problem: FileProblem, path: Arc<Path>, managed_by: ManagedBy) -> Unit {
+    let items = match FileKind::of(&path) {
+        Some(FileKind::Rule) => Items::Rule(Box::new(RuleItem::unread(FileKind::Rule.stem(&path)))),
+        Some(FileKind::Resources | FileKind::Tests) | None => Items::Resources(Vec::new()),
+    };
     Unit {
         managed_by,
         hash: None,
         source: Arc::new(problem.source()),
         modified_at: modified_at(&problem.path),
-        items: Items::Resources(Vec::new()),
+        items,
         diagnostics: vec![problem.diagnostic],
         path,
     }

@@ -1,6 +1,7 @@
 //! One generation: the files in force, what runs of them, and the views of both.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -12,6 +13,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::assemble::{Slot, source_of};
 use crate::files::Known;
+use crate::last_resort::Fallback;
 use crate::live::Live;
 use crate::metrics::{ResourceRates, RuleMetrics};
 use crate::rule_set::RuleSet;
@@ -27,6 +29,8 @@ pub(crate) struct Generation {
     by_path: FxHashMap<Arc<Path>, usize>,
     /// Which slot speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
     by_id: FxHashMap<Declared, usize>,
+    /// Further slots that declare an id another one speaks for: files that are wrong about that.
+    rivals: FxHashMap<Declared, Vec<usize>>,
     pub(crate) live: Live,
     /// The counters of every declared rule, disabled ones included.
     pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
@@ -46,24 +50,40 @@ impl Generation {
         metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
     ) -> Self {
         let mut by_id = FxHashMap::with_capacity_and_hasher(slots.len(), FxBuildHasher);
-        for (at, slot) in slots.iter().enumerate() {
-            for (id, _) in slot.newest.declares() {
-                by_id.entry(id).or_insert(at);
-            }
-        }
+        let mut rivals: FxHashMap<Declared, Vec<usize>> = FxHashMap::default();
         for (at, slot) in slots.iter().enumerate() {
             for (id, _) in slot.in_force.iter().flat_map(|unit| unit.declares()) {
                 by_id.insert(id, at);
             }
         }
+        for (at, slot) in slots.iter().enumerate() {
+            for (id, _) in slot.newest.declares() {
+                match by_id.entry(id) {
+                    Entry::Vacant(nobody) => {
+                        nobody.insert(at);
+                    }
+                    Entry::Occupied(speaker) if *speaker.get() != at => {
+                        rivals.entry(speaker.key().clone()).or_default().push(at);
+                    }
+                    Entry::Occupied(_) => {}
+                }
+            }
+        }
         let by_path =
             slots.iter().enumerate().map(|(at, slot)| (Arc::clone(&slot.newest.path), at)).collect();
-        Self { number, rules, slots, by_path, by_id, live, metrics }
+        Self { number, rules, slots, by_path, by_id, rivals, live, metrics }
     }
 
     /// The file that declares this.
     pub(crate) fn owner(&self, id: &Declared) -> Option<&Slot> {
         self.by_id.get(id).map(|at| &self.slots[*at])
+    }
+
+    /// What is wrong with the newest versions of the files that declare this, the one that speaks for it first.
+    fn errors(&self, id: &Declared) -> Vec<Finding> {
+        let rivals = self.rivals.get(id).map(Vec::as_slice).unwrap_or_default();
+        let slots = self.owner(id).into_iter().chain(rivals.iter().map(|at| &self.slots[*at]));
+        slots.flat_map(Slot::errors).collect()
     }
 
     /// A file by its path.
@@ -82,7 +102,8 @@ impl Generation {
     }
 
     pub(crate) fn rule(&self, id: &str) -> Option<RuleView> {
-        let slot = self.owner(&Declared::Rule(id.into()))?;
+        let declared = Declared::Rule(id.into());
+        let slot = self.owner(&declared)?;
         let unit = slot.shown();
         let rule = unit.rule()?;
         let from = rule.program.as_ref().map(|program| program.from()).unwrap_or_default();
@@ -98,12 +119,13 @@ impl Generation {
             actions: rule.actions_as_written(),
             action_details: details.collect(),
             enable: rule.enable,
+            runs: rule.enable && slot.in_force.is_some(),
             description: rule.description.clone(),
             tags: rule.tags.clone(),
             created_at: rule.created_at.unwrap_or(unit.modified_at),
             last_modified_at: unit.modified_at,
             managed_by: unit.managed_by.clone(),
-            errors: slot.errors(),
+            errors: self.errors(&declared),
         })
     }
 
@@ -118,7 +140,8 @@ impl Generation {
     }
 
     pub(crate) fn resource(&self, category: Category, id: &ResourceId) -> Option<ResourceView> {
-        let slot = self.owner(&Declared::Resource(category, id.clone()))?;
+        let declared = Declared::Resource(category, id.clone());
+        let slot = self.owner(&declared)?;
         let unit = slot.shown();
         let item = find(unit, category, id)?;
         Some(ResourceView {
@@ -129,7 +152,7 @@ impl Generation {
             last_modified_at: unit.modified_at,
             status: self.status(category, id).unwrap_or_else(Status::stopped),
             managed_by: unit.managed_by.clone(),
-            errors: slot.errors(),
+            errors: self.errors(&declared),
         })
     }
 
@@ -221,7 +244,8 @@ impl Generation {
         actions.chain(sources.map(|(id, source)| ((Category::Source, id.clone()), source.metrics.received())))
     }
 
-    /// Who uses a resource: sources and actions a connector, rules an action or a source.
+    /// Who uses a resource: sources and actions a connector, rules an action or a source, other actions an action that they
+    /// fall back to.
     pub(crate) fn users(&self, category: Category, id: &ResourceId) -> Vec<String> {
         let names = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
         let mut users: Vec<String> = match category {
@@ -232,11 +256,24 @@ impl Generation {
             }
             Category::Action | Category::Source => {
                 let rules = self.rules_using(category, id).into_iter();
-                rules.map(|rule| Declared::Rule(rule).to_string()).collect()
+                let rules = rules.map(|rule| Declared::Rule(rule).to_string());
+                rules.chain(self.falling_back_to(category, id)).collect()
             }
         };
         users.sort();
         users
+    }
+
+    /// The actions that fall back to another one.
+    pub(crate) fn falling_back_to(&self, category: Category, id: &ResourceId) -> Vec<String> {
+        let falls_back = |item: &&ResourceItem| {
+            let mut fallbacks = item.fallbacks.iter();
+            let to_it = |it: &Fallback| matches!(it, Fallback::Reference(other, _) if other == id);
+            category == Category::Action && item.id != *id && fallbacks.any(to_it)
+        };
+        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let items = units.flat_map(|unit| unit.resources().iter().filter(falls_back));
+        items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()).collect()
     }
 
     /// The rules that hand rows to an action, or read a source; none use a connector by themselves.

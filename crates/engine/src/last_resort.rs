@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use config::Category;
 use connector::{Dead, DeadEnd, Item, Release, Row};
 use dead_letters::{Letter, Store};
+use diagnostic::Span;
 use event::{Column, Columns, LocalPublish, Trail};
 use template::Scope;
 use value::{Arena, Entry, Map, Value};
@@ -21,8 +22,8 @@ use crate::view::ResourceId;
 /// What an action does with what it cannot deliver.
 #[derive(Debug, Clone)]
 pub(crate) enum Fallback {
-    /// Another action.
-    Reference(ResourceId),
+    /// Another action, and where it is named.
+    Reference(ResourceId, Span),
     /// The local broker.
     Republish(Arc<Republish>),
 }
@@ -79,8 +80,8 @@ impl LastResort {
             Row { scope: &scope, properties: scope.columns.properties(), hops: 0, at_ms: letter.event_at_ms };
         let problem = match fallback {
             // An action that falls back to itself would never end.
-            Fallback::Reference(id) if id == from => None,
-            Fallback::Reference(id) => self.push(id, letter, &row, &arena, live).err(),
+            Fallback::Reference(id, _) if id == from => None,
+            Fallback::Reference(id, _) => self.push(id, letter, &row, &arena, live).err(),
             Fallback::Republish(republish) => {
                 let rule: Arc<str> = letter.rule.as_str().into();
                 let target =
@@ -131,6 +132,9 @@ pub(crate) fn order_key(letter: &Letter) -> u64 {
     connector::order_key(parts.into_iter().flatten().map(str::as_bytes))
 }
 
+/// What templates of fallback actions find below `failure`.
+pub(crate) const FAILURE_KEYS: [&str; 5] = ["action", "stage", "reason", "sendings", "at"];
+
 /// What the templates of a fallback action see: the row, the failure, and the columns of the event.
 struct LetterScope<'a> {
     row: Value<'a>,
@@ -141,13 +145,15 @@ struct LetterScope<'a> {
 
 impl<'a> LetterScope<'a> {
     fn new(letter: &'a Letter, node: &'a str, arena: &'a Arena) -> Self {
-        let failure = [
-            Entry { key: b"action", value: Value::text(&letter.action) },
-            Entry { key: b"stage", value: Value::text(&letter.stage) },
-            Entry { key: b"reason", value: Value::text(&letter.reason) },
-            Entry { key: b"sendings", value: Value::Int(i64::from(letter.sendings)) },
-            Entry { key: b"at", value: Value::Int(letter.died_at_ms) },
+        let values = [
+            Value::text(&letter.action),
+            Value::text(&letter.stage),
+            Value::text(&letter.reason),
+            Value::Int(i64::from(letter.sendings)),
+            Value::Int(letter.died_at_ms),
         ];
+        let failure: [Entry<'_>; FAILURE_KEYS.len()] =
+            std::array::from_fn(|at| Entry { key: FAILURE_KEYS[at].as_bytes(), value: values[at] });
         Self {
             row: parsed(letter.row.as_ref(), arena).unwrap_or_default(),
             failure: Value::Map(Map::new(arena.slice(&failure))),

@@ -161,15 +161,16 @@ pub(crate) fn parse_resource(
             settings.text("connector").map(|text| (ResourceId::new(&declaration.kind, text.text), text.span))
         }
     };
+    let id = ResourceId::new(&declaration.kind, &declaration.name);
     Some(ResourceItem {
         category: declaration.category,
-        id: ResourceId::new(&declaration.kind, &declaration.name),
         id_span: declaration.name_span,
         enable: settings.bool("enable"),
         fallbacks: match declaration.category {
-            Category::Action if sound => parse_fallbacks(&settings, base_dir, diagnostics).into(),
+            Category::Action if sound => parse_fallbacks(&settings, &id, base_dir, diagnostics).into(),
             Category::Action | Category::Connector | Category::Source => Arc::new([]),
         },
+        id,
         connector,
         render,
         claims: match declaration.category {
@@ -180,13 +181,29 @@ pub(crate) fn parse_resource(
     })
 }
 
-/// What an action is to do with what it cannot deliver.
-fn parse_fallbacks(settings: &Settings, base_dir: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<Fallback> {
+/// What an action of this id is to do with what it cannot deliver.
+fn parse_fallbacks(
+    settings: &Settings,
+    id: &ResourceId,
+    base_dir: &Path,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Fallback> {
     if !settings.fields().iter().any(|field| field.name == "fallback_actions") {
         return Vec::new();
     }
     let fallbacks = settings.tables("fallback_actions").iter();
-    fallbacks.filter_map(|fallback| parse_fallback(fallback, base_dir, diagnostics)).collect()
+    let fallbacks: Vec<Fallback> =
+        fallbacks.filter_map(|fallback| parse_fallback(fallback, base_dir, diagnostics)).collect();
+    for fallback in &fallbacks {
+        if let Fallback::Reference(other, span) = fallback
+            && other == id
+        {
+            let message = format!("`{id}` is the fallback of itself, which has no effect");
+            let help = "what it cannot deliver is kept as a dead letter; name another action, or remove it";
+            diagnostics.push(Diagnostic::new(Code::IneffectiveSetting, *span, message).help(help));
+        }
+    }
+    fallbacks
 }
 
 fn parse_fallback(
@@ -201,7 +218,9 @@ fn parse_fallback(
         return Some(Fallback::Republish(Arc::new(republish)));
     }
     match (fallback.opt_str("type"), fallback.opt_str("name")) {
-        (Some(kind), Some(name)) => Some(Fallback::Reference(ResourceId::new(kind, name))),
+        (Some(kind), Some(name)) => {
+            Some(Fallback::Reference(ResourceId::new(kind, name), fallback.span("name")))
+        }
         (kind, _) => {
             let key = if kind.is_none() { "type" } else { "name" };
             let message = format!("a fallback action of the kind `reference` needs `{key}`");

@@ -1,13 +1,14 @@
 //! The one thread that changes what runs: from files and from the API, one change after the other.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use config::Category;
 use connector::DeadEnd;
-use diagnostic::Style;
+use diagnostic::{Code, Diagnostic, Span, Style};
 use event::LocalPublish;
 use tokio::sync::{mpsc, oneshot};
 
@@ -120,6 +121,7 @@ impl Reloader {
             self.make_live(slots);
         } else if refused {
             tracing::error!("the change is refused as a whole, since `[rules] strict` is set");
+            self.make_known(held_back(slots, &good));
         } else {
             self.make_known(slots);
             self.mend_buffers();
@@ -345,8 +347,14 @@ impl Reloader {
             Change::DeleteResource { category: Category::Action, id, .. } => Some(id.to_string()),
             _ => None,
         };
-        Write { origins: &self.origins, kinds: self.kinds, current: &current, newest: &self.newest }
-            .make(change)?;
+        let write = Write {
+            origins: &self.origins,
+            kinds: self.kinds,
+            strict: self.strict,
+            current: &current,
+            newest: &self.newest,
+        };
+        write.make(change)?;
         // Whoever deletes an action over the API was told what is discarded with it.
         self.discarded.extend(discarded);
         self.reload();
@@ -359,6 +367,30 @@ fn differs(slots: &[Slot], now: &Known) -> bool {
     let next: Vec<_> = slots.iter().filter_map(|slot| slot.in_force.as_ref()).collect();
     next.len() != now.len()
         || next.into_iter().any(|unit| !now.get(&unit.path).is_some_and(|old| Arc::ptr_eq(old, unit)))
+}
+
+/// What `strict` leaves of a set with errors: what is in force stays so, whatever became of its file, and every new version
+/// says why it waits.
+fn held_back(slots: Vec<Slot>, good: &Known) -> Vec<Slot> {
+    let broken = slots.iter().find(|slot| slot.has_errors()).map(|slot| Arc::clone(&slot.newest.path));
+    let there: HashSet<Arc<Path>> = slots.iter().map(|slot| Arc::clone(&slot.newest.path)).collect();
+    let gone = good.values().filter(|unit| !there.contains(&unit.path));
+    let gone = gone.map(|unit| Slot {
+        newest: Arc::clone(unit),
+        in_force: Some(Arc::clone(unit)),
+        diagnostics: Vec::new(),
+    });
+    let held = slots.into_iter().map(|mut slot| {
+        slot.in_force = good.get(&slot.newest.path).cloned();
+        let waits = !slot.in_force.as_ref().is_some_and(|unit| Arc::ptr_eq(unit, &slot.newest));
+        if let Some(broken) = broken.as_ref().filter(|_| waits && !slot.has_errors()) {
+            let message = format!("this version waits until `{}` is mended", broken.display());
+            let help = "`[rules] strict` is set: everything goes live together, or nothing does";
+            slot.diagnostics.push(Diagnostic::new(Code::HeldBack, Span::at(0), message).help(help));
+        }
+        slot
+    });
+    held.chain(gone).collect()
 }
 
 /// The resources in force.

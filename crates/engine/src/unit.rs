@@ -129,6 +129,23 @@ impl Unit {
 }
 
 impl RuleItem {
+    /// A rule of which nothing but the id is known.
+    pub(crate) fn unread(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            id_span: Span::at(0),
+            name: String::new(),
+            description: String::new(),
+            tags: Vec::new(),
+            enable: true,
+            sql: Span::at(0),
+            created_at: None,
+            program: None,
+            actions: Vec::new(),
+            actions_json: "[]".into(),
+        }
+    }
+
     /// The actions as they were written: `"mqtt:uplink"` or `{ "function": …, "args": … }`.
     pub(crate) fn actions_as_written(&self) -> Vec<serde_json::Value> {
         // Written by ourselves, so that it is always such a list.

@@ -95,8 +95,10 @@ pub struct RuleView {
     pub actions: Vec<serde_json::Value>,
     /// Each declared action that is a resource, and how its connector is; `None` where it does not exist.
     pub action_details: Vec<(ResourceId, Option<Status>)>,
-    /// Whether it runs.
+    /// Whether it is to run.
     pub enable: bool,
+    /// Whether it does, in this version or its last good one.
+    pub runs: bool,
     /// What it is for.
     pub description: String,
     /// Words to find it by.
@@ -218,6 +220,8 @@ pub enum WriteError {
     Buffered(u64),
     /// The settings or the SQL are wrong.
     Invalid(Vec<Finding>),
+    /// `[rules] strict` is set, and with the change there would be these errors, in whichever files.
+    Strict(Vec<Finding>),
     /// The data folder could not be written.
     Storage(String),
     /// The server is stopping.

@@ -64,6 +64,8 @@ pub(crate) enum Change {
 pub(crate) struct Write<'a> {
     pub(crate) origins: &'a Origins,
     pub(crate) kinds: Kinds,
+    /// Whether an error anywhere keeps everything as it is.
+    pub(crate) strict: bool,
     pub(crate) current: &'a Generation,
     pub(crate) newest: &'a Known,
 }
@@ -77,12 +79,13 @@ impl Write<'_> {
                 let path = store.rule_path(&id).map_err(refused)?;
                 self.may_put(&Declared::Rule(Arc::clone(&id)), mode)?;
                 self.note_creation(&id, &mut settings);
-                let unit = self.try_out(&path, FileKind::Rule, rule_text(&settings, &sql))?;
-                self.findings(unit, Some(&sql))?;
+                self.try_out(&path, FileKind::Rule, rule_text(&settings, &sql), Some(&sql))?;
                 store.put_rule(&id, &settings, &sql).map_err(refused)
             }
             Change::DeleteRule { id } => {
                 self.may_change(&Declared::Rule(Arc::clone(&id)))?;
+                let path = store.rule_path(&id).map_err(refused)?;
+                self.hold_to_strict(|| Ok(self.set(Vec::new(), Some(&path))))?;
                 store.delete_rule(&id).map(drop).map_err(refused)
             }
             Change::PutResource { declaration, mode } => self.put_resource(store, declaration, mode),
@@ -99,30 +102,43 @@ impl Write<'_> {
                 if buffered > 0 && !deletion.discard {
                     return Err(WriteError::Buffered(buffered));
                 }
-                match (category, deletion.dependants) {
-                    (Category::Action, Dependants::LetGo) => self.unlink(store, &id)?,
-                    // Its rules go on and hear nothing from it, which is said where they are shown.
-                    (Category::Source, Dependants::LetGo) => {}
-                    (Category::Connector, _) | (_, Dependants::Refuse) => {
-                        let users = self.current.users(category, &id);
-                        if !users.is_empty() {
-                            return Err(WriteError::InUse(users));
-                        }
+                let (users, rules) = match (category, deletion.dependants) {
+                    (Category::Action, Dependants::LetGo) => {
+                        (self.current.falling_back_to(category, &id), self.unlinked(store, &id)?)
                     }
+                    // Its rules go on and hear nothing from it, which is said where they are shown.
+                    (Category::Source, Dependants::LetGo) => (Vec::new(), Vec::new()),
+                    (Category::Connector, _) | (_, Dependants::Refuse) => {
+                        (self.current.users(category, &id), Vec::new())
+                    }
+                };
+                if !users.is_empty() {
+                    return Err(WriteError::InUse(users));
+                }
+                self.hold_to_strict(|| {
+                    let path = store.resource_path(category, &id.kind, &id.name).map_err(refused)?;
+                    let rule = |(rule, file): &(Arc<str>, RuleFile)| {
+                        let text = rule_text(&file.section, &file.sql);
+                        Ok(self.unit(&store.rule_path(rule).map_err(refused)?, FileKind::Rule, text))
+                    };
+                    Ok(self.set(rules.iter().map(rule).collect::<Result<_, _>>()?, Some(&path)))
+                })?;
+                for (rule, file) in rules {
+                    store.put_rule(&rule, &file.section, &file.sql).map_err(refused)?;
                 }
                 store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
             }
         }
     }
 
-    /// Takes an action out of every rule that uses it. Either all of them may be changed, or none is.
-    fn unlink(&self, store: &Store, action: &ResourceId) -> Result<(), WriteError> {
+    /// Every rule that uses an action, without it. Either all of them may be changed, or none is.
+    fn unlinked(&self, store: &Store, action: &ResourceId) -> Result<Vec<(Arc<str>, RuleFile)>, WriteError> {
         let rules = self.current.rules_using(Category::Action, action);
         for rule in &rules {
             self.may_change(&Declared::Rule(Arc::clone(rule)))?;
         }
         let named = NodeValue::Str(action.to_string());
-        for rule in rules {
+        let without = |rule: Arc<str>| {
             let path = store.rule_path(&rule).map_err(refused)?;
             let text = std::fs::read_to_string(&path)
                 .map_err(|cause| refused(StoreError::Io { path: path.clone(), cause }))?;
@@ -131,9 +147,9 @@ impl Write<'_> {
                 let kept = actions.iter().filter(|node| node.value != named).cloned().collect();
                 rule_file.section.set("actions", Node::new(NodeValue::List(kept)));
             }
-            store.put_rule(&rule, &rule_file.section, &rule_file.sql).map_err(refused)?;
-        }
-        Ok(())
+            Ok((rule, rule_file))
+        };
+        rules.into_iter().map(without).collect()
     }
 
     fn put_resource(
@@ -158,15 +174,17 @@ impl Write<'_> {
             };
             keep_secrets(&mut declaration.section, &before.section, fields);
         }
-        let unit = self.try_out(&path, FileKind::Resources, declaration.to_toml())?;
-        self.findings(unit, None)?;
+        self.try_out(&path, FileKind::Resources, declaration.to_toml(), None)?;
         store.put_resource(&declaration).map_err(refused)
     }
 
     fn may_put(&self, id: &Declared, mode: WriteMode) -> Result<(), WriteError> {
         match (self.current.owner(id), mode) {
-            (Some(_), WriteMode::Create) => Err(WriteError::AlreadyExists),
             (None, WriteMode::Create) => Ok(()),
+            // Whoever could change it is told that it is there; whoever could not, why.
+            (Some(_), WriteMode::Create) => {
+                Err(self.may_change(id).err().unwrap_or(WriteError::AlreadyExists))
+            }
             (_, WriteMode::Replace) => self.may_change(id),
         }
     }
@@ -191,33 +209,62 @@ impl Write<'_> {
         settings.set("metadata", Node::new(NodeValue::Table(metadata)));
     }
 
-    /// What the set would make of a file of this text. Nothing is stored.
-    fn try_out(&self, path: &Path, kind: FileKind, text: String) -> Result<Slot, WriteError> {
+    /// Refuses a file of this text if it, or under `strict` anything, would have an error. Nothing is stored.
+    fn try_out(
+        &self,
+        path: &Path,
+        kind: FileKind,
+        text: String,
+        sql: Option<&str>,
+    ) -> Result<(), WriteError> {
+        let unit = self.unit(path, kind, text);
+        let slots = self.set(vec![Arc::clone(&unit)], None);
+        if let Some(slot) = slots.iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit)) {
+            self.findings(slot, sql)?;
+        }
+        self.hold_to_strict(|| Ok(slots))
+    }
+
+    /// What a file of this text says.
+    fn unit(&self, path: &Path, kind: FileKind, text: String) -> Arc<Unit> {
         let hash = ContentHash::of(text.as_bytes());
         let file = File { path: path.to_owned(), kind, text, hash };
-        let unit = parse(
-            Text {
-                managed_by: ManagedBy::Rest,
-                kind,
-                hash,
-                source: file.source(),
-                text: file.text,
-                path: file.path.into(),
-                diagnostics: Vec::new(),
-                modified_at: SystemTime::now(),
-            },
-            self.kinds,
-        );
-        let unit = Arc::new(unit);
-        let others = self.newest.values().filter(|other| other.path != unit.path);
-        let units: Vec<Arc<Unit>> = others.cloned().chain([Arc::clone(&unit)]).collect();
-        let slots = assemble(units, &self.current.in_force());
-        slots.into_iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit)).ok_or(WriteError::Closed)
+        let text = Text {
+            managed_by: ManagedBy::Rest,
+            kind,
+            hash,
+            source: file.source(),
+            text: file.text,
+            path: file.path.into(),
+            diagnostics: Vec::new(),
+            modified_at: SystemTime::now(),
+        };
+        Arc::new(parse(text, self.kinds))
+    }
+
+    /// What the set would be with these files in place of those of the same paths, and without one.
+    fn set(&self, changed: Vec<Arc<Unit>>, without: Option<&Path>) -> Vec<Slot> {
+        let stays = |other: &&Arc<Unit>| {
+            without.is_none_or(|gone| *other.path != *gone)
+                && changed.iter().all(|unit| unit.path != other.path)
+        };
+        let others: Vec<_> = self.newest.values().filter(stays).cloned().collect();
+        assemble(others.into_iter().chain(changed).collect(), &self.current.in_force())
+    }
+
+    /// Under `strict`, a set with an error anywhere would not go live: a change that leaves one is refused rather than stored
+    /// for later.
+    fn hold_to_strict(&self, set: impl FnOnce() -> Result<Vec<Slot>, WriteError>) -> Result<(), WriteError> {
+        if !self.strict {
+            return Ok(());
+        }
+        let errors: Vec<Finding> = set()?.iter().flat_map(Slot::errors).collect();
+        if errors.is_empty() { Ok(()) } else { Err(WriteError::Strict(errors)) }
     }
 
     /// Refuses a file with errors. What is wrong in the SQL is placed in the SQL as it was sent, everything else by the path
     /// of its setting.
-    fn findings(&self, slot: Slot, sql: Option<&str>) -> Result<(), WriteError> {
+    fn findings(&self, slot: &Slot, sql: Option<&str>) -> Result<(), WriteError> {
         if !slot.has_errors() {
             return Ok(());
         }
@@ -239,7 +286,7 @@ impl Write<'_> {
             }
             _ => Finding::of_body(vec![diagnostic], &settings),
         };
-        Err(WriteError::Invalid(slot.diagnostics.into_iter().flat_map(place).collect()))
+        Err(WriteError::Invalid(slot.diagnostics.iter().cloned().flat_map(place).collect()))
     }
 }
 

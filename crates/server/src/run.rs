@@ -177,7 +177,7 @@ async fn until_stopped(signals: &mut Signals, engine: &Engine, local: &Local, su
 
 /// What `systemctl status` shows.
 fn status_line(engine: &Engine) -> String {
-    format!("generation {}, {} rules", engine.generation(), engine.rules().len())
+    format!("generation {}, {} rules", engine.generation(), engine.running_rules())
 }
 
 /// Starting reads every file, which is no work for a thread that others wait on.

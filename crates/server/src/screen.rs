@@ -41,19 +41,23 @@ impl Screen<'_> {
     }
 
     fn rules(&self, text: &mut String) {
+        let running = self.rules.iter().filter(|rule| rule.runs).count();
         let broken = self.rules.iter().filter(|rule| !rule.errors.is_empty()).count();
-        let _ = match self.rules.len() {
-            0 => writeln!(text, "  No rules yet in {}: put a `.sql` file there, it runs at once.", self.dirs),
-            count => {
-                writeln!(text, "  {count} rule{} from {}:", if count == 1 { "" } else { "s" }, self.dirs)
+        let _ = match (self.rules.len(), running) {
+            (0, _) => {
+                writeln!(text, "  No rules yet in {}: put a `.sql` file there, it runs at once.", self.dirs)
             }
+            (_, 0) => writeln!(text, "  No rule from {} runs:", self.dirs),
+            (_, 1) => writeln!(text, "  1 rule from {} runs:", self.dirs),
+            (_, count) => writeln!(text, "  {count} rules from {} run:", self.dirs),
         };
         let width = self.rules.iter().take(RULES_SHOWN).map(|rule| rule.id.len()).max().unwrap_or(0);
         for rule in self.rules.iter().take(RULES_SHOWN) {
-            let state = match (rule.errors.is_empty(), rule.enable) {
-                (false, _) => "  (has an error, see below)",
-                (true, false) => "  (disabled)",
-                (true, true) => "",
+            let state = match (rule.runs, rule.errors.is_empty(), rule.enable) {
+                (false, false, _) => "  (does not run: it has an error)",
+                (true, false, _) => "  (has an error)",
+                (_, true, false) => "  (disabled)",
+                (_, true, true) => "",
             };
             let _ = writeln!(text, "    {:width$}  {}{state}", rule.id, rule.from.join(", "));
         }
@@ -61,7 +65,7 @@ impl Screen<'_> {
             let _ = writeln!(text, "    … and {} more", self.rules.len() - RULES_SHOWN);
         }
         if broken > 0 {
-            let _ = writeln!(text, "  {broken} of them with an error: `sluicegate check` shows where.");
+            let _ = writeln!(text, "  {broken} with an error: `sluicegate check` shows where.");
         }
     }
 

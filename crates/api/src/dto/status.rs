@@ -22,6 +22,7 @@ pub(crate) struct StatusInfo<'v> {
     pub(crate) rel_vsn: &'static str,
     pub(crate) version: &'static str,
     pub(crate) generation: u64,
+    /// Rules that run.
     pub(crate) rules: usize,
     pub(crate) listeners: Vec<ListenerInfo<'v>>,
     pub(crate) local: LocalInfo,

@@ -164,7 +164,7 @@ async fn status(State(context): State<Context>, params: Params) -> Result<Respon
                 rel_vsn: VERSION,
                 version: VERSION,
                 generation: context.engine.generation(),
-                rules: context.engine.rules().len(),
+                rules: context.engine.running_rules(),
                 listeners: listeners.iter().map(ListenerInfo::new).collect(),
             };
             Ok((status, Json(info)).into_response())

@@ -41,6 +41,7 @@ pub(super) fn routes(api: &mut Api, category: Category) {
             .about(format!("Create a {singular}"))
             .takes(request_schema(kinds, category, Named::Surely))
             .answers_schema(201, "It is live.", item)
+            .refuses(&[409])
             .changes();
     });
     api.route(&Method::GET, &one, read, move |operation| {

@@ -26,6 +26,7 @@ pub(super) fn routes(api: &mut Api) {
             .about("Create a rule")
             .takes(rule_schema(WriteMode::Create))
             .answers::<RuleInfo<'_>>(201, "It is live.")
+            .refuses(&[409])
             .changes();
     });
     api.route(&Method::GET, "/api/v5/rules/{id}", read, move |operation| {
@@ -87,8 +88,16 @@ fn describe_list(operation: &mut Operation<'_>) {
             text(),
             "Only those with a FROM that, taken for a topic, falls under this filter.",
         )
-        .query("action", list(), "Only those that use one of these actions, `type:name`.")
-        .query("source", list(), "Only those that read one of these sources, `type:name`.")
+        .query(
+            "action",
+            list(),
+            "Only those that use one of these actions, `type:name`; `action[]` means the same.",
+        )
+        .query(
+            "source",
+            list(),
+            "Only those that read one of these sources, `type:name`; `source[]` means the same.",
+        )
         .query("only_global", boolean(), "Without effect: every rule is global.")
         .query("ns", text(), "Only those of this namespace, of which there are none.")
         .answers::<RuleList<'_>>(200, "A page.")

@@ -53,16 +53,62 @@ async fn mistakes_are_placed_in_the_sql_that_was_sent() {
 async fn files_are_not_changed_from_outside() {
     let (house, _) = House::open(&[("r1.sql", "SELECT * FROM \"in\"\n")]);
     let path = house.path("r1.sql");
-    let taken = house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Create).await;
-    assert!(matches!(taken, Err(WriteError::AlreadyExists)));
     let owned = |result: Result<(), WriteError>| match result {
         Err(WriteError::ManagedByFile(file)) => assert_eq!(file, path),
         other => panic!("{other:?}"),
     };
-    owned(
-        house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), WriteMode::Replace).await.map(drop),
-    );
+    for mode in [WriteMode::Create, WriteMode::Replace] {
+        owned(house.engine.write_rule(Some("r1"), &rule("SELECT 1 FROM \"t\""), mode).await.map(drop));
+    }
     owned(house.engine.delete_rule("r1").await);
+}
+
+#[tokio::test]
+async fn under_strict_nothing_changes_while_a_file_is_broken() {
+    let house = House::strict(&[("r1.sql", "SELECT * FROM \"in\"\n")]);
+    let write = async |id| {
+        let body = rule("SELECT 1 AS one FROM \"t\"");
+        house.engine.write_rule(Some(id), &body, WriteMode::Create).await
+    };
+    write("before").await.unwrap();
+    house.write("broken.sql", "SELECT");
+    assert!(house.reload().await.refused);
+    for refused in [write("r2").await.map(drop), house.engine.delete_rule("before").await] {
+        let Err(WriteError::Strict(findings)) = refused else { panic!("{refused:?}") };
+        assert!(findings[0].source.name().ends_with("broken.sql"));
+    }
+    house.remove("broken.sql");
+    house.reload().await;
+    assert!(house.engine.rule("r2").is_none(), "what was refused was not kept for later");
+    write("r2").await.unwrap();
+    house.engine.delete_rule("before").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_action_that_another_falls_back_to_stays() {
+    let (house, _) = House::open(&[("far.toml", "[connectors.fake.far]\nserver = \"here\"\n")]);
+    let action = |more: serde_json::Value| {
+        let mut body = object(json!({ "connector": "far", "topic": "t" }));
+        body.extend(object(more));
+        body
+    };
+    let write = async |name, body: &serde_json::Map<String, serde_json::Value>| {
+        house.engine.write_resource(Category::Action, "fake", name, body, WriteMode::Create).await.map(drop)
+    };
+    let to_spare =
+        action(json!({ "fallback_actions": [{ "kind": "reference", "type": "fake", "name": "spare" }] }));
+    let Err(WriteError::Invalid(findings)) = write("main", &to_spare).await else { panic!("it is refused") };
+    assert_eq!(findings[0].diagnostic.message, "there is no action `fake:spare`");
+    assert_eq!(findings[0].setting.as_ref().unwrap().to_string(), "fallback_actions[0].name");
+    write("spare", &action(json!({}))).await.unwrap();
+    write("main", &to_spare).await.unwrap();
+    let spare = ResourceId::new("fake", "spare");
+    for dependants in [Dependants::Refuse, Dependants::LetGo] {
+        let deletion = Deletion { dependants, discard: true };
+        let deleted = house.engine.delete_resource(Category::Action, &spare, deletion).await;
+        let Err(WriteError::InUse(users)) = deleted else { panic!("{deleted:?}") };
+        assert_eq!(users, ["action `fake:main`"]);
+    }
 }
 
 #[tokio::test]

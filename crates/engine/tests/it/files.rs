@@ -51,6 +51,69 @@ async fn a_file_broken_at_the_start_is_left_out_and_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn of_two_files_with_one_id_the_later_one_says_so_at_the_rule() {
+    let (house, _) = House::open(&[("hot.sql", HOT)]);
+    house.write("plant/hot.sql", &HOT.replace("30", "40"));
+    house.reload().await;
+    let rule = house.engine.rule("hot").unwrap();
+    assert!(rule.runs && rule.sql.contains("> 30"), "the one that was there goes on");
+    let files: Vec<&str> = rule.errors.iter().map(|error| error.source.name()).collect();
+    assert!(matches!(files[..], [file] if file.ends_with("plant/hot.sql")), "{files:?}");
+    house.remove("plant/hot.sql");
+    house.reload().await;
+    assert!(house.engine.rule("hot").unwrap().errors.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_files_with_one_id_at_the_start_neither_runs() {
+    let (house, outcome) = House::open(&[("hot.sql", HOT), ("plant/hot.sql", HOT), ("other.sql", HOT)]);
+    assert_eq!((outcome.rules, house.engine.running_rules()), (1, 1));
+    let rule = house.engine.rule("hot").unwrap();
+    assert_eq!((rule.runs, rule.errors.len()), (false, 2), "both files are told of");
+    house.remove("plant/hot.sql");
+    house.reload().await;
+    let rule = house.engine.rule("hot").unwrap();
+    assert!(rule.runs && rule.errors.is_empty() && house.engine.running_rules() == 2);
+}
+
+#[tokio::test]
+async fn under_strict_what_is_kept_back_says_why() {
+    let house = House::strict(&[("hot.sql", HOT), ("gone.sql", HOT)]);
+    house.write("hot.sql", "SELECT");
+    house.write("new.sql", HOT);
+    house.remove("gone.sql");
+    assert!(house.reload().await.refused);
+    let errors = |id| {
+        let rule = house.engine.rule(id).unwrap();
+        (rule.runs, rule.errors.iter().map(|error| error.diagnostic.code.as_str()).collect::<Vec<_>>())
+    };
+    assert_eq!(errors("hot"), (true, vec!["E107"]));
+    assert_eq!(errors("new"), (false, vec!["E421"]));
+    assert_eq!(errors("gone"), (true, vec![]));
+    assert_eq!(house.engine.running_rules(), 2);
+    house.publish("in/1", r#"{"t": 31}"#);
+    assert_eq!(house.published(), ["hot 31", "hot 31"]);
+
+    // Nothing of it is forgotten: mended, it acts as a whole.
+    house.write("hot.sql", &HOT.replace("\"hot\"", "\"warm\""));
+    assert!(!house.reload().await.refused);
+    assert_eq!((errors("hot"), errors("new")), ((true, vec![]), (true, vec![])));
+    assert!(house.engine.rule("gone").is_none());
+    house.publish("in/1", r#"{"t": 31}"#);
+    assert_eq!(house.published(), ["warm 31", "hot 31"]);
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_can_be_asked_for() {
+    let (house, _) = House::open(&[]);
+    std::fs::write(house.path("latin.sql"), b"SELECT 'caf\xe9' AS c FROM \"t\"").unwrap();
+    std::fs::create_dir(house.path("folder.sql")).unwrap();
+    house.reload().await;
+    let rule = house.engine.rule("latin").unwrap();
+    assert!(!rule.runs && rule.errors[0].source.name().ends_with("latin.sql"));
+}
+
+#[tokio::test]
 async fn counters_survive_an_edit() {
     let (house, _) = House::open(&[("hot.sql", HOT)]);
     house.publish("in/1", r#"{"t": 31}"#);

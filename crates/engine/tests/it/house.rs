@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use config::store::Store;
 use config::{Field, FieldDefault, FieldKind, field};
-use connector::options::{ACTION_RESOURCE_OPTS, CONNECTOR, ENABLE};
+use connector::options::{ACTION_RESOURCE_OPTS, CONNECTOR, ENABLE, FALLBACK_ACTIONS};
 use connector::publish::PublishTemplates;
 use connector::{
     ActionQueue, BoxFuture, Connector, ConnectorKind, Context, Render, RenderError, Row, Source, Status,
@@ -32,22 +32,26 @@ pub(crate) struct House {
 impl House {
     /// Starts on the files given as (name, text).
     pub(crate) fn open(files: &[(&str, &str)]) -> (House, ReloadOutcome) {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("rules")).unwrap();
-        for (name, text) in files {
-            write(dir.path(), name, text);
-        }
-        House::over(dir)
+        House::over(folder(files))
+    }
+
+    /// Starts on these files with `[rules] strict`.
+    pub(crate) fn strict(files: &[(&str, &str)]) -> House {
+        House::start(folder(files), true).0
     }
 
     /// Starts on a folder that is there, as after a restart.
     pub(crate) fn over(dir: TempDir) -> (House, ReloadOutcome) {
+        House::start(dir, false)
+    }
+
+    fn start(dir: TempDir, strict: bool) -> (House, ReloadOutcome) {
         let local = Arc::new(Local::default());
         let (engine, outcome) = Engine::start(EngineConfig {
             node: "test@127.0.0.1".into(),
             dirs: vec![dir.path().join("rules")],
             watch: false,
-            strict: false,
+            strict,
             store: Store::open(&dir.path().join("data")).unwrap(),
             data: DataConfig { dir: dir.path().join("data"), dead_letter_bytes_max: 1 << 20 },
             kinds: KINDS,
@@ -95,8 +99,19 @@ impl House {
     }
 }
 
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("rules")).unwrap();
+    for (name, text) in files {
+        write(dir.path(), name, text);
+    }
+    dir
+}
+
 fn write(dir: &Path, name: &str, text: &str) {
-    std::fs::write(dir.join("rules").join(name), text).unwrap();
+    let path = dir.join("rules").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
 }
 
 /// A local broker that remembers, and lets the rules see what is published.
@@ -169,6 +184,7 @@ const ACTION_FIELDS: &[Field] = &[
     field("qos", FieldKind::IntTemplate { min: 0, max: 2 }, FieldDefault::Int(1), "How."),
     field("retain", FieldKind::BoolTemplate, FieldDefault::Bool(false), "Whether it stays."),
     field("payload", FieldKind::Template, FieldDefault::Text(""), "What."),
+    FALLBACK_ACTIONS,
     ACTION_RESOURCE_OPTS,
 ];
 
