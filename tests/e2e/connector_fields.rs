@@ -447,3 +447,51 @@ async fn messages_that_can_never_be_sent_fail_with_a_reason() {
     gate.process().wait_line("cannot be published to").await;
     gate.wait_status("/connectors/mqtt:cloud", "connected").await;
 }
+
+#[tokio::test]
+async fn what_does_not_start_by_itself_waits_with_what_it_is_given() {
+    let remote = Mosquitto::start().await;
+    let held = "resource_opts = { start_after_created = false }";
+    let actions = format!(
+        "{UPLINK}\n[actions.mqtt.second]\nconnector = \"cloud\"\nparameters = {{ topic = \"second\" }}\n{held}\n"
+    );
+    let settings = format!("pool_size = 1\n{held}");
+    let rule = "--- actions = [\"mqtt:uplink\", \"mqtt:second\"]\nSELECT topic FROM \"t/#\"";
+    let gate = gate()
+        .file("cloud.toml", &cloud(&remote, &settings, &(actions + &source("far", "topic = \"far/#\""))))
+        .rule("up", rule)
+        .start()
+        .await;
+    let start = async |path: &str| {
+        gate.http().post(&format!("/api/v5{path}/start"), &serde_json::Value::Null).await.expect(204)
+    };
+    for path in ["/connectors/mqtt:cloud", "/actions/mqtt:uplink", "/sources/mqtt:far"] {
+        gate.wait_status(path, "stopped").await;
+        reason(&gate, path, "it waits for `POST /api/v5/connectors/mqtt:cloud/start`").await;
+    }
+    reason(&gate, "/actions/mqtt:second", "`POST /api/v5/actions/mqtt:second/start`").await;
+    let there = Client::connect(remote.address(), "there").await;
+    there.subscribe("#", 1).await;
+    Client::connect(gate.mqtt(), "here").await.publish("t/1", "x", 1).await;
+    for action in ["/actions/mqtt:uplink", "/actions/mqtt:second"] {
+        gate.wait_metric(action, "queuing", 1).await;
+    }
+    assert_eq!(connected(&remote).len(), 1, "nobody but the test has connected");
+
+    start("/connectors/mqtt:cloud").await;
+    gate.wait_status("/sources/mqtt:far", "connected").await;
+    there.next("pub/t/1").await;
+    // An edit is no new start.
+    let edited = cloud(&remote, &format!("description = \"edited\"\n{settings}"), UPLINK);
+    gate.write("cloud.toml", &edited.replace("[actions", &format!("[actions.mqtt.second]\nconnector = \"cloud\"\nparameters = {{ topic = \"second\" }}\n{held}\n\n[actions")));
+    wait_until("the edit is live", async || {
+        let answer = gate.http().get("/api/v5/connectors/mqtt:cloud").await;
+        answer.at("/description") == "edited" && answer.at("/status") == "connected"
+    })
+    .await;
+    there.nothing("second").await;
+    gate.wait_metric("/actions/mqtt:second", "queuing", 1).await;
+    start("/actions/mqtt:second").await;
+    there.next("second").await;
+    gate.wait_status("/actions/mqtt:second", "connected").await;
+}

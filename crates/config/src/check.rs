@@ -68,6 +68,7 @@ impl Checker<'_> {
     fn setting(&mut self, section: &Section, field: &'static Field) -> Setting {
         match self.given(section, field) {
             Some(entry) => {
+                self.bare_duration(&entry.node, field);
                 let value = self.value(&entry.node, &entry.key, field.kind);
                 let value = value.unwrap_or_else(|Refused| self.placeholder(field, section.span));
                 let file = self.named_file(&entry.node, field.kind);
@@ -180,6 +181,13 @@ impl Checker<'_> {
             },
             FieldKind::DurationOrInfinity if node.as_str() == Some("infinity") => Ok(SettingValue::Infinity),
             FieldKind::Duration => self.duration(node, key, "a time span such as `15s`"),
+            FieldKind::Seconds => match bare_number(node) {
+                Some(count) => {
+                    let seconds = Node { span: node.span, ..Node::str(format!("{count}s")) };
+                    self.duration(&seconds, key, "a time span such as `15s`")
+                }
+                None => self.duration(node, key, "a time span such as `15s`"),
+            },
             FieldKind::DurationOrInfinity => {
                 self.duration(node, key, "a time span such as `15s`, or `infinity`")
             }
@@ -239,6 +247,18 @@ impl Checker<'_> {
             Ok(duration) => Ok(SettingValue::Duration(duration)),
             Err(error) => self.bad_unit(node, key, expected, error),
         }
+    }
+
+    /// `30` for half a minute is 30 ms, which is none of the times that are measured in seconds.
+    fn bare_duration(&mut self, node: &Node, field: &Field) {
+        const SECOND: u64 = 1000;
+        let FieldDefault::Text(usual) = field.default else { return };
+        let is_long = units::parse_duration(usual).is_ok_and(|usual| usual.as_millis() >= u128::from(SECOND));
+        let kind = matches!(field.kind, FieldKind::Duration | FieldKind::DurationOrInfinity);
+        let Some(count @ 1..SECOND) = bare_number(node).filter(|_| kind && is_long) else { return };
+        let message = format!("`{}{}` is {count} milliseconds here", self.path, field.name);
+        let help = format!("a number without a unit counts milliseconds: write `{count}s` or `{count}ms`");
+        self.diagnostics.push(Diagnostic::new(Code::BareDuration, node.span, message).help(help));
     }
 
     fn bytes(&mut self, node: &Node, key: &str) -> Checked {
@@ -419,6 +439,15 @@ fn as_int(node: &Node) -> Option<i64> {
     match &node.value {
         NodeValue::Int(int) => Some(*int),
         NodeValue::Str(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A number without a unit, as a number or as text.
+fn bare_number(node: &Node) -> Option<u64> {
+    match &node.value {
+        NodeValue::Int(count) => u64::try_from(*count).ok(),
+        NodeValue::Str(text) => text.trim().parse().ok(),
         _ => None,
     }
 }

@@ -29,8 +29,10 @@ pub enum FieldKind {
     },
     /// Text.
     Str,
-    /// A time span such as `"15s"`, `"200ms"`, `"1h30m"`; kept in milliseconds.
+    /// A time span such as `"15s"`, `"200ms"`, `"1h30m"`; kept in milliseconds. A bare number counts milliseconds.
     Duration,
+    /// A time span of which a bare number counts seconds, where the reference has it so.
+    Seconds,
     /// A time span, or `"infinity"`.
     DurationOrInfinity,
     /// A number of bytes such as `"256MB"` (1 MB is 1,048,576 bytes, as in the reference); kept in bytes.

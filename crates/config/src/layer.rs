@@ -135,6 +135,7 @@ impl Variable<'_> {
             | FieldKind::Int { .. }
             | FieldKind::Str
             | FieldKind::Duration
+            | FieldKind::Seconds
             | FieldKind::DurationOrInfinity
             | FieldKind::Bytes
             | FieldKind::OneOf(_)

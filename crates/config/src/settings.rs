@@ -471,6 +471,33 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_number_counts_what_it_counts_in_the_reference() {
+        const FIELDS: &[Field] = &[
+            field("keepalive", FieldKind::Duration, FieldDefault::Text("160s"), ""),
+            field("ttl", FieldKind::DurationOrInfinity, FieldDefault::Text("45s"), ""),
+            field("connect_timeout", FieldKind::Seconds, FieldDefault::Text("10s"), ""),
+            field("fsync_interval", FieldKind::Duration, FieldDefault::Text("10ms"), ""),
+        ];
+        for (text, name, millis, is_told) in [
+            ("keepalive = 30000", "keepalive", 30_000, false),
+            ("keepalive = 0", "keepalive", 0, false),
+            ("keepalive = 30", "keepalive", 30, true),
+            ("ttl = '45'", "ttl", 45, true),
+            ("connect_timeout = 5", "connect_timeout", 5000, false),
+            ("connect_timeout = '5'", "connect_timeout", 5000, false),
+            ("connect_timeout = '500ms'", "connect_timeout", 500, false),
+            ("fsync_interval = 20", "fsync_interval", 20, false),
+        ] {
+            let mut diagnostics = Vec::new();
+            let section = Section::parse_toml(text, &mut diagnostics);
+            let settings = check(&section, FIELDS, Path::new("/base"), &mut diagnostics);
+            assert_eq!(settings.duration_or_infinity(name), Some(Duration::from_millis(millis)), "{text}");
+            let codes: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
+            assert_eq!(codes, if is_told { &["W608"][..] } else { &[] }, "{text}");
+        }
+    }
+
+    #[test]
     fn every_mistake_is_reported_at_its_place() {
         let text = "srever = 'h'\npool_size = 0\nproto_ver = 'v6'\nkeepalive = '15'\nrequest_ttl = true\n\
             max_buffer_bytes = '1PB'\nssl = { enable = 1 }\nids = [5, {}]\n\
@@ -482,6 +509,7 @@ mod tests {
                 "E403 `server` is missing @ ",
                 "E404 `pool_size` is at least 1, not `0` @ 0",
                 "E413 `proto_ver` is one of `v3`, `v4`, `v5`, not `v6` @ 'v6'",
+                "W608 `keepalive` is 15 milliseconds here (a number without a unit counts milliseconds: write `15s` or `15ms`) @ '15'",
                 "E402 `request_ttl` needs a time span such as `15s`, or `infinity`, found `true` @ true",
                 "E413 `max_buffer_bytes` needs a size such as `256MB`, found `1PB` (a size is written like `64KB`, \
                  `256MB` or `1GB` (KB, MB, GB, TB, or bytes without a unit)) @ '1PB'",

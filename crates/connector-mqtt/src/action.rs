@@ -18,7 +18,9 @@ struct Publish {
 /// Compiles an action from its checked section. `None` if a diagnostic is an error.
 pub(crate) fn compile(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Option<Box<dyn Render>> {
     let before = diagnostics.len();
-    options::check_resource_opts(settings.table("resource_opts"), diagnostics);
+    let resource_opts = settings.table("resource_opts");
+    options::check_resource_opts(resource_opts, diagnostics);
+    options::without_effect(resource_opts, options::BATCHES, diagnostics);
     let templates = PublishTemplates::compile(settings.table("parameters"), Missing::Empty, diagnostics)?;
     let good = diagnostics[before..].iter().all(|diagnostic| !diagnostic.is_error());
     good.then(|| Box::new(Publish { templates }) as Box<dyn Render>)

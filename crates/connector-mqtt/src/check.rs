@@ -15,6 +15,7 @@ use crate::{fields, settings};
 /// Checks a connector.
 pub(crate) fn connector(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
     options::check_resource_opts(settings.table("resource_opts"), diagnostics);
+    options::without_effect(settings, fields::WITHOUT_EFFECT, diagnostics);
     let tcp = settings.table("tcp_opts");
     options::without_effect(tcp, fields::TCP_WITHOUT_EFFECT, diagnostics);
     if TcpKeepalive::parse(tcp.str("keepalive")).is_err() {
@@ -178,6 +179,8 @@ mod tests {
             "server = \"h\"\nproto_ver = \"v5\"\nclean_start = false\nsession_expiry_interval = \"1h\"",
             "server = \"h\"\nstatic_clientids = [{ node = \"n\", ids = [\"a\", { clientid = \"b\", username = \"u\" }] }]",
             "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", versions = [\"tlsv1.3\"], ciphers = [\"TLS_AES_128_GCM_SHA256\"], depth = 2 }",
+            "server = \"h\"\nkeepalive = 30000\nconnect_timeout = 5\nmode = \"cluster_shareload\"",
+            "server = \"h\"\nresource_opts = { start_after_created = false }",
             "server = \"h\"\ntcp_opts = { sndbuf = \"1MB\", recbuf = \"64KB\", keepalive = \"240,30,5\" }",
         ] {
             assert_eq!(codes(good), [], "{good}");
@@ -194,6 +197,12 @@ mod tests {
             ("server = \"h\"\nsession_expiry_interval = \"1h\"", Code::IneffectiveSetting),
             ("server = \"h\"\nping_timeout = \"0s\"", Code::OutOfRange),
             ("server = \"h\"\nkeepalive = \"2d\"", Code::OutOfRange),
+            ("server = \"h\"\nkeepalive = 30", Code::BareDuration),
+            ("server = \"h\"\nreconnect_interval = \"2s\"", Code::IneffectiveSetting),
+            (
+                "server = \"h\"\nresource_opts = { health_check_interval_jitter = \"1s\" }",
+                Code::IneffectiveSetting,
+            ),
             ("server = \"h\"\nssl = { enable = true, cacertfile = \"nowhere.pem\" }", Code::Unreadable),
             (
                 "server = \"h\"\nssl = { enable = true, verify = \"verify_none\", certfile = \"c\" }",

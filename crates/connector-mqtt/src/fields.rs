@@ -63,7 +63,7 @@ pub(crate) static CONNECTOR: &[Field] = &[
     ),
     field(
         "connect_timeout",
-        FieldKind::Duration,
+        FieldKind::Seconds,
         Text("10s"),
         "How long connecting may take, from the name to the accepted login.",
     ),
@@ -87,8 +87,23 @@ pub(crate) static CONNECTOR: &[Field] = &[
     ),
     field("tcp_opts", FieldKind::Table(TCP_OPTS), Empty, "Options of the socket."),
     field("ssl", FieldKind::Table(tls::FIELDS), Empty, "TLS."),
+    field(
+        "mode",
+        FieldKind::OneOf(&["cluster_shareload"]),
+        Absent,
+        "Kept for the reference's old files: there is one mode.",
+    ),
+    field(
+        "reconnect_interval",
+        FieldKind::Duration,
+        Absent,
+        "Kept for the reference's old files: pauses between attempts grow by themselves, and `POST …/start` ends one.",
+    ),
     options::CONNECTOR_RESOURCE_OPTS,
 ];
+
+/// The settings of a connector that change nothing.
+pub(crate) const WITHOUT_EFFECT: &[&str] = &["reconnect_interval"];
 
 const STATIC_CLIENTIDS: &[Field] = &[
     field("node", FieldKind::Str, Required, "The name of the node."),
@@ -144,6 +159,8 @@ pub(crate) const CHANGE_LIVE: &[&str] = &[
     "enable",
     "tags",
     "description",
+    "mode",
+    "reconnect_interval",
     "pool_size",
     "static_clientids",
     "ping_timeout",
@@ -200,7 +217,7 @@ pub(crate) static ACTION: &[Field] = &[
     options::DESCRIPTION,
     field("parameters", FieldKind::Table(ACTION_PARAMETERS), Required, "What to publish."),
     options::FALLBACK_ACTIONS,
-    options::ACTION_RESOURCE_OPTS,
+    options::UNBATCHED_ACTION_RESOURCE_OPTS,
 ];
 
 const ACTION_PARAMETERS: &[Field] = &[

@@ -49,19 +49,10 @@ pub const CONNECTOR_RESOURCE_OPTS: Field = field(
     "resource_opts",
     FieldKind::Table(&[
         HEALTH_CHECK_INTERVAL,
+        HEALTH_CHECK_INTERVAL_JITTER,
         HEALTH_CHECK_TIMEOUT,
-        field(
-            "start_after_created",
-            FieldKind::Bool,
-            Bool(true),
-            "Kept for the reference's files: a connector always connects when it is enabled.",
-        ),
-        field(
-            "start_timeout",
-            FieldKind::Duration,
-            Text("5s"),
-            "Kept for the reference's files: nothing here waits for a connector to start.",
-        ),
+        START_AFTER_CREATED,
+        START_TIMEOUT,
     ]),
     Empty,
     "How the connector is looked after.",
@@ -151,6 +142,8 @@ pub const ACTION_RESOURCE_OPTS: Field = field(
         HEALTH_CHECK_INTERVAL_JITTER,
         HEALTH_CHECK_TIMEOUT,
         RESUME_INTERVAL,
+        START_AFTER_CREATED,
+        START_TIMEOUT,
         field(
             "query_mode",
             FieldKind::OneOf(&["async", "sync"]),
@@ -194,16 +187,17 @@ const QUEUE: &[Field] = match ACTION_RESOURCE_OPTS.kind {
     FieldKind::Table(fields) => fields,
     _ => &[],
 };
-const WITH_BATCHES: [Field; QUEUE.len() + 2] = {
-    let mut fields = [BATCH_SIZE; QUEUE.len() + 2];
+const fn and_batches(batch_size: Field, batch_time: Field) -> [Field; QUEUE.len() + 2] {
+    let mut fields = [batch_size; QUEUE.len() + 2];
     let mut place = 0;
     while place < QUEUE.len() {
         fields[place] = QUEUE[place];
         place += 1;
     }
-    fields[QUEUE.len() + 1] = BATCH_TIME;
+    fields[QUEUE.len() + 1] = batch_time;
     fields
-};
+}
+const WITH_BATCHES: [Field; QUEUE.len() + 2] = and_batches(BATCH_SIZE, BATCH_TIME);
 const BATCH_SIZE: Field = field(
     "batch_size",
     FieldKind::Int { min: 1, max: 10_000 },
@@ -217,6 +211,31 @@ const BATCH_TIME: Field = field(
     "How long a request may wait for others to travel with.",
 );
 
+/// [`ACTION_RESOURCE_OPTS`] for kinds whose requests travel one by one, and whose files have these settings all the same. The
+/// kind says that they are [without effect](BATCHES).
+pub const UNBATCHED_ACTION_RESOURCE_OPTS: Field =
+    Field { kind: FieldKind::Table(&WITHOUT_BATCHES), ..ACTION_RESOURCE_OPTS };
+
+/// The settings of batches.
+pub const BATCHES: &[&str] = &[BATCH_SIZE.name, BATCH_TIME.name];
+
+const WITHOUT_BATCHES: [Field; QUEUE.len() + 2] = and_batches(
+    Field { summary: "Kept for the reference's files: requests travel one by one.", ..BATCH_SIZE },
+    Field { summary: "Kept for the reference's files; see `batch_size`.", ..BATCH_TIME },
+);
+
+const START_AFTER_CREATED: Field = field(
+    "start_after_created",
+    FieldKind::Bool,
+    Bool(true),
+    "Whether it starts by itself. With `false` it waits, also after a restart of the server, until somebody starts it: `POST /api/v5/connectors/TYPE:NAME/start`, or `actions` for an action. What rules hand to it waits in its buffer.",
+);
+const START_TIMEOUT: Field = field(
+    "start_timeout",
+    FieldKind::Duration,
+    Text("5s"),
+    "Kept for the reference's files: nothing here waits for a start.",
+);
 const HEALTH_CHECK_INTERVAL: Field = field(
     "health_check_interval",
     FieldKind::Duration,
@@ -248,7 +267,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "health_check_interval_jitter",
     "health_check_timeout",
     "resume_interval",
-    "start_after_created",
     "start_timeout",
     "query_mode",
     "worker_pool_size",
@@ -328,6 +346,16 @@ pub fn buffer_mode(resource_opts: &Settings) -> BufferMode {
 /// Smaller segments would make more files than is good for a folder; larger ones more memory than is good for a start.
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Whether a connector or action with these settings starts by itself, as `resource_opts.start_after_created` says.
+pub fn starts_by_itself(settings: &Settings) -> bool {
+    let has = |settings: &Settings, name| settings.fields().iter().any(|field| field.name == name);
+    if !has(settings, "resource_opts") {
+        return true;
+    }
+    let resource_opts = settings.table("resource_opts");
+    !has(resource_opts, START_AFTER_CREATED.name) || resource_opts.bool(START_AFTER_CREATED.name)
+}
 
 /// Says what of any `resource_opts` was written though it changes nothing.
 pub fn check_resource_opts(resource_opts: &Settings, diagnostics: &mut Vec<Diagnostic>) {

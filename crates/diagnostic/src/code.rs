@@ -221,6 +221,8 @@ codes! {
         "Who holds a valid token may put any user name into CONNECT, and the access list believes it. `username_claim` takes the name from the token; a claim that must be `${username}` or `${clientid}` holds CONNECT against it.",
     UnknownSource "W607" "A source that does not exist."
         "`$bridges/mqtt:NAME` and `$sources/mqtt:NAME` name a source that a file or the API declares. Until there is one, the rule hears nothing from it.",
+    BareDuration "W608" "A time span without a unit."
+        "A number without a unit counts milliseconds, as in the reference, and this one is shorter than such a time is anywhere. Write the unit: `30s`.",
 
     NotPortable "W901" "The reference would refuse this."
         "It means here what it says, but a rule that is to run on the reference too must be written otherwise.",

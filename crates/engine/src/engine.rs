@@ -475,21 +475,23 @@ impl Engine {
         self.0.current.load().rules_using(category, id)
     }
 
-    /// Lets a connector that has lost its far side try at once rather than at its next turn; of a source or action, the
-    /// connector it is on. One that is connected stays as it is. Returns at once.
+    /// Starts a connector or action that waits for that, and lets a connector that has lost its far side try at once rather than
+    /// at its next turn; of a source or action, also the connector it is on. What runs stays as it is. Nobody waits for a
+    /// far side.
     ///
     /// # Errors
     /// Where there is no such thing, or it is disabled.
-    pub fn start_resource(&self, category: Category, id: &ResourceId) -> Result<(), StartError> {
-        let current = self.0.current.load();
+    pub async fn start_resource(&self, category: Category, id: &ResourceId) -> Result<(), StartError> {
+        let current = self.0.current.load_full();
         let item = current.resource_item(category, id).ok_or(StartError::NotFound)?;
         let connector = item.connector.as_ref().map_or(id, |(connector, _)| connector);
-        let enabled =
-            |category, id: &ResourceId| current.resource_item(category, id).is_some_and(|item| item.enable);
-        for (category, id) in [(category, id), (Category::Connector, connector)] {
-            if !enabled(category, id) {
-                return Err(StartError::Disabled(id.clone()));
-            }
+        let enabled = |category, id: &ResourceId| {
+            let item = current.resource_item(category, id).filter(|item| item.enable);
+            item.ok_or_else(|| StartError::Disabled(id.clone()))
+        };
+        let items = [enabled(category, id)?, enabled(Category::Connector, connector)?];
+        if items.map(|item| current.live.start(item)).contains(&true) {
+            let _ = self.0.commands.send(Command::Started).await;
         }
         current.live.connectors.get(connector).ok_or(StartError::NotFound)?.retry();
         Ok(())

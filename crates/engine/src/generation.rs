@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use config::Category;
-use connector::{ActionReading, Status};
+use connector::{ActionReading, State, Status};
 use diagnostic::Diagnostic;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
@@ -168,6 +168,10 @@ impl Generation {
         if !item.enable {
             return Some(Status::stopped());
         }
+        if !self.live.is_started(item) {
+            let reason = format!("it waits for `POST /api/v5/{}/{id}/start`", category.plural());
+            return Some(Status { reason, ..Status::stopped() });
+        }
         let connector = |id: &ResourceId| self.live.connectors.get(id);
         Some(match (category, &item.connector) {
             (Category::Connector, _) => connector(id)?.status(),
@@ -175,9 +179,14 @@ impl Generation {
                 let queue = self.live.actions.get(id).and_then(|queue| queue.trouble());
                 let queue = queue.map_or_else(Status::connected, Status::disconnected);
                 // Of two equals the buffer speaks: it is nearer to losing something.
-                Status::worst([queue, connector(connector_id)?.status()])
+                Status::worst([queue, self.status(Category::Connector, connector_id)?])
             }
-            (Category::Source, Some((connector_id, _))) => connector(connector_id)?.source_status(&id.name),
+            (Category::Source, Some((connector_id, _))) => {
+                match self.status(Category::Connector, connector_id)? {
+                    stopped if stopped.state == State::Stopped => stopped,
+                    _ => connector(connector_id)?.source_status(&id.name),
+                }
+            }
             (Category::Action | Category::Source, None) => Status::stopped(),
         })
     }

@@ -1,6 +1,6 @@
 //! What lives longer than a generation: connectors, the queues of actions, the counters of sources.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -255,9 +255,22 @@ pub(crate) struct Live {
     /// The queues of actions.
     pub(crate) actions: HashMap<ResourceId, Arc<ActionQueue>>,
     pub(crate) sources: HashMap<ResourceId, LiveSource>,
+    /// What somebody has started, of connectors and actions that do not start by themselves. Behind a lock, since it is started
+    /// from outside of the thread that reloads.
+    started: Arc<Mutex<HashSet<(Category, ResourceId)>>>,
 }
 
 impl Live {
+    /// Whether a connector or action is to run, provided that it is enabled.
+    pub(crate) fn is_started(&self, item: &ResourceItem) -> bool {
+        !item.waits || self.started.lock().contains(&(item.category, item.id.clone()))
+    }
+
+    /// Starts what waits for that. Whether it did.
+    pub(crate) fn start(&self, item: &ResourceItem) -> bool {
+        item.waits && self.started.lock().insert((item.category, item.id.clone()))
+    }
+
     /// Gives an action its queue, or the queue it has new bounds.
     pub(crate) fn keep_action(&mut self, item: &ResourceItem, buffers: &Buffers) -> Arc<ActionQueue> {
         let queue = buffers.keep(item, self.actions.get(&item.id));
@@ -283,6 +296,7 @@ impl Live {
             queues: queues.map(|(_, queue)| queue).collect(),
         };
         self.sources.retain(|id, _| declared(Category::Source, id));
+        self.started.lock().retain(|(category, id)| declared(*category, id));
         gone
     }
 }

@@ -166,6 +166,7 @@ pub(crate) fn parse_resource(
         category: declaration.category,
         id_span: declaration.name_span,
         enable: settings.bool("enable"),
+        waits: !connector::options::starts_by_itself(&settings),
         fallbacks: match declaration.category {
             Category::Action if sound => parse_fallbacks(&settings, &id, base_dir, diagnostics).into(),
             Category::Action | Category::Connector | Category::Source => Arc::new([]),

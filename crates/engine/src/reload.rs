@@ -38,6 +38,8 @@ pub(crate) enum Command {
     MendBuffers,
     /// Rules and listeners are ready: sources may subscribe.
     OpenSources,
+    /// Something was started that waited for it.
+    Started,
     /// Change nothing any more; answers with the connectors, for the caller to stop.
     Stop(oneshot::Sender<Vec<Arc<LiveConnector>>>),
 }
@@ -91,6 +93,7 @@ impl Reloader {
                 }
                 Command::MendBuffers => self.mend_buffers(),
                 Command::OpenSources => self.open_sources(),
+                Command::Started => self.follow_starts(),
                 Command::Stop(reply) => {
                     let _ = reply.send(self.live.connectors.values().cloned().collect());
                     return;
@@ -244,6 +247,12 @@ impl Reloader {
         self.listen();
     }
 
+    /// Lets connectors connect, and actions send, that somebody has started.
+    fn follow_starts(&self) {
+        let units: Vec<Arc<Unit>> = self.current.load().in_force().into_values().collect();
+        self.set_connectors(&Declarations::of(&units), self.sources_open);
+    }
+
     /// Asks for what the rules listen to, once everything else is ready.
     fn listen(&self) {
         if self.sources_open {
@@ -258,9 +267,9 @@ impl Reloader {
             match (item.category, &item.connector) {
                 (Category::Connector, _) => {
                     desired.entry(&item.id).or_default().settings =
-                        item.enable.then(|| Arc::clone(&item.settings));
+                        (item.enable && self.live.is_started(item)).then(|| Arc::clone(&item.settings));
                 }
-                (Category::Action, Some((connector, _))) if item.enable => {
+                (Category::Action, Some((connector, _))) if item.enable && self.live.is_started(item) => {
                     let action = self.live.actions.get(&item.id).map(|queue| LiveAction {
                         queue: Arc::clone(queue),
                         settings: Arc::clone(&item.settings),

@@ -71,6 +71,8 @@ pub(crate) struct ResourceItem {
     pub(crate) id: ResourceId,
     pub(crate) id_span: Span,
     pub(crate) enable: bool,
+    /// Whether it waits until somebody starts it.
+    pub(crate) waits: bool,
     /// Checked against the fields of its kind.
     pub(crate) settings: Arc<Settings>,
     /// The connector that a source or action names.

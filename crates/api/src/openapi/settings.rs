@@ -75,9 +75,12 @@ fn value_schema(kind: FieldKind, shape: Shape) -> Value {
         FieldKind::Bool => json!({ "type": "boolean" }),
         FieldKind::Int { min, max } => int(min, max),
         FieldKind::Str | FieldKind::Path | FieldKind::Template => text(),
-        FieldKind::Duration | FieldKind::DurationOrInfinity => {
-            let examples =
-                if matches!(kind, FieldKind::Duration) { json!(["15s"]) } else { json!(["15s", "infinity"]) };
+        FieldKind::Duration | FieldKind::Seconds | FieldKind::DurationOrInfinity => {
+            let examples = if matches!(kind, FieldKind::DurationOrInfinity) {
+                json!(["15s", "infinity"])
+            } else {
+                json!(["15s"])
+            };
             json!({ "type": ["string", "integer"], "minimum": 0, "examples": examples })
         }
         FieldKind::Bytes => json!({ "type": ["string", "integer"], "minimum": 0, "examples": ["256MB"] }),

@@ -31,8 +31,10 @@ pub(super) fn routes(api: &mut Api, category: Category) {
         let describe = move |operation: &mut Operation<'_>| {
             operation
                 .tag(tag)
-                .about(format!("Let a lost connection of the {singular} be tried at once"))
-                .answers_nothing("It is tried; nobody waits for the far side.")
+                .about(format!(
+                    "Start what waits for that, and let a lost connection of the {singular} be tried at once"
+                ))
+                .answers_nothing("It is; nobody waits for the far side.")
                 .refuses(&[404]);
         };
         match node {
@@ -75,7 +77,7 @@ async fn operate(
     if operation != "start" {
         return Err(ApiError::bad_request(format!("there is no operation `{operation}`, only `start`")));
     }
-    let started = context.engine.start_resource(category, &id);
+    let started = context.engine.start_resource(category, &id).await;
     started.map_err(|error| ApiError::start(&error, &Subject::Resource(category, id.clone())))?;
     tracing::info!(%caller, category = category.singular(), %id, "started over HTTP");
     Ok(StatusCode::NO_CONTENT)

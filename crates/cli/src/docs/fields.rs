@@ -9,7 +9,8 @@ use super::{cell, head};
 pub(super) fn connectors() -> String {
     let mut page = head(
         "Connectors, sources and actions",
-        "What may stand in a resource file, and in the bodies of the API. Paths are relative to the file that names them.",
+        "What may stand in a resource file, and in the bodies of the API. Paths are relative to the file that names them. A duration is \
+         written `15s`, `200ms` or `1h30m`; a number without a unit counts milliseconds, as in the reference, where nothing else is said.",
     );
     for kind in server::KINDS {
         let _ = write!(page, "\n## {}\n\n{}\n", kind.name, kind.summary);
@@ -112,6 +113,7 @@ fn value(kind: FieldKind) -> String {
         FieldKind::Int { min, max } => bounded("integer", min, max),
         FieldKind::Str => "text".to_owned(),
         FieldKind::Duration => "duration".to_owned(),
+        FieldKind::Seconds => "duration; a bare number is seconds".to_owned(),
         FieldKind::DurationOrInfinity => "duration or `infinity`".to_owned(),
         FieldKind::Bytes => "bytes".to_owned(),
         FieldKind::OneOf(words) => format!("`{}`", words.join("`, `")),
