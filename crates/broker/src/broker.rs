@@ -16,6 +16,7 @@ use crate::acl::Permissions;
 use crate::admission;
 use crate::config::{Bound, BrokerConfig, Listener};
 use crate::gate::{Gate, ListenerMetrics};
+use crate::inbox::Inbox;
 use crate::inflight::Slot;
 use crate::janitor::Janitor;
 use crate::listener::{self, ListenError};
@@ -229,13 +230,19 @@ impl Broker {
                 self.end_session(&session, &mut kept);
                 continue;
             }
+            self.janitor.forget(&session, &mut kept);
             return Some(Claimed { session, claim, kept });
         }
     }
 
     fn new_session(&self, clientid: Arc<str>) -> Session {
         let number = self.session_last.fetch_add(1, Ordering::Relaxed) + 1;
-        Session::new(clientid, number, &self.config)
+        Session::new(clientid, number, self.new_inbox())
+    }
+
+    pub(crate) fn new_inbox(&self) -> Inbox {
+        let limits = &self.config.limits;
+        Inbox::new(limits.session_messages_max, limits.session_bytes_max)
     }
 
     /// The store, if sessions and retained messages are to outlive the process.
@@ -246,6 +253,7 @@ impl Broker {
     /// Forgets a session. A will that was delayed goes out now [MQTT-3.1.3-9].
     pub(crate) fn end_session(&self, session: &Arc<Session>, kept: &mut Kept) {
         kept.is_over = true;
+        self.janitor.forget(session, kept);
         self.sessions.remove_if(&session.clientid, |_, there| Arc::ptr_eq(there, session));
         for subscribed in std::mem::take(&mut kept.subscriptions).into_values() {
             self.subscriptions.remove(&subscribed.subscription, session);

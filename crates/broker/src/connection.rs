@@ -340,7 +340,7 @@ impl Link {
             _ if matches!(end, End::Stopped) => pending = will,
             Some(will) if !will.delay.is_zero() => {
                 let at = now + will.delay.min(self.session_expiry);
-                broker.janitor.remind(at, &self.session, self.claim, Duty::Will);
+                broker.janitor.remind(at, &self.session, &mut self.kept, self.claim, Duty::Will);
                 pending = Some(will);
             }
             will => broker.publish_will(will.as_deref()),
@@ -353,7 +353,8 @@ impl Link {
         }
         self.kept.will = pending;
         self.kept.is_old = true;
-        broker.janitor.remind(now + self.session_expiry, &self.session, self.claim, Duty::End);
+        let at = now + self.session_expiry;
+        broker.janitor.remind(at, &self.session, &mut self.kept, self.claim, Duty::End);
     }
 }
 

@@ -42,7 +42,7 @@ impl Broker {
     }
 
     fn restore_session(&self, number: u64, image: &SessionImage, now: Now) {
-        let session = Arc::new(Session::new(Arc::clone(&image.clientid), number, &self.config));
+        let session = Arc::new(Session::new(Arc::clone(&image.clientid), number, self.new_inbox()));
         session.is_stored.store(true, Ordering::Relaxed);
         // Nobody else knows it yet.
         let Ok(mut kept) = Arc::clone(&session.kept).try_lock_owned() else { return };
@@ -89,9 +89,9 @@ impl Broker {
         let at = |after: Duration| Instant::now() + after.saturating_sub(since);
         if let Some(will) = &image.will {
             kept.will = Some(Arc::clone(will));
-            self.janitor.remind(at(will.delay.min(expiry)), session, 0, Duty::Will);
+            self.janitor.remind(at(will.delay.min(expiry)), session, kept, 0, Duty::Will);
         }
-        self.janitor.remind(at(expiry), session, 0, Duty::End);
+        self.janitor.remind(at(expiry), session, kept, 0, Duty::End);
     }
 
     /// Publishes the will of a session whose connection has ended a while ago.

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use topic::Subscription;
 use wake::Wake;
 
-use crate::config::BrokerConfig;
 use crate::inbox::Inbox;
 use crate::inflight::Inflight;
+use crate::janitor::Reminders;
 use crate::message::Publisher;
 use crate::retained::Feed;
 use crate::subscriptions::Options;
@@ -70,6 +70,8 @@ pub(crate) struct Kept {
     /// When the last connection ended (milliseconds since 1970), and how long the session lives from there.
     pub(crate) left_at_ms: i64,
     pub(crate) expiry: Duration,
+    /// What the janitor is to do with it if the client does not come back.
+    pub(crate) reminders: Reminders,
     /// Whether an earlier connection has left anything: Session Present.
     pub(crate) is_old: bool,
     /// The session is over and no longer in the registry; whoever waited for it must look again.
@@ -99,14 +101,14 @@ impl Incoming {
 }
 
 impl Session {
-    pub(crate) fn new(clientid: Arc<str>, number: u64, config: &BrokerConfig) -> Self {
+    pub(crate) fn new(clientid: Arc<str>, number: u64, inbox: Inbox) -> Self {
         Self {
             clientid,
             number,
             is_stored: AtomicBool::new(false),
             delivery_last: AtomicU64::new(0),
             client: ArcSwapOption::empty(),
-            inbox: Inbox::new(config.limits.session_messages_max, config.limits.session_bytes_max),
+            inbox,
             wake: Wake::default(),
             is_due: AtomicBool::new(false),
             settled: Mutex::new(Vec::new()),
@@ -201,6 +203,7 @@ impl Kept {
             feeds: VecDeque::new(),
             left_at_ms: 0,
             expiry: Duration::ZERO,
+            reminders: Reminders::default(),
             is_old: false,
             is_over: false,
         }
