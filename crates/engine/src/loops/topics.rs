@@ -20,7 +20,14 @@ pub(super) enum Level {
     /// One level, whatever it says.
     Any,
     /// Part of a level, or several.
-    Unknown,
+    Unknown {
+        /// How it begins, as far as that is known.
+        start: Vec<u8>,
+        /// Whether any text may follow that, more levels among it; otherwise only such as has no `/`.
+        is_text: bool,
+        /// Whether nothing follows that.
+        is_last: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,14 +49,18 @@ impl Topics {
 
     /// The levels, as far as they are known; what begins with one that is not may be anything.
     pub(super) fn levels(&self) -> impl Iterator<Item = Level> + '_ {
-        self.parts.split(|part| *part == Part::Byte(b'/')).map(|level| match level {
-            [Part::Level] => Level::Any,
-            level => {
-                let byte = |part: &Part| match part {
-                    Part::Byte(byte) => Some(*byte),
-                    Part::Level | Part::Anything => None,
-                };
-                level.iter().map(byte).collect::<Option<Vec<u8>>>().map_or(Level::Unknown, Level::Text)
+        self.parts.split(|part| *part == Part::Byte(b'/')).map(|level| {
+            let bytes = level.iter().map_while(|part| match part {
+                Part::Byte(byte) => Some(*byte),
+                Part::Level | Part::Anything => None,
+            });
+            let start: Vec<u8> = bytes.collect();
+            match &level[start.len()..] {
+                [] => Level::Text(start),
+                [Part::Level] if start.is_empty() => Level::Any,
+                [first, rest @ ..] => {
+                    Level::Unknown { start, is_text: *first == Part::Anything, is_last: rest.is_empty() }
+                }
             }
         })
     }
@@ -73,12 +84,12 @@ impl Topics {
     }
 
     /// What a template may print, given the topics of what the rule hears.
-    pub(super) fn of_template(template: &Template, inputs: &[&Topics]) -> Vec<Topics> {
+    pub(super) fn of_template(template: &Template, inputs: &[Topics]) -> Vec<Topics> {
         let is_topic = |piece: &Piece<'_>| matches!(piece, Piece::Name("topic"));
         let filled = template.pieces().filter(is_topic).count() == 1 && inputs.len() <= Self::INPUTS_MAX;
         let anything = Topics::new(vec![Part::Anything]);
-        let choices: Vec<&Topics> = if filled { inputs.to_vec() } else { vec![&anything] };
-        let with = |choice: &&Topics| {
+        let choices = if filled { inputs } else { std::slice::from_ref(&anything) };
+        let with = |choice: &Topics| {
             let mut parts = Vec::new();
             for piece in template.pieces() {
                 match piece {
@@ -155,7 +166,7 @@ mod tests {
         let (template, diagnostics) = Template::parse(template);
         assert!(diagnostics.is_empty());
         let inputs = Topics::of_filter(heard);
-        let published = Topics::of_template(&template, &inputs.iter().collect::<Vec<_>>());
+        let published = Topics::of_template(&template, &inputs);
         overlap(&published, &Topics::of_filter(filter))
     }
 
