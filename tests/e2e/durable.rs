@@ -191,9 +191,7 @@ impl SmallDisk {
             .output();
         mount.is_ok_and(|mount| mount.status.success()).then_some(Self(path))
     }
-}
 
-impl SmallDisk {
     /// Mounts it anew with these options.
     fn remount(&self, options: &str) {
         let mount = std::process::Command::new("mount")

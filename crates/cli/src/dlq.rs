@@ -46,6 +46,10 @@ fn answer(args: &DlqArgs) -> Outcome {
                     call(&args.api, "GET", &path, None)?["data"].as_array().cloned().unwrap_or_default()
                 }
             };
+            if letters.is_empty() {
+                // What reads the output finds nothing in it, and who sees none knows that it is all.
+                eprintln!("no dead letters");
+            }
             Ok(listed(letters.iter().take(*limit), *format))
         }
         DlqVerb::Show { id } => {
@@ -128,9 +132,6 @@ fn listed<'l>(letters: impl Iterator<Item = &'l Value>, format: LetterFormat) ->
                 )
             }
         };
-    }
-    if text.is_empty() && format == LetterFormat::Text {
-        text.push_str("no dead letters\n");
     }
     text
 }

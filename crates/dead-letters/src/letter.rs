@@ -86,8 +86,11 @@ pub struct Message {
 impl Letter {
     /// About what it takes in memory (bytes).
     pub(crate) fn memory(&self) -> usize {
-        let payload = self.message.as_ref().map_or(0, |message| message.payload.len());
-        size_of::<Self>() + self.request.len() + payload
+        let Self { action, stage, reason, rule, event, message, columns, row, request, rendered, .. } = self;
+        let texts = [action, stage, reason, rule, event].into_iter().map(String::len);
+        let values = [columns.as_ref(), row.as_ref(), Some(rendered)].into_iter().flatten().map(json_memory);
+        let message = message.as_ref().map_or(0, Message::memory);
+        size_of::<Self>() + request.len() + message + texts.chain(values).sum::<usize>()
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -98,6 +101,30 @@ impl Letter {
     pub(crate) fn from_bytes(id: u64, bytes: &[u8]) -> Option<Self> {
         Some(Self { id, ..serde_json::from_slice(bytes).ok()? })
     }
+}
+
+impl Message {
+    /// What it takes beyond its own size (bytes).
+    fn memory(&self) -> usize {
+        let Self { clientid, username, server, peername, id, topic, payload, pub_props, .. } = self;
+        let texts = [clientid, username, server, peername].into_iter().flatten().chain([id, topic]);
+        texts.map(String::len).sum::<usize>() + payload.len() + pub_props.as_ref().map_or(0, json_memory)
+    }
+}
+
+/// About what a value takes (bytes).
+fn json_memory(value: &serde_json::Value) -> usize {
+    // An entry of an object has its key, and its share of a node of the map.
+    const ENTRY: usize = size_of::<String>() + 2 * size_of::<usize>();
+    let inner: usize = match value {
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => 0,
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(items) => items.iter().map(json_memory).sum(),
+        serde_json::Value::Object(entries) => {
+            entries.iter().map(|(key, value)| ENTRY + key.len() + json_memory(value)).sum()
+        }
+    };
+    size_of::<serde_json::Value>() + inner
 }
 
 /// Bytes as base64.
@@ -114,5 +141,53 @@ mod bytes {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(from)?;
         STANDARD.decode(text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_large_in_a_letter_counts() {
+        const LARGE: usize = 1 << 20;
+        let text = || "x".repeat(LARGE);
+        let with = |change: fn(&mut Letter, String)| {
+            let mut letter = Letter { message: Some(Message::default()), ..Letter::default() };
+            let before = letter.memory();
+            change(&mut letter, text());
+            letter.memory() - before
+        };
+        let changes: [fn(&mut Letter, String); 18] = [
+            |letter, text| letter.action = text,
+            |letter, text| letter.stage = text,
+            |letter, text| letter.reason = text,
+            |letter, text| letter.rule = text,
+            |letter, text| letter.event = text,
+            |letter, text| letter.columns = Some(json!({ "a": [text] })),
+            |letter, text| letter.row = Some(json!({ text: 1 })),
+            |letter, text| letter.request = text.into(),
+            |letter, text| letter.rendered = json!(text),
+            |letter, text| of(letter).clientid = Some(text),
+            |letter, text| of(letter).username = Some(text),
+            |letter, text| of(letter).server = Some(text),
+            |letter, text| of(letter).peername = Some(text),
+            |letter, text| of(letter).id = text,
+            |letter, text| of(letter).topic = text,
+            |letter, text| of(letter).payload = text.into(),
+            |letter, text| of(letter).pub_props = Some(json!([text])),
+            // Nothing in it is large, but there is much of it.
+            |letter, text| letter.row = Some(text.chars().map(|_| json!(1)).collect()),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let more = with(change);
+            assert!(more >= LARGE, "the {number}. is counted as {more} bytes");
+        }
+    }
+
+    fn of(letter: &mut Letter) -> &mut Message {
+        letter.message.get_or_insert_default()
     }
 }

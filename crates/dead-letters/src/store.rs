@@ -56,6 +56,8 @@ struct Entry {
 /// A letter on its way to the disk, and who is to hear that it is there.
 struct Incoming {
     letter: Box<Letter>,
+    /// What it takes in memory.
+    bytes: usize,
     stored: Box<dyn FnOnce() + Send>,
 }
 
@@ -133,7 +135,7 @@ impl Store {
     /// room for it, which is counted. Never waits.
     pub fn bury(&self, letter: Letter, stored: impl FnOnce() + Send + 'static) {
         let bytes = letter.memory();
-        let incoming = Incoming { letter: Box::new(letter), stored: Box::new(stored) };
+        let incoming = Incoming { letter: Box::new(letter), bytes, stored: Box::new(stored) };
         let has_room = self.shared.incoming_bytes.load(Ordering::Relaxed) < INCOMING_BYTES_MAX;
         let refused = match &*self.sender.lock() {
             Some(_) if !has_room => incoming,
@@ -233,7 +235,7 @@ fn keep(shared: &Shared, incoming: &Receiver<Incoming>) {
         if let Err(error) = unsynced.iter().try_for_each(|file| file.sync_data()) {
             tracing::error!(%error, "dead letters could not be synced");
         }
-        let bytes = letters.iter().map(|incoming| incoming.letter.memory()).sum();
+        let bytes = letters.iter().map(|incoming| incoming.bytes).sum();
         shared.incoming_bytes.fetch_sub(bytes, Ordering::Relaxed);
         letters.into_iter().for_each(|incoming| (incoming.stored)());
     }
