@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::config::Limits;
 use arc_swap::ArcSwap;
 use event::AckLevel;
 use mqtt::WebSocketTerms;
@@ -45,7 +46,7 @@ impl BrokerConfig {
     pub fn with_defaults(node: impl Into<String>, auth: Arc<dyn Auth>, acl: Arc<AccessList>) -> Self {
         Self {
             node: node.into(),
-            limits: Limits::DEFAULT,
+            limits: Limits::declared(),
             session_expiry_max: Self::SESSION_EXPIRY_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
@@ -55,57 +56,6 @@ impl BrokerConfig {
             acl,
         }
     }
-}
-
-/// What the clients of one listener may cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at a time. Past it new ones are told so, or closed at once when there are very many.
-    pub connections_max: usize,
-    /// Connections that are taken in a second; what comes faster waits. `None` for any number.
-    pub connection_rate_max: Option<u32>,
-    /// How long a client may take from its first byte to the end of CONNECT.
-    pub connect_timeout: Duration,
-    /// The largest packet taken from a client (bytes, the whole packet). At least 1 KiB makes sense.
-    pub packet_bytes_max: u32,
-    /// Messages of QoS 1 and 2 that are under way to one client, unless its Receive Maximum is lower. At least 1.
-    pub inflight_max: u16,
-    /// Messages of QoS 1 and 2 that one client may have sent and not seen acknowledged: Receive Maximum in MQTT 5;
-    /// before, a client at this bound is not read until acknowledgements have gone out. At least 1.
-    pub receive_max: u16,
-    /// Messages that one session queues, in flight not counted. Past it the oldest are dropped, QoS 0 before others.
-    pub session_messages_max: usize,
-    /// Bytes of topics and payloads that one session queues. Past it the oldest are dropped, QoS 0 before others.
-    pub session_bytes_max: usize,
-    /// Subscriptions of one session.
-    pub subscriptions_max: usize,
-    /// Levels of a topic or filter.
-    pub topic_levels_max: usize,
-    /// Bytes of a client id.
-    pub clientid_bytes_max: usize,
-    /// Seconds of the longest keep-alive: MQTT 5 clients are told to keep it. `None` for any.
-    pub keepalive_max: Option<u16>,
-    /// Messages that one client may send in a second; what comes faster is read later. `None` for any number.
-    pub message_rate_max: Option<u32>,
-}
-
-impl Limits {
-    /// The defaults.
-    pub const DEFAULT: Limits = Limits {
-        connections_max: 100_000,
-        connection_rate_max: None,
-        connect_timeout: Duration::from_secs(15),
-        packet_bytes_max: 1 << 20,
-        inflight_max: 1_000,
-        receive_max: 1_000,
-        session_messages_max: 10_000,
-        session_bytes_max: 16 << 20,
-        subscriptions_max: 10_000,
-        topic_levels_max: 128,
-        clientid_bytes_max: 65_535,
-        keepalive_max: None,
-        message_rate_max: None,
-    };
 }
 
 /// Where clients come in.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::{Limits, Listener};
+use ::config::Limits;
+
+use crate::config::Listener;
 use crate::metrics::Tally;
 
 /// Why a connection came to nothing.

@@ -56,14 +56,15 @@ mod subscriptions;
 mod sys;
 mod will;
 
+pub use crate::config::{Bound, BrokerConfig, Listener};
 pub use access::{Auth, Checked, Everybody, Identity, Login, PeerCertificate};
 pub use acl::{AccessList, Acl, AclRule, DenyAction, Permission};
 pub use broker::Broker;
-pub use config::{Bound, BrokerConfig, Limits, Listener};
 pub use gate::{ListenerMetrics, Refused};
 pub use listener::ListenError;
 pub use metrics::Metrics;
 pub use store::{Fsync, Persistence, StoreError};
 
+pub use ::config::Limits;
 pub use mqtt::{Origins, ReasonCode, WebSocketTerms};
 pub use tls::PeerName;

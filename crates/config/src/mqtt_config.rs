@@ -8,17 +8,13 @@ use diagnostic::{Code, Diagnostic};
 
 use crate::acl::AclConfig;
 use crate::field::Field;
-use crate::mqtt_fields::{LIMITS, LISTENER_OWN};
+use crate::limits::{Limits, check_packet_bytes_max};
+use crate::mqtt_fields::{LISTENER_TLS, LISTENER_WEBSOCKET};
 use crate::secret::{Secret, SecretOrigin};
 use crate::section::Text;
 use crate::server_file::{Layers, SessionsConfig, parse_listen};
 use crate::settings::Settings;
 use crate::text_file::check_name;
-
-/// The largest packet that MQTT has.
-const PACKET_BYTES_MAX: u64 = 268_435_460;
-/// The least that a largest packet may be.
-const PACKET_BYTES_MIN: u64 = 1024;
 
 /// The embedded broker's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +22,7 @@ pub struct MqttConfig {
     /// Where clients come in: `[mqtt] listen` as `mqtt`, unless it is `none`, then the others.
     pub listeners: Vec<ListenerConfig>,
     /// The limits of listeners that say nothing else.
-    pub limits: LimitsConfig,
+    pub limits: Limits,
     /// The file of users.
     pub users: Option<PathBuf>,
     /// Tokens, where they are taken.
@@ -66,7 +62,7 @@ pub struct ListenerConfig {
     /// Whether that was ordered.
     pub allow_anonymous: bool,
     /// What clients may cost.
-    pub limits: LimitsConfig,
+    pub limits: Limits,
 }
 
 /// TLS of a listener.
@@ -106,37 +102,6 @@ pub struct WebSocketConfig {
     pub path: String,
     /// The web pages that may open one; `None` where the default holds.
     pub allowed_origins: Option<Vec<String>>,
-}
-
-/// What the clients of a listener may cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitsConfig {
-    /// Connections at a time.
-    pub connections_max: usize,
-    /// Connections in a second.
-    pub connection_rate_max: Option<u32>,
-    /// How long a client may take to connect.
-    pub connect_timeout: Duration,
-    /// The largest packet from a client (bytes).
-    pub packet_bytes_max: u32,
-    /// Unacknowledged messages to one client.
-    pub inflight_max: u16,
-    /// Unacknowledged messages from one client.
-    pub receive_max: u16,
-    /// Messages that wait for one client.
-    pub session_messages_max: usize,
-    /// Bytes of them.
-    pub session_bytes_max: usize,
-    /// Subscriptions of one client.
-    pub subscriptions_max: usize,
-    /// Levels of a topic.
-    pub topic_levels_max: usize,
-    /// Bytes of a client id.
-    pub clientid_bytes_max: usize,
-    /// Seconds of a keep-alive.
-    pub keepalive_max: Option<u16>,
-    /// Messages from one client in a second.
-    pub message_rate_max: Option<u32>,
 }
 
 /// Tokens that say who a client is.
@@ -221,22 +186,17 @@ impl Layers {
         (!is_none).then(|| self.listen("mqtt", 1883))
     }
 
-    fn limits(&mut self) -> LimitsConfig {
-        let mut pick = |key: &str| {
+    fn limits(&mut self) -> Limits {
+        // Each setting may stand in another layer; together they are read like those of a listener.
+        Limits::read(|key| {
             let (settings, layer) = self.pick("mqtt", key);
             let mut diagnostics = Vec::new();
             if key == "max_packet_size" {
-                packet_bytes_max(&settings, "mqtt.", &mut diagnostics);
+                check_packet_bytes_max(&settings, "mqtt.", &mut diagnostics);
             }
             diagnostics.into_iter().for_each(|diagnostic| layer.report(diagnostic));
             settings
-        };
-        // Each setting may stand in another layer; together they are read like those of a listener.
-        let mut limits = LimitsConfig::NONE;
-        for field in LIMITS {
-            limits.take(&pick(field.name), field.name);
-        }
-        limits
+        })
     }
 
     fn jwt(&mut self) -> Option<JwtConfig> {
@@ -325,7 +285,7 @@ fn texts(settings: &Settings, key: &str) -> Vec<String> {
 /// One of `[[mqtt.listeners]]`. Whether it is anonymous is not known yet.
 fn listener(
     settings: &Settings,
-    inherited: &LimitsConfig,
+    inherited: &Limits,
     allow_anonymous: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ListenerConfig {
@@ -344,14 +304,12 @@ fn listener(
             diagnostics.push(Diagnostic::new(Code::Conflict, settings.key_span(field.name), message));
         }
     };
-    of_others(&LISTENER_OWN[3..11], is_tls, "listeners of type `tls` and `wss`", diagnostics);
-    of_others(&LISTENER_OWN[11..], is_websocket, "listeners of type `ws` and `wss`", diagnostics);
+    of_others(&LISTENER_TLS, is_tls, "listeners of type `tls` and `wss`", diagnostics);
+    of_others(&LISTENER_WEBSOCKET, is_websocket, "listeners of type `ws` and `wss`", diagnostics);
     let mut limits = inherited.clone();
-    for field in LIMITS.iter().filter(|field| settings.is_given(field.name)) {
-        limits.take(settings, field.name);
-    }
+    limits.take_given(settings);
     if settings.is_given("max_packet_size") {
-        packet_bytes_max(settings, "", diagnostics);
+        check_packet_bytes_max(settings, "", diagnostics);
     }
     ListenerConfig {
         name: settings.opt_str("name").unwrap_or(kind).to_owned(),
@@ -457,59 +415,4 @@ fn websocket(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> WebSocke
 fn is_origin(text: Text<'_>) -> bool {
     let host = text.text.split_once("://").map(|(_, host)| host);
     text.text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
-}
-
-fn packet_bytes_max(settings: &Settings, path: &str, diagnostics: &mut Vec<Diagnostic>) {
-    let bytes = settings.bytes("max_packet_size");
-    if !(PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(&bytes) {
-        let message = format!("`{path}max_packet_size` is from 1KB to 256MB, not `{bytes}` bytes");
-        diagnostics.push(Diagnostic::new(Code::OutOfRange, settings.span("max_packet_size"), message));
-    }
-}
-
-impl LimitsConfig {
-    /// Before anything is read.
-    const NONE: LimitsConfig = LimitsConfig {
-        connections_max: 0,
-        connection_rate_max: None,
-        connect_timeout: Duration::ZERO,
-        packet_bytes_max: 0,
-        inflight_max: 0,
-        receive_max: 0,
-        session_messages_max: 0,
-        session_bytes_max: 0,
-        subscriptions_max: 0,
-        topic_levels_max: 0,
-        clientid_bytes_max: 0,
-        keepalive_max: None,
-        message_rate_max: None,
-    };
-
-    /// Takes one limit over from where it was found. The declarations have seen to the bounds.
-    fn take(&mut self, settings: &Settings, key: &str) {
-        let int = || usize::try_from(settings.int(key)).unwrap_or(usize::MAX);
-        let short = || u16::try_from(settings.int(key)).unwrap_or(u16::MAX);
-        let rate = || u32::try_from(settings.int(key)).ok().filter(|rate| *rate > 0);
-        let bytes = || usize::try_from(settings.bytes(key)).unwrap_or(usize::MAX);
-        match key {
-            "max_connections" => self.connections_max = int(),
-            "max_conn_rate" => self.connection_rate_max = rate(),
-            "connect_timeout" => self.connect_timeout = settings.duration(key),
-            "max_packet_size" => {
-                let bytes = settings.bytes(key).clamp(PACKET_BYTES_MIN, PACKET_BYTES_MAX);
-                self.packet_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX);
-            }
-            "max_inflight" => self.inflight_max = short(),
-            "receive_maximum" => self.receive_max = short(),
-            "max_mqueue_len" => self.session_messages_max = int(),
-            "max_mqueue_bytes" => self.session_bytes_max = bytes(),
-            "max_subscriptions" => self.subscriptions_max = int(),
-            "max_topic_levels" => self.topic_levels_max = int(),
-            "max_clientid_len" => self.clientid_bytes_max = int(),
-            "max_keepalive" => self.keepalive_max = Some(short()).filter(|seconds| *seconds > 0),
-            "max_message_rate" => self.message_rate_max = rate(),
-            // No cost, and read elsewhere.
-            _ => {}
-        }
-    }
 }

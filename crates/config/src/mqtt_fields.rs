@@ -88,7 +88,8 @@ pub(crate) const LIMITS: [Field; 14] = [
     ),
 ];
 
-pub(crate) const LISTENER_OWN: [Field; 13] = [
+/// What any listener may have.
+const LISTENER_OWN: [Field; 3] = [
     field(
         "type",
         FieldKind::OneOf(&["tcp", "tls", "ws", "wss"]),
@@ -108,6 +109,10 @@ pub(crate) const LISTENER_OWN: [Field; 13] = [
         "The address, with or without port; `127.0.0.1` if left out, with port 1883 for `tcp`, 8883 for `tls`, 8083 for `ws`, \
          8084 for `wss`.",
     ),
+];
+
+/// What listeners of type `tls` and `wss` have.
+pub(crate) const LISTENER_TLS: [Field; 8] = [
     field(
         "certfile",
         FieldKind::Path,
@@ -152,6 +157,10 @@ pub(crate) const LISTENER_OWN: [Field; 13] = [
         FieldDefault::Absent,
         "The versions of TLS: `tlsv1.3` and `tlsv1.2`; both if left out.",
     ),
+];
+
+/// What listeners of type `ws` and `wss` have.
+pub(crate) const LISTENER_WEBSOCKET: [Field; 2] = [
     field("path", FieldKind::Str, FieldDefault::Text("/mqtt"), "The path of the WebSocket."),
     field(
         "allowed_origins",
@@ -162,7 +171,8 @@ pub(crate) const LISTENER_OWN: [Field; 13] = [
     ),
 ];
 
-const LISTENER_ALL: [Field; 27] = joined(LISTENER_OWN, inherited(LIMITS));
+const LISTENER_ITS: [Field; 13] = joined(LISTENER_OWN, joined::<8, 2, 10>(LISTENER_TLS, LISTENER_WEBSOCKET));
+const LISTENER_ALL: [Field; 27] = joined(LISTENER_ITS, inherited(LIMITS));
 const LISTENER_FIELDS: &[Field] = &LISTENER_ALL;
 
 const JWT_FIELDS: &[Field] = &[

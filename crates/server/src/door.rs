@@ -9,14 +9,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use api::{Certificate, CertificateOwner, FilesOutcome, FilesReload};
 use arc_swap::ArcSwap;
 use auth::{Authenticator, Credentials, Policy, Tokens};
-use broker::{
-    AccessList, Acl, AclRule, DenyAction, Limits, Listener, Origins, PeerName, Permission, WebSocketTerms,
-};
+use broker::{AccessList, Acl, AclRule, DenyAction, Listener, Origins, PeerName, Permission, WebSocketTerms};
 use config::acl::AclConfig;
 use config::content::{ContentHash, read_file};
-use config::mqtt_config::{
-    JwtConfig, JwtKey, LimitsConfig, ListenerConfig, MqttConfig, PeerCertName, TlsConfig,
-};
+use config::mqtt_config::{JwtConfig, JwtKey, ListenerConfig, MqttConfig, PeerCertName, TlsConfig};
 use config::secret::SecretOrigin;
 use config::users::{self, Users};
 use config::{FileProblem, Watch};
@@ -192,26 +188,7 @@ fn broker_listener(listener: &ListenerConfig, tls: Option<Arc<ArcSwap<rustls::Se
             // A message may hold several packets, and a part of another.
             message_bytes_max: listener.limits.packet_bytes_max as usize + 64 * 1024,
         }),
-        limits: limits(&listener.limits),
-    }
-}
-
-/// The limits of a listener as the broker takes them.
-pub(crate) fn limits(config: &LimitsConfig) -> Limits {
-    Limits {
-        connections_max: config.connections_max,
-        connection_rate_max: config.connection_rate_max,
-        connect_timeout: config.connect_timeout,
-        packet_bytes_max: config.packet_bytes_max,
-        inflight_max: config.inflight_max,
-        receive_max: config.receive_max,
-        session_messages_max: config.session_messages_max,
-        session_bytes_max: config.session_bytes_max,
-        subscriptions_max: config.subscriptions_max,
-        topic_levels_max: config.topic_levels_max,
-        clientid_bytes_max: config.clientid_bytes_max,
-        keepalive_max: config.keepalive_max,
-        message_rate_max: config.message_rate_max,
+        limits: listener.limits.clone(),
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::certificates;
 use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
-use crate::door::{self, Door};
+use crate::door::Door;
 use crate::local::{Local, ack_level, check_link};
 use crate::process_metrics;
 use crate::screen::Screen;
@@ -254,7 +254,7 @@ async fn open_broker(config: &ServerConfig, door: &Door) -> Result<Arc<Broker>, 
 
 fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
     BrokerConfig {
-        limits: door::limits(&mqtt.limits),
+        limits: mqtt.limits.clone(),
         session_expiry_max: mqtt.sessions.expiry_max,
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,

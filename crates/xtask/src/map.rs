@@ -24,7 +24,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("connector", &["config", "template", "event", "journal", "wake"]),
     ("connector-mqtt", &["connector", "mqtt", "tls"]),
     ("connector-http", &["connector", "tls"]),
-    ("broker", &["mqtt", "event", "topic", "tls", "wake"]),
+    ("broker", &["mqtt", "event", "topic", "config", "tls", "wake"]),
     ("auth", &["broker", "config"]),
     ("engine", &["eval", "connector", "config", "topic", "dead-letters"]),
     ("api", &["engine", "eval", "functions"]),

@@ -111,7 +111,7 @@ async fn addresses_that_cannot_be_bound_are_an_error() {
         std::sync::Arc::new(broker::Everybody),
         broker::AccessList::new(broker::Acl::open()),
     ));
-    let taken = broker::Listener::tcp("taken", server.address, broker::Limits::DEFAULT);
+    let taken = broker::Listener::tcp("taken", server.address, broker::Limits::declared());
     let error = other.open(std::sync::Arc::clone(&server.rules) as _, &[taken]).await.unwrap_err();
     assert_eq!(error.cause.kind(), std::io::ErrorKind::AddrInUse);
     let place = format!("cannot listen on {} for `taken`", server.address);
