@@ -195,35 +195,15 @@ impl Render for Call {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use config::{Section, check};
+    use connector::testing::{self, Fixed};
     use serde_json::json;
-    use template::Scope;
-    use value::{Entry, Map, Value};
+    use value::{Entry, Value};
 
     use super::*;
-    use crate::fields;
-
-    struct Fixed<'a>(&'a [Entry<'a>]);
-
-    impl Scope for Fixed<'_> {
-        fn row(&self) -> Value<'_> {
-            Value::Map(Map::new(self.0))
-        }
-
-        fn get<'a>(&'a self, _name: &str, _arena: &'a Arena) -> Value<'a> {
-            Value::Undefined
-        }
-    }
 
     fn compiled(parameters: &str) -> Result<Box<dyn Render>, Vec<Diagnostic>> {
-        let mut diagnostics = Vec::new();
         let toml = format!("connector = \"c\"\nparameters = {{ {parameters} }}");
-        let section = Section::parse_toml(&toml, &mut diagnostics);
-        let settings = check(&section, fields::ACTION, Path::new("."), &mut diagnostics);
-        let compiled = compile(&settings, &mut diagnostics).filter(|_| diagnostics.is_empty());
-        compiled.ok_or(diagnostics)
+        testing::compiled(&crate::KIND, &toml).map(|(render, _)| render)
     }
 
     fn rendered(parameters: &str) -> Result<serde_json::Value, RenderError> {

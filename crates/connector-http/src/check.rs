@@ -89,18 +89,12 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use config::{Section, check};
+    use connector::testing;
 
     use super::*;
 
     fn codes(toml: &str) -> Vec<Code> {
-        let mut diagnostics = Vec::new();
-        let section = Section::parse_toml(toml, &mut diagnostics);
-        let settings = check(&section, fields::CONNECTOR, Path::new("."), &mut diagnostics);
-        connector(&settings, &mut diagnostics);
-        diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect()
+        testing::codes(toml, fields::CONNECTOR, connector)
     }
 
     #[test]

@@ -148,27 +148,17 @@ fn tls(settings: &Settings, server: &Server, diagnostics: &mut Vec<Diagnostic>) 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use config::{Section, check};
+    use connector::testing;
 
     use super::*;
 
     fn codes(toml: &str) -> Vec<Code> {
-        let mut diagnostics = Vec::new();
-        let section = Section::parse_toml(toml, &mut diagnostics);
-        let settings = check(&section, fields::CONNECTOR, Path::new("."), &mut diagnostics);
-        connector(&settings, &mut diagnostics);
-        diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect()
+        testing::codes(toml, fields::CONNECTOR, connector)
     }
 
     fn source_codes(parameters: &str) -> Vec<Code> {
-        let mut diagnostics = Vec::new();
         let toml = format!("connector = \"c\"\nparameters = {{ {parameters} }}");
-        let section = Section::parse_toml(&toml, &mut diagnostics);
-        let settings = check(&section, fields::SOURCE, Path::new("."), &mut diagnostics);
-        source(&settings, &mut diagnostics);
-        diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect()
+        testing::codes(&toml, fields::SOURCE, source)
     }
 
     #[test]

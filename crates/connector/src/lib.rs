@@ -7,6 +7,7 @@
 //! *Invariant:* knows neither SQL nor rules, nor any far side. No network here: what sends lives in `connector-*`.
 
 mod backoff;
+mod bounds;
 mod buffer;
 mod clock;
 mod dead;
@@ -27,10 +28,13 @@ mod queue;
 mod reader;
 mod render;
 mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod window;
 
 pub use ::wake::Wake;
 pub use backoff::Backoff;
+pub use bounds::QueueOptions;
 pub use buffer::{Buffer, Content, Fill, Hold, Item, Moved, Pending, Release, Removed, StoreError};
 pub use dead::{Dead, DeadEnd, Stage};
 pub use disk::{DiskLog, DiskOptions, Fsync, KeyOf};
@@ -42,7 +46,7 @@ pub use metrics::{ActionReading, Counters, Dropped, SourceMetrics};
 pub use notice::Notice;
 pub use order::{LANES_VERSION, order_key};
 pub use overflow::{Expiry, Overflow};
-pub use queue::{ActionQueue, QueueOptions};
+pub use queue::ActionQueue;
 pub use reader::{Reader, Taken, Verdict};
 pub use render::{Render, RenderError, Row};
 pub use status::{State, Status};

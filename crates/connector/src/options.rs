@@ -6,9 +6,9 @@ use diagnostic::{Code, Diagnostic};
 
 use std::time::Duration;
 
+use crate::bounds::QueueOptions;
 use crate::disk::{DiskOptions, Fsync};
 use crate::overflow::{Expiry, Overflow};
-use crate::queue::QueueOptions;
 
 /// `enable`.
 pub const ENABLE: Field = field(
@@ -406,22 +406,20 @@ fn is_default(settings: &Settings, field: &Field) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
-    use config::{Section, check};
-
     use super::*;
+    use crate::testing::checked;
 
     static FIELDS: &[Field] = &[ACTION_RESOURCE_OPTS];
 
     fn read(toml: &str) -> (QueueOptions, Vec<Code>) {
-        let mut diagnostics = Vec::new();
-        let section = Section::parse_toml(&format!("resource_opts = {{ {toml} }}"), &mut diagnostics);
-        let settings = check(&section, FIELDS, Path::new("."), &mut diagnostics);
-        let resource_opts = settings.table("resource_opts");
-        check_resource_opts(resource_opts, &mut diagnostics);
-        (queue_options(resource_opts), diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect())
+        let toml = format!("resource_opts = {{ {toml} }}");
+        let (settings, diagnostics) = checked(&toml, FIELDS, |settings, diagnostics| {
+            check_resource_opts(settings.table("resource_opts"), diagnostics);
+        });
+        let codes = diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect();
+        (queue_options(settings.table("resource_opts")), codes)
     }
 
     #[test]

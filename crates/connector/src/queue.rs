@@ -1,6 +1,6 @@
 //! The queue of one action: many lanes, each in order, filled by rules and emptied by connections.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use event::{AckLevel, Completion};
 use parking_lot::Mutex;
 use wake::Wake;
 
+use crate::bounds::{Bounds, QueueOptions};
 use crate::buffer::{Buffer, Fill, Hold, Item, Release, Removed};
 use crate::dead::{Dead, DeadEnd, Stage};
 use crate::disk::{DiskLog, Lanes};
@@ -17,40 +18,9 @@ use crate::memory::MemoryBuffer;
 use crate::metrics::{ActionReading, Counters, Dropped};
 use crate::notice::Notice;
 use crate::order::lane_of;
-use crate::overflow::{Blocked, Expiry, Overflow};
+use crate::overflow::{Blocked, Overflow};
 use crate::reader::Reader;
 use crate::window::Window;
-
-/// The bounds of an action's queue, as `resource_opts` gives them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueOptions {
-    /// What all lanes together may hold (bytes, with [`ActionQueue::ENTRY_BYTES`] for each entry).
-    pub buffer_bytes_max: u64,
-    /// How long a request may wait; `None` for ever.
-    pub request_ttl: Option<Duration>,
-    /// How many requests may be in flight at once over all lanes; `None` leaves it to the connections.
-    pub inflight_window: Option<u32>,
-    /// How often the far side may refuse a request for now before that is final; `None` for ever.
-    pub max_retries: Option<u32>,
-    /// Who gives way when there is no room.
-    pub overflow: Overflow,
-    /// What becomes of what waited too long.
-    pub expiry: Expiry,
-}
-
-impl QueueOptions {
-    /// Nothing but a bound: the oldest gives way, and nothing ever expires.
-    pub const fn bounded(buffer_bytes_max: u64) -> Self {
-        Self {
-            buffer_bytes_max,
-            request_ttl: None,
-            inflight_window: None,
-            max_retries: None,
-            overflow: Overflow::DropOldest,
-            expiry: Expiry::Drop,
-        }
-    }
-}
 
 /// What an action still has to send, in [`ActionQueue::LANES`] lanes.
 ///
@@ -89,39 +59,6 @@ pub(crate) struct Logs {
     pub(crate) former: Option<Arc<DiskLog>>,
     /// Why there is none although there should be one.
     pub(crate) unstored: Option<String>,
-}
-
-/// [`QueueOptions`] as every push and take reads them.
-#[derive(Debug, Default)]
-struct Bounds {
-    buffer_bytes_max: AtomicU64,
-    /// In milliseconds; 0 for ever.
-    request_ttl: AtomicU64,
-    /// `u32::MAX` for ever.
-    max_retries: AtomicU32,
-    overflow: AtomicU8,
-    expiry: AtomicU8,
-}
-
-impl Bounds {
-    fn set(&self, options: &QueueOptions) {
-        let ttl = options.request_ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(0).max(1));
-        self.request_ttl.store(ttl, Ordering::Relaxed);
-        self.buffer_bytes_max.store(options.buffer_bytes_max, Ordering::Relaxed);
-        self.max_retries.store(options.max_retries.unwrap_or(u32::MAX), Ordering::Relaxed);
-        self.overflow.store(options.overflow as u8, Ordering::Relaxed);
-        self.expiry.store(options.expiry as u8, Ordering::Relaxed);
-    }
-
-    fn overflow(&self) -> Overflow {
-        const ALL: [Overflow; 4] =
-            [Overflow::DropOldest, Overflow::Block, Overflow::DropNewest, Overflow::DeadLetter];
-        ALL[usize::from(self.overflow.load(Ordering::Relaxed))]
-    }
-
-    fn buries_expired(&self) -> bool {
-        self.expiry.load(Ordering::Relaxed) == Expiry::DeadLetter as u8
-    }
 }
 
 impl ActionQueue {
@@ -233,7 +170,7 @@ impl ActionQueue {
     ) {
         let item = item.into();
         let number = lane_of(key);
-        let bytes_max = self.bounds.buffer_bytes_max.load(Ordering::Relaxed);
+        let bytes_max = self.bounds.buffer_bytes_max();
         let size = item.bytes() as u64 + Self::ENTRY_BYTES;
         let overflow = self.bounds.overflow();
         let mut lane = self.lanes[number].lock();
@@ -405,7 +342,7 @@ impl ActionQueue {
     fn make_room(&self, overflow: Overflow, now: Instant) {
         self.expire(now);
         let mut dropped = Vec::new();
-        while self.held.load(Ordering::Acquire) > self.bounds.buffer_bytes_max.load(Ordering::Relaxed) {
+        while self.held.load(Ordering::Acquire) > self.bounds.buffer_bytes_max() {
             let oldest = |number: usize| Some((self.lanes[number].lock().buffer.oldest(now)?, number));
             let Some((_, number)) = (0..self.lanes.len()).filter_map(oldest).max() else { break };
             let mut lane = self.lanes[number].lock();
@@ -461,7 +398,7 @@ impl ActionQueue {
     /// Acknowledges what waited for room, as far as there is some. Not to be called under a lock.
     pub(crate) fn unblock(&self) {
         if self.blocked.any() {
-            let max = self.bounds.buffer_bytes_max.load(Ordering::Relaxed);
+            let max = self.bounds.buffer_bytes_max();
             self.blocked.release(self.held.load(Ordering::Acquire), max);
         }
     }
@@ -481,7 +418,7 @@ impl ActionQueue {
 
     /// How often the far side may refuse a request for now.
     pub(crate) fn max_retries(&self) -> u32 {
-        self.bounds.max_retries.load(Ordering::Relaxed)
+        self.bounds.max_retries()
     }
 
     pub(crate) fn lane(&self, number: usize) -> &Mutex<Lane> {
@@ -497,8 +434,7 @@ impl ActionQueue {
     }
 
     pub(crate) fn request_ttl(&self) -> Option<Duration> {
-        let millis = self.bounds.request_ttl.load(Ordering::Relaxed);
-        (millis > 0).then(|| Duration::from_millis(millis))
+        self.bounds.request_ttl()
     }
 
     /// Takes what is too old out of one lane; the caller ends it once the lock is gone.

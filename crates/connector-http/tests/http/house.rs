@@ -1,15 +1,14 @@
 //! What stands in for the engine: opens connectors, renders rows.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::{Field, Section, Settings, check};
+use config::{Field, Settings};
+use connector::testing::{self, Fixed};
 use connector::{ActionQueue, ActionReading, Connector, Context, Guard, QueueOptions, Render, Row, State};
 use event::{Completion, Dispatch, Event, EventKind};
-use template::Scope;
 use testkit::wait_for;
-use value::{Arena, Entry, Map, Value};
+use value::{Arena, Entry, Value};
 
 /// HTTP connectors have no sources.
 struct NoEvents;
@@ -35,11 +34,7 @@ pub(crate) fn context(guard: Guard) -> Context {
 }
 
 pub(crate) fn settings(toml: &str, fields: &'static [Field]) -> Settings {
-    let mut diagnostics = Vec::new();
-    let section = Section::parse_toml(toml, &mut diagnostics);
-    let settings = check(&section, fields, Path::new("."), &mut diagnostics);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    settings
+    testing::settings(toml, fields, |_, _| {})
 }
 
 /// A connector with the settings of a test.
@@ -82,15 +77,12 @@ impl Action {
             "connector = \"c\"\nparameters = {{ path = \"/${{topic}}\", body = \"${{body}}\"{parameters} }}\n\
              resource_opts = {{ {resource_opts} }}"
         );
-        let settings = settings(&toml, connector_http::KIND.action_fields);
-        let mut diagnostics = Vec::new();
-        let render = (connector_http::KIND.action)(&settings, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let (render, settings) = testing::compiled(&connector_http::KIND, &toml).unwrap();
         let options = QueueOptions {
             request_ttl: None,
             ..connector::options::queue_options(settings.table("resource_opts"))
         };
-        Self { queue: ActionQueue::in_memory(id, options), settings, render: render.unwrap() }
+        Self { queue: ActionQueue::in_memory(id, options), settings, render }
     }
 
     /// One that is served by this connector.
@@ -130,18 +122,6 @@ impl Action {
             }
         })
         .await
-    }
-}
-
-struct Fixed<'a>(&'a [Entry<'a>]);
-
-impl Scope for Fixed<'_> {
-    fn row(&self) -> Value<'_> {
-        Value::Map(Map::new(self.0))
-    }
-
-    fn get<'a>(&'a self, _name: &str, _arena: &'a Arena) -> Value<'a> {
-        Value::Undefined
     }
 }
 

@@ -1,17 +1,16 @@
 //! What stands in for the engine: opens connectors, renders rows, takes events.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use config::{Section, Settings, check};
+use config::Settings;
+use connector::testing::{self, Fixed};
 use connector::{
     ActionQueue, ActionReading, Connector, Context, QueueOptions, Render, Row, Source, SourceMetrics, State,
 };
 use event::{AckLevel, Column, Completion, Dispatch, Event, EventKind, Part, Properties};
-use template::Scope;
 use testkit::wait_for;
-use value::{Arena, Entry, Map, Value};
+use value::{Arena, Entry, Value};
 
 /// A connector with the settings of a test.
 pub(crate) fn open(toml: &str, house: &Arc<House>) -> Arc<dyn Connector> {
@@ -19,12 +18,7 @@ pub(crate) fn open(toml: &str, house: &Arc<House>) -> Arc<dyn Connector> {
 }
 
 pub(crate) fn settings(toml: &str) -> Settings {
-    let mut diagnostics = Vec::new();
-    let section = Section::parse_toml(toml, &mut diagnostics);
-    let settings = check(&section, connector_mqtt::KIND.fields, Path::new("."), &mut diagnostics);
-    (connector_mqtt::KIND.check)(&settings, &mut diagnostics);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    settings
+    testing::settings(toml, connector_mqtt::KIND.fields, connector_mqtt::KIND.check)
 }
 
 /// Waits until the status is so, and gives the reason.
@@ -67,12 +61,8 @@ impl Action {
         let toml = format!(
             "connector = \"c\"\nparameters = {{ topic = \"${{topic}}\", payload = \"${{payload}}\", qos = {qos} }}"
         );
-        let mut diagnostics = Vec::new();
-        let section = Section::parse_toml(&toml, &mut diagnostics);
-        let settings = check(&section, connector_mqtt::KIND.action_fields, Path::new("."), &mut diagnostics);
-        let render = (connector_mqtt::KIND.action)(&settings, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        Self { queue: ActionQueue::in_memory("mqtt:test", options), settings, render: render.unwrap() }
+        let (render, settings) = testing::compiled(&connector_mqtt::KIND, &toml).unwrap();
+        Self { queue: ActionQueue::in_memory("mqtt:test", options), settings, render }
     }
 
     pub(crate) fn send(&self, topic: &str, payload: &str) {
@@ -134,18 +124,6 @@ pub(crate) struct From<'a> {
     pub(crate) properties: Option<&'a Properties>,
     pub(crate) hops: u8,
     pub(crate) at_ms: i64,
-}
-
-struct Fixed<'a>(&'a [Entry<'a>]);
-
-impl Scope for Fixed<'_> {
-    fn row(&self) -> Value<'_> {
-        Value::Map(Map::new(self.0))
-    }
-
-    fn get<'a>(&'a self, _name: &str, _arena: &'a Arena) -> Value<'a> {
-        Value::Undefined
-    }
 }
 
 /// Takes the events of sources.
@@ -239,11 +217,8 @@ impl Dispatch for House {
 
 /// A source with these settings beside `connector`.
 pub(crate) fn source(name: &str, toml: &str) -> Source {
-    let mut diagnostics = Vec::new();
-    let section = Section::parse_toml(&format!("connector = \"c\"\n{toml}"), &mut diagnostics);
-    let settings = check(&section, connector_mqtt::KIND.source_fields, Path::new("."), &mut diagnostics);
-    (connector_mqtt::KIND.source)(&settings, &mut diagnostics);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let toml = format!("connector = \"c\"\n{toml}");
+    let settings = testing::settings(&toml, connector_mqtt::KIND.source_fields, connector_mqtt::KIND.source);
     Source { name: name.into(), settings, metrics: Arc::new(SourceMetrics::default()) }
 }
 
