@@ -12,6 +12,7 @@
 
 mod column;
 mod completion;
+mod events;
 mod occurrence;
 mod publish;
 mod source;
@@ -20,8 +21,9 @@ mod trail;
 
 pub use column::Column;
 pub use completion::{AckLevel, Acker, Completion, Outcome, Part};
+pub use events::EVENTS;
 pub use occurrence::{Columns, Dispatch, Event, Fields};
 pub use publish::{LocalMessage, LocalPublish, MessageId, MessagePublish, Properties, PublishError};
 pub use source::SourceMessage;
-pub use spec::{EVENTS, EventKind, EventSpec, Example, ExampleColumn};
+pub use spec::{EventKind, EventSpec, Example, ExampleColumn};
 pub use trail::Trail;
