@@ -1,5 +1,6 @@
 //! `sluicegate test`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -164,9 +165,10 @@ impl<'f> Tried<'f> {
             write_junit_errors(&mut text, &name, std::slice::from_ref(finding));
             text.push_str("  </testsuite>\n");
         }
+        let coverage: HashMap<&str, &Coverage> =
+            self.coverage.iter().flatten().map(|rule| (&*rule.rule, rule)).collect();
         for file in &self.files {
-            let rules = self.coverage.iter().flatten();
-            file.write_junit(&mut text, rules.into_iter().find(|rule| *rule.rule == *file.file.rule()));
+            file.write_junit(&mut text, coverage.get(file.file.rule()).copied());
         }
         text.push_str("</testsuites>\n");
         text

@@ -7,7 +7,7 @@ mod compare;
 mod coverage;
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -139,7 +139,8 @@ impl Folder {
         }
         let mut slots = assemble(units, &Known::default());
         loops::warn(&mut slots, kinds);
-        let tests = tests.into_iter().map(|test| TestFile::new(&test, &slots)).collect();
+        let rules = Rules::of(&slots);
+        let tests = tests.iter().map(|test| TestFile::new(test, &rules)).collect();
         Self { slots, tests }
     }
 
@@ -168,10 +169,12 @@ impl Folder {
 
     /// What the cases that were run so far have reached of every rule, in the order of the rules' paths.
     pub fn coverage(&self) -> Vec<Coverage> {
+        let mut tests: HashMap<&str, &TestFile> = HashMap::new();
+        self.tests.iter().for_each(|test| _ = tests.entry(test.rule()).or_insert(test));
         let rules = self.slots.iter().filter_map(|slot| Some((slot, slot.newest.rule()?)));
         let coverage = rules.filter_map(|(slot, rule)| {
-            let tests = self.tests.iter().find(|test| *test.rule == *rule.id);
-            tests.and_then(TestFile::coverage).or_else(|| Coverage::untried(slot, rule))
+            let tests = tests.get(&*rule.id);
+            tests.and_then(|tests| tests.coverage()).or_else(|| Coverage::untried(slot, rule))
         });
         coverage.collect()
     }
@@ -182,15 +185,61 @@ impl Folder {
     }
 }
 
+/// What test files look up in their folder, found once for all of them.
+struct Rules<'s> {
+    by_path: HashMap<&'s Path, &'s Slot>,
+    /// The first of each id.
+    by_id: BTreeMap<&'s str, &'s Path>,
+    /// The declared actions that are enabled.
+    renders: HashMap<&'s ResourceId, &'s Arc<dyn Render>>,
+}
+
+impl<'s> Rules<'s> {
+    fn of(slots: &'s [Slot]) -> Self {
+        let by_path = slots.iter().map(|slot| (&*slot.newest.path, slot)).collect();
+        let mut by_id = BTreeMap::new();
+        for slot in slots {
+            if let Some(rule) = slot.newest.rule() {
+                by_id.entry(&*rule.id).or_insert(&*slot.newest.path);
+            }
+        }
+        let items = slots.iter().filter_map(|slot| slot.in_force.as_ref()).flat_map(|unit| unit.resources());
+        let actions = items.filter(|item| item.category == Category::Action && item.enable);
+        let renders = actions.filter_map(|item| Some((&item.id, item.render.as_ref()?))).collect();
+        Self { by_path, by_id, renders }
+    }
+
+    /// Says that there is no rule of this id at this path.
+    fn missing(&self, id: &str, beside: &Path) -> Diagnostic {
+        let elsewhere = self.by_id.get(id).map(|path| {
+            format!("`{}` has a rule of this id: test files stand in the same folder", path.display())
+        });
+        let near = || diagnostic::did_you_mean(id, self.by_id.keys().copied());
+        let message = format!("there is no rule `{id}`: `{}` is not there", beside.display());
+        Diagnostic::new(Code::UnknownRule, Span::at(0), message).maybe_help(elsewhere.or_else(near))
+    }
+
+    fn actions(&self, rule: &RuleItem) -> Vec<Action> {
+        let sends = rule.actions.iter().filter_map(|action| match action {
+            ActionItem::Resource { id, .. } => {
+                Some(Action::Declared { id: id.to_string(), render: Arc::clone(self.renders.get(id)?) })
+            }
+            ActionItem::Republish(republish) => Some(Action::Republish(Arc::clone(republish))),
+            ActionItem::Console => None,
+        });
+        sends.collect()
+    }
+}
+
 impl TestFile {
-    fn new(file: &config::File, slots: &[Slot]) -> Self {
+    fn new(file: &config::File, rules: &Rules<'_>) -> Self {
         let mut diagnostics = Vec::new();
         let beside = file.path.with_file_name(format!("{}.sql", file.stem()));
-        let slot = slots.iter().find(|slot| *slot.newest.path == *beside);
+        let slot = rules.by_path.get(&*beside);
         let (rule, rule_errors) = match slot {
-            Some(slot) => (TriedRule::of(slot, slots).map(Arc::new), slot.errors()),
+            Some(slot) => (TriedRule::of(slot, rules).map(Arc::new), slot.errors()),
             None => {
-                diagnostics.push(no_rule(file.stem(), &beside, slots));
+                diagnostics.push(rules.missing(file.stem(), &beside));
                 (None, Vec::new())
             }
         };
@@ -240,25 +289,15 @@ impl TestFile {
     }
 }
 
-fn no_rule(id: &str, beside: &Path, slots: &[Slot]) -> Diagnostic {
-    let rules = || slots.iter().filter_map(|slot| Some((&slot.newest.path, slot.newest.rule()?)));
-    let elsewhere = rules().find(|(_, rule)| *rule.id == *id).map(|(path, _)| {
-        format!("`{}` has a rule of this id: test files stand in the same folder", path.display())
-    });
-    let near = || diagnostic::did_you_mean(id, rules().map(|(_, rule)| &*rule.id));
-    let message = format!("there is no rule `{id}`: `{}` is not there", beside.display());
-    Diagnostic::new(Code::UnknownRule, Span::at(0), message).maybe_help(elsewhere.or_else(near))
-}
-
 impl TriedRule {
     /// The rule of a file; `None` where it has errors.
-    fn of(slot: &Slot, slots: &[Slot]) -> Option<Self> {
+    fn of(slot: &Slot, rules: &Rules<'_>) -> Option<Self> {
         let unit = slot.in_force.as_ref()?;
         let rule = unit.rule()?;
         // What runs on messages watches nothing, and does the same.
         let (program, _) = eval::prepare_watched(unit.sql(rule), rule.id_span.start, &rule.id);
         let program = Arc::new(program?);
-        let actions = actions(rule, &renders(slots));
+        let actions = rules.actions(rule);
         let (sql, base) = (unit.sql(rule).into(), rule.id_span.start);
         Some(Self { id: Arc::clone(&rule.id), sql, base, program, source: Arc::clone(&unit.source), actions })
     }
@@ -269,24 +308,6 @@ impl TriedRule {
         let reasons = eval::test::why_filtered(&self.sql, self.base, context, setting, &surroundings);
         Reason::describe_all(&reasons, self.source.text())
     }
-}
-
-/// The declared actions that are enabled.
-fn renders(slots: &[Slot]) -> HashMap<&ResourceId, &Arc<dyn Render>> {
-    let items = slots.iter().filter_map(|slot| slot.in_force.as_ref()).flat_map(|unit| unit.resources());
-    let actions = items.filter(|item| item.category == Category::Action && item.enable);
-    actions.filter_map(|item| Some((&item.id, item.render.as_ref()?))).collect()
-}
-
-fn actions(rule: &RuleItem, renders: &HashMap<&ResourceId, &Arc<dyn Render>>) -> Vec<Action> {
-    let sends = rule.actions.iter().filter_map(|action| match action {
-        ActionItem::Resource { id, .. } => {
-            Some(Action::Declared { id: id.to_string(), render: Arc::clone(renders.get(id)?) })
-        }
-        ActionItem::Republish(republish) => Some(Action::Republish(Arc::clone(republish))),
-        ActionItem::Console => None,
-    });
-    sends.collect()
 }
 
 impl Case {
