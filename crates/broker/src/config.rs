@@ -22,7 +22,7 @@ pub struct BrokerConfig {
     pub session_expiry_max: Duration,
     /// Retained messages. Past it no new topic is retained.
     pub retained_messages_max: usize,
-    /// Bytes of the topics and payloads of retained messages. Past it no new topic is retained.
+    /// Bytes of retained messages. Past it no new topic is retained.
     pub retained_bytes_max: usize,
     /// How often what `$SYS` says is renewed; `None` for no `$SYS`.
     pub sys_interval: Option<Duration>,

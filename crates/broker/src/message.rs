@@ -50,7 +50,8 @@ impl Message {
     /// What it counts for in a queue, roughly what it takes in memory (bytes).
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = 128;
-        self.topic.len() + self.payload.len() + OVERHEAD
+        let properties = self.properties.as_ref().map_or(0, |properties| properties.bytes());
+        self.topic.len() + self.payload.len() + properties + OVERHEAD
     }
 
     fn expiry_interval(&self) -> Option<u32> {
@@ -102,7 +103,7 @@ pub(crate) enum SubscriptionIds {
     #[default]
     None,
     One(u32),
-    Many(Arc<[u32]>),
+    Many(Arc<Vec<u32>>),
 }
 
 impl SubscriptionIds {
@@ -118,8 +119,12 @@ impl SubscriptionIds {
         let Some(id) = id else { return };
         *self = match std::mem::take(self) {
             SubscriptionIds::None => SubscriptionIds::One(id),
-            SubscriptionIds::One(first) => SubscriptionIds::Many([first, id].into()),
-            SubscriptionIds::Many(ids) => SubscriptionIds::Many(ids.iter().copied().chain([id]).collect()),
+            SubscriptionIds::One(first) => SubscriptionIds::Many(Arc::new(vec![first, id])),
+            SubscriptionIds::Many(mut ids) => {
+                // Not shared yet while they are gathered.
+                Arc::make_mut(&mut ids).push(id);
+                SubscriptionIds::Many(ids)
+            }
         };
     }
 }

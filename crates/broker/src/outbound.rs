@@ -57,7 +57,10 @@ impl Link {
 
     /// Queues the next retained messages that a subscription has yet to get. The queue is empty.
     fn feed(&mut self, now: Now) {
-        let Some(mut feed) = self.kept.feeds.pop_front() else { return };
+        let Some(text) = self.kept.feeds.pop_front() else { return };
+        // Gone with its subscription, perhaps.
+        let subscribed = self.kept.subscriptions.get_mut(&text);
+        let Some(mut feed) = subscribed.and_then(|subscribed| subscribed.feed.take()) else { return };
         let mut found = Vec::new();
         let more = self.broker.retained.next(&mut feed, now.ms(), &mut found);
         let Self { broker, session, rules, tally, keeping, .. } = self;
@@ -68,8 +71,9 @@ impl Link {
             broker.offer(session, delivery, Some(&**rules), tally, keeping);
         }
         broker.keep(keeping, Some(&**rules), tally);
-        if more {
-            self.kept.feeds.push_front(feed);
+        if let Some(subscribed) = self.kept.subscriptions.get_mut(&text).filter(|_| more) {
+            subscribed.feed = Some(feed);
+            self.kept.feeds.push_front(text);
         }
     }
 

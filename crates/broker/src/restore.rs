@@ -59,7 +59,8 @@ impl Broker {
             // It was checked when it came; a version that knows less of filters would leave it out.
             let Ok(subscription) = Subscription::parse(text) else { continue };
             self.subscriptions.add(&subscription, session, *options);
-            kept.subscriptions.insert(Box::from(&**text), Subscribed { subscription, options: *options });
+            let subscribed = Subscribed { subscription, options: *options, feed: None };
+            kept.subscriptions.insert(Box::from(&**text), subscribed);
         }
     }
 
@@ -84,7 +85,7 @@ impl Broker {
             now.ms()
         });
         (kept.left_at_ms, kept.expiry) = (left_at_ms, Duration::from_secs(image.expiry_secs.into()));
-        let since = Duration::from_millis(u64::try_from(now.ms() - left_at_ms).unwrap_or(0));
+        let since = Duration::from_millis(u64::try_from(now.ms().saturating_sub(left_at_ms)).unwrap_or(0));
         let expiry = kept.expiry.min(self.config.session_expiry_max);
         let at = |after: Duration| Instant::now() + after.saturating_sub(since);
         if let Some(will) = &image.will {

@@ -65,8 +65,8 @@ pub(crate) struct Kept {
     pub(crate) ticket_next: u64,
     /// Goes out when its delay is over, unless the client is back by then.
     pub(crate) will: Option<Arc<Will>>,
-    /// Retained messages that its subscriptions have yet to get.
-    pub(crate) feeds: VecDeque<Feed>,
+    /// The subscriptions that have yet to get retained messages.
+    pub(crate) feeds: VecDeque<Box<str>>,
     /// When the last connection ended (milliseconds since 1970), and how long the session lives from there.
     pub(crate) left_at_ms: i64,
     pub(crate) expiry: Duration,
@@ -83,6 +83,8 @@ pub(crate) struct Kept {
 pub(crate) struct Subscribed {
     pub(crate) subscription: Subscription,
     pub(crate) options: Options,
+    /// The retained messages that it has yet to get. Who subscribes again while there are some gets all of them again, once.
+    pub(crate) feed: Option<Feed>,
 }
 
 /// A message of QoS 2 that has come and is not released.

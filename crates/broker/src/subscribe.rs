@@ -14,7 +14,7 @@ use crate::connection::Link;
 use crate::end::End;
 use crate::events;
 use crate::retained::Feed;
-use crate::session::Subscribed;
+use crate::session::{Kept, Subscribed};
 use crate::store::Change;
 use crate::subscriptions::Options;
 
@@ -25,10 +25,7 @@ impl Link {
         let mut status = Vec::with_capacity(subscribe.topic_filters.len());
         for (text, asked) in &subscribe.topic_filters {
             status.push(match self.subscribe(text, asked, id) {
-                Ok((subscription, is_new)) => {
-                    if is_retained_wanted(&subscription, asked.retain_handling, is_new) {
-                        self.kept.feeds.push_back(Feed::new(subscription, asked.qos, id));
-                    }
+                Ok(()) => {
                     let kind = EventKind::SessionSubscribed;
                     self.tell_subscription(kind, text, asked.qos, id, &properties);
                     match asked.qos {
@@ -51,13 +48,8 @@ impl Link {
         Ok(())
     }
 
-    /// Adds a subscription to the session. Returns it, and whether it is new.
-    fn subscribe(
-        &mut self,
-        text: &str,
-        asked: &SubscriptionOptions,
-        id: Option<u32>,
-    ) -> Result<(Subscription, bool), Refused> {
+    /// Adds a subscription to the session, and what it is to get of retained messages.
+    fn subscribe(&mut self, text: &str, asked: &SubscriptionOptions, id: Option<u32>) -> Result<(), Refused> {
         let refused = |reason| Err(Refused::Because(reason));
         let Ok(subscription) = Subscription::parse(text) else {
             return refused(SubscribeAckReason::TopicFilterInvalid);
@@ -78,8 +70,9 @@ impl Link {
                 DenyAction::Disconnect => Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::NotAuthorized))),
             };
         }
-        let is_known = self.kept.subscriptions.contains_key(text);
-        if !is_known && self.kept.subscriptions.len() >= subscriptions_max {
+        let before = self.kept.subscriptions.get(text);
+        let (was, is_new) = (before.map(|before| before.options), before.is_none());
+        if is_new && self.kept.subscriptions.len() >= subscriptions_max {
             return refused(SubscribeAckReason::QuotaExceeded);
         }
         let options = Options {
@@ -88,11 +81,28 @@ impl Link {
             retain_as_published: asked.retain_as_published,
             id,
         };
-        self.broker.subscriptions.add(&subscription, &self.session, options);
-        self.note(|session| Change::Subscribed { session, filter: text.into(), options });
-        let subscribed = Subscribed { subscription: subscription.clone(), options };
-        self.kept.subscriptions.insert(text.into(), subscribed);
-        Ok((subscription, !is_known))
+        if was != Some(options) {
+            self.broker.subscriptions.add(&subscription, &self.session, options);
+            self.note(|session| Change::Subscribed { session, filter: text.into(), options });
+        }
+        let feed = is_retained_wanted(&subscription, asked.retain_handling, is_new)
+            .then(|| Feed::new(subscription.clone(), asked.qos, id));
+        let Kept { subscriptions, feeds, .. } = &mut *self.kept;
+        match (subscriptions.get_mut(text), feed) {
+            (Some(there), feed) => {
+                there.options = options;
+                if feed.is_some() && std::mem::replace(&mut there.feed, feed).is_none() {
+                    feeds.push_back(text.into());
+                }
+            }
+            (None, feed) => {
+                if feed.is_some() {
+                    feeds.push_back(text.into());
+                }
+                subscriptions.insert(text.into(), Subscribed { subscription, options, feed });
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn on_unsubscribe(
@@ -106,7 +116,6 @@ impl Link {
             status.push(match self.kept.subscriptions.remove(&**text) {
                 Some(subscribed) => {
                     self.broker.subscriptions.remove(&subscribed.subscription, &self.session);
-                    self.kept.feeds.retain(|feed| feed.subscription != subscribed.subscription);
                     self.note(|session| Change::Unsubscribed { session, filter: Arc::from(&**text) });
                     let kind = EventKind::SessionUnsubscribed;
                     self.tell_subscription(kind, text, subscribed.options.qos, None, &properties);

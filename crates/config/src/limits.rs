@@ -32,7 +32,7 @@ pub struct Limits {
     pub receive_max: u16,
     /// Messages that one session queues, in flight not counted. Past it the oldest are dropped, QoS 0 before others.
     pub session_messages_max: usize,
-    /// Bytes of topics and payloads that one session queues. Past it the oldest are dropped, QoS 0 before others.
+    /// Bytes of the messages that one session queues. Past it the oldest are dropped, QoS 0 before others.
     pub session_bytes_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,

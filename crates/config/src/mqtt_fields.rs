@@ -293,7 +293,7 @@ const OWN: [Field; 11] = [
         "max_retained_bytes",
         FieldKind::Bytes,
         FieldDefault::Text("64MB"),
-        "Bytes of topics and payloads of retained messages, in the same way.",
+        "Bytes of retained messages, in the same way.",
     ),
     field(
         "sys_msg_interval",

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use value::{Arena, Entry, Map, Value};
@@ -25,6 +26,14 @@ impl Properties {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// About what they take in memory, beyond the size of this (bytes).
+    pub fn bytes(&self) -> usize {
+        let Self { content_type, response_topic, correlation_data, user, .. } = self;
+        let texts = [content_type, response_topic].into_iter().flatten().map(String::len).sum::<usize>();
+        let pair = |(key, value): &(String, String)| size_of::<(String, String)>() + key.len() + value.len();
+        texts + correlation_data.as_ref().map_or(0, Vec::len) + user.iter().map(pair).sum::<usize>()
     }
 
     /// The `pub_props` column: names as the specification writes them with hyphens, user properties both as a map
@@ -99,14 +108,23 @@ fn user_entries(map: &Map<'_>) -> impl Iterator<Item = (String, String)> {
         .filter_map(|entry| Some((String::from_utf8_lossy(entry.key).into_owned(), text_of(entry.value)?)))
 }
 
+/// User Properties of which each is looked for among those before.
+const SEARCHED_MAX: usize = 16;
+
 fn user_map<'a>(user: &'a [(String, String)], arena: &'a Arena) -> Value<'a> {
     let mut entries: bumpalo::collections::Vec<'a, Entry<'a>> =
         bumpalo::collections::Vec::with_capacity_in(user.len(), arena.bump());
+    // A packet has room for very many: of more than a few it is remembered where each key is.
+    let mut places = (user.len() > SEARCHED_MAX).then(|| HashMap::with_capacity(user.len()));
     for (key, value) in user {
-        let value = Value::text(value);
-        match entries.iter_mut().find(|entry| entry.key == key.as_bytes()) {
+        let (key, value) = (key.as_bytes(), Value::text(value));
+        let place = match &mut places {
+            Some(places) => *places.entry(key).or_insert(entries.len()),
+            None => entries.iter().position(|entry| entry.key == key).unwrap_or(entries.len()),
+        };
+        match entries.get_mut(place) {
             Some(entry) => entry.value = value,
-            None => entries.push(Entry { key: key.as_bytes(), value }),
+            None => entries.push(Entry { key, value }),
         }
     }
     Value::Map(Map::new(entries.into_bump_slice()))
@@ -320,6 +338,22 @@ mod tests {
         };
         let arena = Arena::new();
         assert_eq!(Properties::from_value(&properties.to_value(&arena)), properties);
+    }
+
+    #[test]
+    fn of_many_user_properties_the_last_of_a_key_wins_as_of_few() {
+        for count in [1, SEARCHED_MAX, SEARCHED_MAX + 1, 100] {
+            let user: Vec<(String, String)> =
+                (0..count).map(|number| ((number % 7).to_string(), number.to_string())).collect();
+            let arena = Arena::new();
+            let Value::Map(map) = user_map(&user, &arena) else { panic!("no map") };
+            assert_eq!(map.entries().len(), count.min(7));
+            for (at, entry) in map.entries().iter().enumerate() {
+                let last =
+                    (0..count).filter(|number| number % 7 == at).max().expect("there is one").to_string();
+                assert_eq!((entry.key, text_of(entry.value)), (at.to_string().as_bytes(), Some(last)));
+            }
+        }
     }
 
     #[test]

@@ -96,13 +96,19 @@ pub fn string(text: &str) -> Vec<u8> {
 
 pub fn frame(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
-    let mut length = body.len();
+    bytes.extend(length(body));
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The length of something, as many bytes as it needs.
+fn length(of: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut length) = (Vec::new(), of.len());
     while length > 127 {
         bytes.push(length as u8 | 0x80);
         length >>= 7;
     }
     bytes.push(length as u8);
-    bytes.extend_from_slice(body);
     bytes
 }
 
@@ -158,7 +164,7 @@ impl Message {
             body.extend(self.id.to_be_bytes());
         }
         if level == 5 {
-            body.push(self.properties.len() as u8);
+            body.extend(length(&self.properties));
             body.extend_from_slice(&self.properties);
         }
         body.extend_from_slice(self.payload.as_bytes());

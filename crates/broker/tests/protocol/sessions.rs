@@ -1,6 +1,6 @@
 //! What outlives a connection, and what bounds it.
 
-use crate::raw::{Hello, message};
+use crate::raw::{Hello, Message, message, string};
 use crate::server::{Server, until};
 
 async fn gone(server: &Server, connections: usize) {
@@ -191,4 +191,23 @@ async fn a_subscriber_that_never_reads_costs_its_bound_and_nobody_else_anything(
     for _ in 0..10 {
         assert_eq!(stuck.payload().await.len(), payload.len());
     }
+}
+
+#[tokio::test]
+async fn properties_count_for_what_a_session_may_queue() {
+    let server = Server::with(|config| config.limits.session_bytes_max = 10_000).await;
+    let mut away = server.connect(Hello::v5("away").kept()).await;
+    away.subscribe(&[("t", 1)]).await;
+    drop(away);
+    until(|| server.broker.metrics().connections == 0, "it has left").await;
+    let mut publisher = server.client("p").await;
+    // Two user properties of a kilobyte each.
+    let user = [&[0x26][..], &string(&"k".repeat(1_000)), &string("v")].concat();
+    for id in 1..=20 {
+        let message = Message { properties: user.repeat(2), ..message("t", "x").qos(1, id) };
+        publisher.publish(&message).await;
+        publisher.acked(0x40, id).await;
+    }
+    let dropped = server.broker.metrics().dropped_queue_full;
+    assert!((15..20).contains(&dropped), "{dropped} of 20");
 }

@@ -170,3 +170,18 @@ async fn mqtt_4_8_2_shared_subscriptions_take_turns() {
     publisher.publish(&message("t/x", "7")).await;
     assert_eq!((second.payload().await, second.payload().await), ("6".into(), "7".into()));
 }
+
+#[tokio::test]
+async fn who_subscribes_a_hundred_times_at_once_gets_what_is_retained_once() {
+    let server = Server::start().await;
+    let mut client = server.client("c").await;
+    for topic in ["r/1", "r/2"] {
+        client.publish(&message(topic, topic).retained()).await;
+    }
+    client.ping().await;
+    assert_eq!(client.subscribe(&[("r/#", 0); 100]).await, [0; 100]);
+    assert_eq!((client.payload().await, client.payload().await), ("r/1".to_owned(), "r/2".to_owned()));
+    client.silence().await;
+    assert_eq!(client.subscribe(&[("r/#", 0)]).await, [0]);
+    assert_eq!(client.payload().await, "r/1", "and again when it subscribes again");
+}
