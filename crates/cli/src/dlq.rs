@@ -48,7 +48,7 @@ fn answer(args: &DlqArgs) -> Outcome {
             };
             if letters.is_empty() {
                 // What reads the output finds nothing in it, and who sees none knows that it is all.
-                eprintln!("no dead letters");
+                tell("no dead letters");
             }
             Ok(listed(letters.iter().take(*limit), *format))
         }

@@ -47,6 +47,8 @@ struct Token {
 
 /// A token without a word on it is taken for an hour.
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
+/// One that is said to be good for longer is renewed all the same.
+const LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What is renewed before it expires, so that it does not do so on the way.
 const MARGIN: Duration = Duration::from_secs(30);
 /// The largest answer that is read (bytes).
@@ -182,6 +184,7 @@ impl Token {
             HeaderValue::try_from(format!("Bearer {}", answer["access_token"].as_str()?)).ok()?;
         header.set_sensitive(true);
         let lifetime = answer["expires_in"].as_u64().map_or(LIFETIME_DEFAULT, Duration::from_secs);
+        let lifetime = lifetime.min(LIFETIME_MAX);
         // One that lives shorter than the margin is used for half its life.
         let usable =
             lifetime.checked_sub(MARGIN).filter(|usable| *usable >= lifetime / 2).unwrap_or(lifetime / 2);
@@ -207,6 +210,10 @@ mod tests {
         assert_eq!(usable(json!({ "access_token": "x", "expires_in": 600 })), seconds(570));
         assert_eq!(usable(json!({ "access_token": "x", "expires_in": 20 })), seconds(10));
         assert_eq!(usable(json!({ "access_token": "x", "token_type": "Bearer" })), seconds(3570));
+        assert_eq!(
+            usable(json!({ "access_token": "x", "expires_in": u64::MAX })),
+            seconds(30 * 24 * 3600 - 30)
+        );
         assert_eq!(usable(json!({ "access_token": "x", "token_type": "mac" })), None);
         assert_eq!(usable(json!({ "access_token": "x\ny" })), None);
         assert_eq!(usable(json!({})), None);
