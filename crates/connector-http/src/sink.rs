@@ -144,7 +144,9 @@ impl Sink {
                 Outcome::Refused(_) => {
                     let lane = &mut self.lanes[number];
                     (lane.alone, lane.flying) = (count, 0);
-                    (0..count).for_each(|_| self.reader.count_retried(number as u8));
+                    for taken in lane.held.iter().take(count) {
+                        self.reader.count_retried(taken.lane, taken.seq);
+                    }
                 }
                 Outcome::Later(reason, after) => self.rest(number, *after, now, Verdict::Later(reason)),
                 Outcome::Lost(_) => self.rest(number, None, now, Verdict::Retry),

@@ -340,7 +340,7 @@ impl Outflow {
             let old = self.ring.get(index).filter(|slot| slot.state != State::Done && slot.sent_at <= before);
             let Some(slot) = old else { continue };
             if let Some(Some(reader)) = self.sinks.get(slot.sink) {
-                reader.count_retried(slot.lane);
+                reader.count_retried(slot.lane, slot.seq);
             }
             // What does not fit is too large for this connection, and was refused when it was first sent.
             let _ = self.put(index, true, output);
@@ -381,14 +381,14 @@ impl Outflow {
             let index = self.sent;
             let Some(slot) = self.ring.get_mut(index) else { return };
             (slot.since, slot.sent_at) = (now, now);
-            let (sink, lane, done) = (slot.sink, slot.lane, slot.state == State::Done);
+            let (sink, lane, seq, done) = (slot.sink, slot.lane, slot.seq, slot.state == State::Done);
             self.sent += 1;
             if done {
                 continue;
             }
             self.unacked += 1;
             if let Some(Some(reader)) = self.sinks.get(sink) {
-                reader.count_retried(lane);
+                reader.count_retried(lane, seq);
             }
             if let Err(unsent) = self.put(index, self.session_present, output) {
                 unsent.settle(|verdict| self.conclude(index, verdict));

@@ -29,6 +29,9 @@ pub trait Buffer: Send {
     /// in flight.
     fn refuse(&mut self, seq: u64) -> Option<u32>;
 
+    /// Counts that an entry was sent once more while it stayed in flight. Whether `seq` was in flight.
+    fn sent_again(&mut self, seq: u64) -> bool;
+
     /// Queues an entry in flight again, in its old place. Whether `seq` was in flight.
     fn retry(&mut self, seq: u64) -> bool;
 

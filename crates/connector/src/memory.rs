@@ -202,6 +202,12 @@ impl Buffer for MemoryBuffer {
         Some(entry.refusals)
     }
 
+    fn sent_again(&mut self, seq: u64) -> bool {
+        let Some(entry) = self.in_flight(seq) else { return false };
+        entry.sendings = entry.sendings.saturating_add(1);
+        true
+    }
+
     fn retry(&mut self, seq: u64) -> bool {
         let mut fill = self.fill;
         let Some(entry) = self.in_flight(seq) else { return false };

@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::buffer::Fill;
+use crate::buffer::{Fill, Removed};
 
 /// The counters of an action. They only rise, until they are reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,9 +28,25 @@ pub struct Counters {
     pub late_reply: u64,
     /// Requests that were sent more than once, each further sending counted.
     pub retried: u64,
+    /// Of [`Counters::success`], those that were sent more than once.
+    pub retried_success: u64,
+    /// Of [`Counters::failed`], those that were sent more than once.
+    pub retried_failed: u64,
 }
 
 impl Counters {
+    /// The far side has it.
+    pub(crate) fn succeeded(&mut self, request: &Removed) {
+        self.success += 1;
+        self.retried_success += u64::from(request.sendings > 1);
+    }
+
+    /// The far side will never take it.
+    pub(crate) fn failed_for_good(&mut self, request: &Removed) {
+        self.failed += 1;
+        self.retried_failed += u64::from(request.sendings > 1);
+    }
+
     /// `dropped`: the sum over the reasons.
     pub fn dropped(&self) -> u64 {
         self.dropped_expired
@@ -64,6 +80,8 @@ impl AddAssign for Counters {
         self.dropped_other += more.dropped_other;
         self.late_reply += more.late_reply;
         self.retried += more.retried;
+        self.retried_success += more.retried_success;
+        self.retried_failed += more.retried_failed;
     }
 }
 

@@ -151,11 +151,11 @@ impl Reader {
         let mut queued_at = None;
         match verdict {
             Verdict::Success => {
-                lane.counters.success += 1;
+                lane.counters.succeeded(&removed);
                 queued_at = lane.time_delivery();
             }
             Verdict::Expired => lane.counters.dropped_expired += 1,
-            Verdict::Final(_) | Verdict::Later(_) | Verdict::Retry => lane.counters.failed += 1,
+            Verdict::Final(_) | Verdict::Later(_) | Verdict::Retry => lane.counters.failed_for_good(&removed),
         }
         drop(lane);
         if let Some(queued_at) = queued_at {
@@ -185,7 +185,7 @@ impl Reader {
             }
             for (_, seq) in run {
                 let Some(entry) = lane.inside(*seq).and_then(|seq| lane.buffer.ack(seq)) else { continue };
-                lane.counters.success += 1;
+                lane.counters.succeeded(&entry);
                 removed.push(entry);
                 if let Some(queued_at) = lane.time_delivery() {
                     self.queue.delivery().observe(queued_at.elapsed());
@@ -208,9 +208,15 @@ impl Reader {
         self.queue.release(u64::from(found));
     }
 
-    /// Counts a request that is sent again while it stays in flight.
-    pub fn count_retried(&self, lane: u8) {
-        self.queue.lane(usize::from(lane)).lock().counters.retried += 1;
+    /// Counts a request that is sent again while it stays in flight. One that this reader no longer has is ignored.
+    pub fn count_retried(&self, lane: u8, seq: u64) {
+        let mut lane = self.queue.lane(usize::from(lane)).lock();
+        if lane.is_read_by(self.owner)
+            && let Some(seq) = lane.inside(seq)
+            && lane.buffer.sent_again(seq)
+        {
+            lane.counters.retried += 1;
+        }
     }
 
     /// Queues again whatever was taken and not settled.

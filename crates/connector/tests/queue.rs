@@ -115,6 +115,30 @@ fn retries_come_first_and_final_refusals_count_as_failed() {
 }
 
 #[test]
+fn what_became_of_requests_that_were_sent_again_is_told_apart() {
+    let queue = ActionQueue::in_memory("mqtt:a", ROOMY);
+    for text in ["once", "again", "resent", "in vain"] {
+        queue.push(1, text.as_bytes(), None, Instant::now());
+    }
+    let mut reader = reader(&queue, 0, 1);
+    let taken = take(&mut reader, 4);
+    let settle = |place: usize, verdict| reader.settle(taken[place].lane, taken[place].seq, verdict);
+    settle(0, Verdict::Success);
+    settle(1, Verdict::Retry);
+    settle(3, Verdict::Retry);
+    reader.count_retried(taken[2].lane, taken[2].seq);
+    let again = take(&mut reader, 4);
+    assert_eq!(texts(&again), ["again", "in vain"]);
+    reader.settle_delivered(&[(again[0].lane, again[0].seq), (taken[2].lane, taken[2].seq)]);
+    reader.settle(again[1].lane, again[1].seq, Verdict::Final("not authorized"));
+    // What this reader no longer has is not counted.
+    reader.count_retried(taken[2].lane, taken[2].seq);
+    let counters = queue.reading(Instant::now()).counters;
+    assert_eq!((counters.success, counters.failed, counters.retried), (3, 1, 3));
+    assert_eq!((counters.retried_success, counters.retried_failed), (2, 1));
+}
+
+#[test]
 fn overflow_drops_the_oldest_of_all_lanes() {
     let room = 3 * (1 + ActionQueue::ENTRY_BYTES);
     let queue = ActionQueue::in_memory("mqtt:a", QueueOptions { buffer_bytes_max: room, ..ROOMY });

@@ -14,6 +14,11 @@ const SETTING: Setting<'static> = Setting { now_ms: 1_700_000_000_000, node: "n@
 const OPERANDS: &[&str] = &[
     "1",
     "-1",
+    "0",
+    "9",
+    "2",
+    "'9'",
+    "proto_ver",
     "1.0",
     "2.5",
     "123456789012345678901234567890",

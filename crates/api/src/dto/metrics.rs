@@ -135,6 +135,10 @@ pub(crate) struct ActionMetrics {
     dropped_other: u64,
     late_reply: u64,
     retried: u64,
+    #[serde(rename = "retried.success")]
+    retried_success: u64,
+    #[serde(rename = "retried.failed")]
+    retried_failed: u64,
     inflight: u64,
     queuing: u64,
     queuing_bytes: u64,
@@ -184,6 +188,8 @@ impl ActionMetrics {
             dropped_other: counters.dropped_other,
             late_reply: counters.late_reply,
             retried: counters.retried,
+            retried_success: counters.retried_success,
+            retried_failed: counters.retried_failed,
             inflight: fill.inflight,
             queuing: fill.queuing,
             queuing_bytes: fill.queuing_bytes,

@@ -32,6 +32,18 @@ const ACTION_NUMBERS: &[ActionNumber] = &[
     ("action_retried", MetricKind::Counter, "Further sendings of requests.", |action| {
         action.reading.counters.retried
     }),
+    (
+        "action_retried_success",
+        MetricKind::Counter,
+        "Requests that the far side took after further sendings.",
+        |action| action.reading.counters.retried_success,
+    ),
+    (
+        "action_retried_failed",
+        MetricKind::Counter,
+        "Requests that failed for good after further sendings.",
+        |action| action.reading.counters.retried_failed,
+    ),
     ("action_late_reply", MetricKind::Counter, "Answers too late to count.", |action| {
         action.reading.counters.late_reply
     }),

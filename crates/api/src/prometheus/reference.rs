@@ -45,6 +45,8 @@ const ACTION_NUMBERS: &[ActionNumber] = &[
     }),
     ("dropped_other", MetricKind::Counter, |action| action.reading.counters.dropped_other),
     ("retried", MetricKind::Counter, |action| action.reading.counters.retried),
+    ("retried_success", MetricKind::Counter, |action| action.reading.counters.retried_success),
+    ("retried_failed", MetricKind::Counter, |action| action.reading.counters.retried_failed),
     ("late_reply", MetricKind::Counter, |action| action.reading.counters.late_reply),
     ("inflight", MetricKind::Gauge, |action| action.reading.fill.inflight),
     ("queuing", MetricKind::Gauge, |action| action.reading.fill.queuing),

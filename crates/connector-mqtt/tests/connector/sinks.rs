@@ -123,6 +123,7 @@ async fn reason_codes_decide_what_becomes_of_a_message() {
     }
     let counters = action.drained().await.counters;
     assert_eq!((counters.success, counters.failed, counters.retried), (6, 3, 4));
+    assert_eq!((counters.retried_success, counters.retried_failed), (4, 0));
 }
 
 #[tokio::test]

@@ -89,6 +89,10 @@ impl Buffer for DiskLane {
         self.near.refuse(seq)
     }
 
+    fn sent_again(&mut self, seq: u64) -> bool {
+        self.near.sent_again(seq)
+    }
+
     fn retry(&mut self, seq: u64) -> bool {
         let is_found = self.near.retry(seq);
         self.account();

@@ -112,14 +112,16 @@ impl Lower<'_> {
             Always::False => "this comparison is false for every message",
             Always::Fails => "this comparison fails for every message",
         };
-        let help = comparison_help(op, always, left, right).or_else(|| self.column_in_quotes(left, right));
+        let help = comparison_help(op, always, left, right)
+            .or_else(|| self.column_in_quotes(left, right))
+            .or_else(|| few_values_help(op, left, right));
         let mut problem = Diagnostic::new(Code::ConstantComparison, span, message).maybe_help(help);
         if always == Always::Fails {
             problem = problem.label("a number against text that is no number");
         } else if !is_literal(left) || !is_literal(right) {
             let kinds = [left, right].map(|side| without_undefined(side.kinds));
             let telling = |kinds: &Kinds| *kinds != Kinds::NONE && *kinds != without_undefined(Kinds::ANY);
-            if kinds.iter().all(telling) && op != CompareOp::TopicMatch {
+            if kinds.iter().all(telling) && kinds[0] != kinds[1] && op != CompareOp::TopicMatch {
                 let [left, right] = kinds.map(with_article);
                 problem = problem.label(format!("{left} against {right}"));
             }
@@ -177,6 +179,17 @@ impl Lower<'_> {
         let problem = Diagnostic::new(Code::ConstantComparison, value.span, message).label(label);
         self.report(problem.maybe_help(help));
     }
+}
+
+/// Which values there are, where they are few and all compare alike.
+fn few_values_help(op: CompareOp, left: &Expr, right: &Expr) -> Option<String> {
+    let sides = [(left, right), (right, left)].into_iter().filter(|_| op != CompareOp::TopicMatch);
+    let mut sides = sides.filter(|(_, other)| other.kinds.meets(Kinds::NUMBER));
+    let (side, values) = sides.find_map(|(side, _)| Some((side, outcome::few_values(side)?)))?;
+    let ExprKind::Reference(name) = &side.kind else { return None };
+    let (last, others) = values.split_last()?;
+    let others: Vec<String> = others.iter().map(i64::to_string).collect();
+    Some(format!("`{name}` is {} or {last}", others.join(", ")))
 }
 
 fn comparison_help(op: CompareOp, always: Always, left: &Expr, right: &Expr) -> Option<String> {

@@ -59,10 +59,51 @@ pub(super) fn of_comparison(op: CompareOp, left: &Expr, right: &Expr) -> Option<
         }
         _ => {}
     }
+    if let Some(always) = of_few(comparison, left, right, &values) {
+        return Some(always);
+    }
     let mut pairs = kinds_of(left.kinds)
         .flat_map(|left| kinds_of(right.kinds).map(move |right| of_kinds(comparison, left, right)));
     let first = pairs.next()??;
     pairs.all(|other| other == Some(first)).then_some(if first { Always::True } else { Always::False })
+}
+
+/// A column of few values against a constant: `qos = 9`, `qos > 2`.
+fn of_few(
+    comparison: Comparison,
+    left: &Expr,
+    right: &Expr,
+    values: &(Option<Value<'_>>, Option<Value<'_>>),
+) -> Option<Always> {
+    let arena = Arena::new();
+    let (few, column) = match (few_values(left), few_values(right)) {
+        (Some(few), None) => (few, left),
+        (None, Some(few)) => (few, right),
+        _ => return None,
+    };
+    let outcome = |value: &i64| match (values, Value::Int(*value)) {
+        ((None, Some(constant)), value) => compare::loose(comparison, &value, constant, &arena).ok(),
+        ((Some(constant), None), value) => compare::loose(comparison, constant, &value, &arena).ok(),
+        _ => None,
+    };
+    let first = outcome(few.first()?)?;
+    // Where the column may be missing, a comparison with a constant is false.
+    let holds = !first || !column.kinds.contains(Kind::Undefined);
+    let same = few.iter().all(|value| outcome(value) == Some(first));
+    (holds && same).then_some(if first { Always::True } else { Always::False })
+}
+
+/// Every value that a column has, where they are few: a protocol level, a QoS.
+pub(super) fn few_values(expr: &Expr) -> Option<&'static [i64]> {
+    let ExprKind::Reference(name) = &expr.kind else { return None };
+    if name.alias.is_some() || !name.steps.is_empty() || expr.kinds == Kinds::of(Kind::Undefined) {
+        return None;
+    }
+    match &*name.name {
+        "qos" => Some(&[0, 1, 2]),
+        "proto_ver" => Some(&[3, 4, 5]),
+        _ => None,
+    }
 }
 
 /// `=~` matches a string against a string, and a topic against nothing that is no filter.
@@ -95,6 +136,11 @@ pub(super) fn never_same(left: &Expr, right: &Expr) -> bool {
     let arena = Arena::new();
     match (constant(left, &arena), constant(right, &arena)) {
         (Some(left), Some(right)) => !compare::strict(&left, &right),
+        (None, Some(constant)) | (Some(constant), None)
+            if let Some(few) = few_values(left).or_else(|| few_values(right)) =>
+        {
+            !few.iter().any(|value| compare::strict(&Value::Int(*value), &constant))
+        }
         _ => !left.kinds.meets(right.kinds) && left.kinds != Kinds::NONE && right.kinds != Kinds::NONE,
     }
 }
