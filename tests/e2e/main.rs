@@ -22,6 +22,7 @@ mod loops;
 mod paho;
 mod readme;
 mod reload_under_load;
+mod remote_moves;
 mod remote_restart;
 mod republishing;
 mod rest;

@@ -27,6 +27,7 @@ pub struct SluicegateBuilder {
     config: Option<String>,
     args: Vec<String>,
     variables: Vec<(String, String)>,
+    names: Option<String>,
     embedded: bool,
 }
 
@@ -39,6 +40,7 @@ impl Sluicegate {
             config: None,
             args: Vec::new(),
             variables: Vec::new(),
+            names: None,
             embedded: true,
         }
     }
@@ -119,6 +121,19 @@ impl Sluicegate {
         .await;
     }
 
+    /// Whether the system lets processes see files of their own, as [`SluicegateBuilder::names`] needs: containers often do not.
+    pub fn can_have_names() -> bool {
+        let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    }
+
+    /// Replaces what it finds in `/etc/hosts`.
+    pub fn set_names(&self, hosts: &str) {
+        assert!(self.builder.names.is_some(), "this server has no names of its own");
+        // In place, since it is this very file that is seen there.
+        std::fs::write(self.home.path().join("hosts"), hosts).expect("a temporary file can be written");
+    }
+
     /// Ends it with SIGTERM and tells how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("this server is stopped");
@@ -176,6 +191,14 @@ impl SluicegateBuilder {
         self
     }
 
+    /// Gives it names of its own: this `/etc/hosts`, which [`Sluicegate::set_names`] replaces. Only where
+    /// [`Sluicegate::can_have_names`].
+    #[must_use]
+    pub fn names(mut self, hosts: &str) -> Self {
+        self.names = Some(hosts.to_owned());
+        self
+    }
+
     /// Starts it on local topics of another broker: the `sluicegate.toml` says which.
     #[must_use]
     pub fn without_broker(mut self) -> Self {
@@ -190,6 +213,9 @@ impl SluicegateBuilder {
         for (name, text) in &self.files {
             write(home.path(), name, text);
         }
+        if let Some(hosts) = &self.names {
+            std::fs::write(home.path().join("hosts"), hosts).expect("a temporary file can be written");
+        }
         if let Some(text) = &self.config {
             std::fs::write(home.path().join("sluicegate.toml"), text)
                 .expect("a temporary file can be written");
@@ -200,7 +226,10 @@ impl SluicegateBuilder {
 }
 
 async fn run(builder: &SluicegateBuilder, home: &Path) -> (Process, SocketAddr, Http) {
-    let mut command = Command::new(&builder.program);
+    let mut command = match &builder.names {
+        None => Command::new(&builder.program),
+        Some(_) => with_names(&builder.program),
+    };
     command.current_dir(home).arg("run").args(["--rules", "rules", "--data", "data"]);
     command.args(["--mqtt-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]).args(&builder.args);
     // Times in answers are compared as text; nothing of the machine's own zone may show.
@@ -213,6 +242,14 @@ async fn run(builder: &SluicegateBuilder, home: &Path) -> (Process, SocketAddr, 
     let http = Http::new(listening(&mut process, "http").await);
     wait_until("the server is ready", async || http.get("/readyz").await.status == 200).await;
     (process, mqtt, http)
+}
+
+/// Runs a program where `hosts` in its folder is its `/etc/hosts`. The process is that of the program.
+fn with_names(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c"]);
+    command.arg("mount --bind hosts /etc/hosts && exec \"$@\"").arg("sh").arg(program);
+    command
 }
 
 /// The address that the server says it listens on under `name`.

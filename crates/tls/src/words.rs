@@ -2,6 +2,9 @@
 
 use std::io;
 
+use rustls::pki_types::UnixTime;
+use x509_parser::time::ASN1Time;
+
 /// The commonest errors of sockets and of TLS in words that help, others as the system says them.
 pub fn in_words(error: &io::Error) -> String {
     if let Some(error) = tls_error(error) {
@@ -56,12 +59,29 @@ fn tls_in_words(error: &rustls::Error) -> String {
     };
     match error {
         Error::AlertReceived(alert) => format!("the remote refused with the alert {alert:?}{help}"),
+        Error::InvalidCertificate(Certificate::ExpiredContext { not_after, .. }) => {
+            format!("the remote's certificate has expired: it was good until {}", date(*not_after))
+        }
+        // A gateway whose clock forgets the time while it is off believes itself in the past.
+        Error::InvalidCertificate(Certificate::NotValidYetContext { time, not_before }) => format!(
+            "the remote's certificate is good from {} on, and the clock here says {}",
+            date(*not_before),
+            date(*time)
+        ),
         _ => format!("{error}{help}"),
     }
 }
 
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let date = ASN1Time::from_timestamp(seconds).ok().and_then(|time| time.to_rfc2822().ok());
+    date.unwrap_or_else(|| format!("{seconds} s after 1970"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -71,5 +91,19 @@ mod tests {
         assert!(unknown.contains("UnknownIssuer") && unknown.contains("`ssl.cacertfile`"), "{unknown}");
         let alert = words(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired));
         assert!(alert.contains("alert CertificateRequired") && alert.contains("`ssl.certfile`"), "{alert}");
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expired =
+            rustls::CertificateError::ExpiredContext { time: at(2_000_000_000), not_after: at(978_307_200) };
+        assert_eq!(
+            words(rustls::Error::InvalidCertificate(expired)),
+            "the remote's certificate has expired: it was good until Mon, 01 Jan 2001 00:00:00 +0000"
+        );
+        let early =
+            rustls::CertificateError::NotValidYetContext { time: at(60), not_before: at(978_307_200) };
+        assert_eq!(
+            words(rustls::Error::InvalidCertificate(early)),
+            "the remote's certificate is good from Mon, 01 Jan 2001 00:00:00 +0000 on, and the clock here says Thu, 01 \
+             Jan 1970 00:01:00 +0000"
+        );
     }
 }
