@@ -4,70 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ::config::acl::{Acl, AclRule, DenyAction, Permission};
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use mqtt::QoS;
 use topic::{AccessPattern, BoundPattern};
-
-/// A list of access rules: the first that fits decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acl {
-    /// The rules, in their order.
-    pub rules: Vec<AclRule>,
-    /// What holds where none fits.
-    pub no_match: Permission,
-    /// What happens to a client that does what it may not.
-    pub deny_action: DenyAction,
-}
-
-/// One access rule. Every condition must hold; one that is empty always does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AclRule {
-    /// What it says.
-    pub permission: Permission,
-    /// The users it is about.
-    pub usernames: Vec<String>,
-    /// The client ids it is about.
-    pub clientids: Vec<String>,
-    /// Where clients come from whom it is about.
-    pub networks: Vec<IpNet>,
-    /// Whether it is about publishing.
-    pub publish: bool,
-    /// Whether it is about subscribing.
-    pub subscribe: bool,
-    /// What it is about. A rule that allows must cover all that a subscription matches; one that denies must only overlap
-    /// with it, since otherwise `#` would get around it.
-    pub topics: Vec<AccessPattern>,
-    /// The levels of QoS it is about, by number.
-    pub qos: [bool; 3],
-    /// Whether it is about publishes with RETAIN, or those without; `None` for both, and for subscriptions.
-    pub retain: Option<bool>,
-}
-
-/// Yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Yes.
-    Allow,
-    /// No.
-    Deny,
-}
-
-/// What happens to a client that does what it may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DenyAction {
-    /// The acknowledgement says so, as far as the version of the protocol can.
-    Ignore,
-    /// It is disconnected.
-    Disconnect,
-}
-
-impl Acl {
-    /// Everybody may do everything, but publish to `$SYS/…`, which is the server's under any list.
-    pub fn open() -> Self {
-        Self { rules: Vec::new(), no_match: Permission::Allow, deny_action: DenyAction::Ignore }
-    }
-}
 
 /// The list in force, which can be replaced while clients are connected: what they do next is judged by the new one.
 #[derive(Debug)]
@@ -145,7 +85,7 @@ impl Permissions {
     pub(crate) fn of(list: &AccessList, who: &Who<'_>) -> Self {
         let generation = list.generation.load(Ordering::Acquire);
         let acl = list.acl.load();
-        let rules = acl.rules.iter().filter_map(|rule| rule.bind(who)).collect();
+        let rules = acl.rules.iter().filter_map(|rule| bind(rule, who)).collect();
         Self { generation, rules, no_match: acl.no_match, deny_action: acl.deny_action }
     }
 
@@ -167,26 +107,24 @@ impl Permissions {
     }
 }
 
-impl AclRule {
-    /// The rule for one client; `None` if it is not about it.
-    fn bind(&self, who: &Who<'_>) -> Option<Bound> {
-        let any_or = |list: &[String], name: Option<&str>| {
-            list.is_empty() || name.is_some_and(|name| list.iter().any(|it| it == name))
-        };
-        let ip: IpAddr = who.peername.ip().to_canonical();
-        let is_meant = any_or(&self.usernames, who.username)
-            && any_or(&self.clientids, Some(who.clientid))
-            && (self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&ip)));
-        let bind = |pattern: &AccessPattern| pattern.bind(who.clientid, who.username);
-        is_meant.then(|| Bound {
-            permission: self.permission,
-            publish: self.publish,
-            subscribe: self.subscribe,
-            topics: (!self.topics.is_empty()).then(|| self.topics.iter().filter_map(bind).collect()),
-            qos: self.qos,
-            retain: self.retain,
-        })
-    }
+/// A rule for one client; `None` if it is not about it.
+fn bind(rule: &AclRule, who: &Who<'_>) -> Option<Bound> {
+    let any_or = |list: &[String], name: Option<&str>| {
+        list.is_empty() || name.is_some_and(|name| list.iter().any(|it| it == name))
+    };
+    let ip: IpAddr = who.peername.ip().to_canonical();
+    let is_meant = any_or(&rule.usernames, who.username)
+        && any_or(&rule.clientids, Some(who.clientid))
+        && (rule.networks.is_empty() || rule.networks.iter().any(|network| network.contains(&ip)));
+    let topic = |pattern: &AccessPattern| pattern.bind(who.clientid, who.username);
+    is_meant.then(|| Bound {
+        permission: rule.permission,
+        publish: rule.publish,
+        subscribe: rule.subscribe,
+        topics: (!rule.topics.is_empty()).then(|| rule.topics.iter().filter_map(topic).collect()),
+        qos: rule.qos,
+        retain: rule.retain,
+    })
 }
 
 impl Bound {

@@ -235,6 +235,11 @@ impl Broker {
         }
     }
 
+    /// Whether this client would have to get a new session that is kept, and there are too many.
+    pub(crate) fn is_full_for(&self, clientid: &str) -> bool {
+        self.sessions.len() >= self.config.sessions_max && !self.sessions.contains_key(clientid)
+    }
+
     fn new_session(&self, clientid: Arc<str>) -> Session {
         let number = self.session_last.fetch_add(1, Ordering::Relaxed) + 1;
         Session::new(clientid, number, self.new_inbox())

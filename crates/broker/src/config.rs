@@ -20,6 +20,8 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// How long a session without a connection is kept at the most, whatever its client asks for.
     pub session_expiry_max: Duration,
+    /// Sessions. Past it no client gets a new one that would be kept when it leaves.
+    pub sessions_max: usize,
     /// Retained messages. Past it no new topic is retained.
     pub retained_messages_max: usize,
     /// Bytes of retained messages. Past it no new topic is retained.
@@ -37,6 +39,8 @@ pub struct BrokerConfig {
 impl BrokerConfig {
     /// Default of `session_expiry_max`: a week.
     pub const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    /// Default of `sessions_max`.
+    pub const SESSIONS_MAX: usize = 1_000_000;
     /// Default of `retained_messages_max`.
     pub const RETAINED_MESSAGES_MAX: usize = 100_000;
     /// Default of `retained_bytes_max`: 64 MiB.
@@ -48,6 +52,7 @@ impl BrokerConfig {
             node: node.into(),
             limits: Limits::declared(),
             session_expiry_max: Self::SESSION_EXPIRY_MAX,
+            sessions_max: Self::SESSIONS_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
             sys_interval: None,

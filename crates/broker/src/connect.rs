@@ -91,6 +91,7 @@ async fn establish(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream) -> Op
                 ReasonCode::BadUserNameOrPassword => Refused::Credentials,
                 ReasonCode::NotAuthorized | ReasonCode::Banned => Refused::NotAuthorized,
                 ReasonCode::ServerBusy => Refused::Timeout,
+                ReasonCode::QuotaExceeded => Refused::Full,
                 _ => Refused::Unacceptable,
             };
             gate.refused(why, peername, &reason.text());
@@ -202,6 +203,9 @@ async fn admit(
         admission::connack(broker, &*rules, &client, reason, granted);
     }
     let (mut permissions, expires_at) = checked?;
+    if !link_expiry.is_zero() && broker.is_full_for(&client.clientid) {
+        return Err(ReasonCode::QuotaExceeded);
+    }
 
     let Some(mut claimed) = broker.claim(&client.clientid, request.clean_start).await else {
         return Ok(None);

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use ::config::acl::DenyAction;
 use event::{AckLevel, Acker, Completion, EventKind, Trail};
 use mqtt::{Ack, Output, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 use topic::{TopicName, split_levels};
 
 use crate::acks::{AckKind, AckState};
-use crate::acl::{Access, DenyAction};
+use crate::acl::Access;
 use crate::connect::TOPIC_ALIAS_MAX;
 use crate::connection::Link;
 use crate::end::End;

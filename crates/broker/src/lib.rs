@@ -58,13 +58,14 @@ mod will;
 
 pub use crate::config::{Bound, BrokerConfig, Listener};
 pub use access::{Auth, Checked, Everybody, Identity, Login, PeerCertificate};
-pub use acl::{AccessList, Acl, AclRule, DenyAction, Permission};
+pub use acl::AccessList;
 pub use broker::Broker;
 pub use gate::{ListenerMetrics, Refused};
 pub use listener::ListenError;
 pub use metrics::Metrics;
-pub use store::{Fsync, Persistence, StoreError};
+pub use store::{Persistence, StoreError};
 
-pub use ::config::Limits;
+pub use ::config::acl::{Acl, AclRule, DenyAction, Permission};
+pub use ::config::{Fsync, Limits};
 pub use mqtt::{Origins, ReasonCode, WebSocketTerms};
 pub use tls::PeerName;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::config::acl::DenyAction;
 use event::{EventKind, Properties};
 use mqtt::{
     Output, Packet, QoS, RetainHandling, Subscribe, SubscribeAck, SubscribeAckReason, SubscriptionOptions,
@@ -9,7 +10,7 @@ use mqtt::{
 };
 use topic::{Subscription, split_levels};
 
-use crate::acl::{Access, DenyAction};
+use crate::acl::Access;
 use crate::connection::Link;
 use crate::end::End;
 use crate::events;
@@ -82,7 +83,7 @@ impl Link {
             id,
         };
         if was != Some(options) {
-            self.broker.subscriptions.add(&subscription, &self.session, options);
+            self.broker.subscriptions.add(&subscription, &self.session, options, is_new);
             self.note(|session| Change::Subscribed { session, filter: text.into(), options });
         }
         let feed = is_retained_wanted(&subscription, asked.retain_handling, is_new)

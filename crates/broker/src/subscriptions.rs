@@ -82,16 +82,24 @@ impl Subscriptions {
         self.index.read().len()
     }
 
-    /// Adds a subscription, or changes the options of the one that is there. Returns whether it is new.
-    pub(crate) fn add(&self, subscription: &Subscription, session: &Arc<Session>, options: Options) -> bool {
+    /// Adds a subscription, or changes the options of the one that is there, unless the session knows that it has none: very
+    /// many may listen to one filter, and those that come one after the other do not look at all of them each.
+    pub(crate) fn add(
+        &self,
+        subscription: &Subscription,
+        session: &Arc<Session>,
+        options: Options,
+        is_new: bool,
+    ) {
         let subscriber = Subscriber { session: Arc::clone(session), options };
         let mut index = self.index.write();
-        let is_new = match &subscription.share {
+        match &subscription.share {
+            None if is_new => index.insert(&subscription.filter, Entry::One(subscriber)),
             None => add_one(&mut index, &subscription.filter, subscriber),
+            // A group has two names: `$queue/f` is `$share/$queue/f`.
             Some(group) => add_shared(&mut index, &subscription.filter, group, subscriber),
-        };
+        }
         self.generation.fetch_add(1, Ordering::Release);
-        is_new
     }
 
     /// Takes a subscription away.
@@ -146,25 +154,19 @@ impl Subscriptions {
     }
 }
 
-fn add_one(index: &mut Index<Entry>, filter: &TopicFilter, subscriber: Subscriber) -> bool {
+fn add_one(index: &mut Index<Entry>, filter: &TopicFilter, subscriber: Subscriber) {
     for entry in index.get_mut(filter) {
         if let Entry::One(there) = entry
             && Arc::ptr_eq(&there.session, &subscriber.session)
         {
             there.options = subscriber.options;
-            return false;
+            return;
         }
     }
     index.insert(filter, Entry::One(subscriber));
-    true
 }
 
-fn add_shared(
-    index: &mut Index<Entry>,
-    filter: &TopicFilter,
-    name: &Arc<str>,
-    subscriber: Subscriber,
-) -> bool {
+fn add_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, subscriber: Subscriber) {
     let there = index.get(filter).iter().find_map(|entry| match entry {
         Entry::Shared(group) if group.name == *name => Some(group),
         Entry::Shared(_) | Entry::One(_) => None,
@@ -173,18 +175,12 @@ fn add_shared(
         let members = RwLock::new(vec![subscriber]);
         let group = Group { name: Arc::clone(name), members, turn: AtomicUsize::new(0) };
         index.insert(filter, Entry::Shared(Arc::new(group)));
-        return true;
+        return;
     };
     let mut members = group.members.write();
     match members.iter_mut().find(|member| Arc::ptr_eq(&member.session, &subscriber.session)) {
-        Some(member) => {
-            member.options = subscriber.options;
-            false
-        }
-        None => {
-            members.push(subscriber);
-            true
-        }
+        Some(member) => member.options = subscriber.options,
+        None => members.push(subscriber),
     }
 }
 

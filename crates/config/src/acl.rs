@@ -14,24 +14,49 @@ use crate::section::{NodeValue, Section, Text, in_order_of_the_file};
 use crate::settings::{Settings, check};
 use crate::text_file::{decode, without_bom};
 
-/// Who may publish and subscribe to what.
+/// Who may publish and subscribe to what, and where that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AclConfig {
     /// The file that holds it, if one does.
     pub file: Option<PathBuf>,
-    /// The rules: the first that fits decides.
-    pub rules: Vec<AclRule>,
-    /// Whether it is allowed where none fits.
-    pub no_match_allows: bool,
-    /// Whether a client that does what it may not is disconnected.
-    pub deny_disconnects: bool,
+    /// The list.
+    pub acl: Acl,
 }
 
-/// One rule. Every condition must hold; one that is empty always does.
+/// A list of access rules: the first that fits decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl {
+    /// The rules, in their order.
+    pub rules: Vec<AclRule>,
+    /// What holds where none fits.
+    pub no_match: Permission,
+    /// What happens to a client that does what it may not.
+    pub deny_action: DenyAction,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// What happens to a client that does what it may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenyAction {
+    /// The acknowledgement says so, as far as the version of the protocol can.
+    Ignore,
+    /// It is disconnected.
+    Disconnect,
+}
+
+/// One access rule. Every condition must hold; one that is empty always does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AclRule {
-    /// Whether it allows, rather than denies.
-    pub allow: bool,
+    /// What it says.
+    pub permission: Permission,
     /// The users it is about.
     pub usernames: Vec<String>,
     /// The client ids it is about.
@@ -42,11 +67,12 @@ pub struct AclRule {
     pub publish: bool,
     /// Whether it is about subscribing.
     pub subscribe: bool,
-    /// The topics it is about.
+    /// What it is about. A rule that allows must cover all that a subscription matches; one that denies must only overlap
+    /// with it, since otherwise `#` would get around it.
     pub topics: Vec<AccessPattern>,
     /// The levels of QoS it is about, by number.
     pub qos: [bool; 3],
-    /// Whether it is about publishes with RETAIN, or those without.
+    /// Whether it is about publishes with RETAIN, or those without; `None` for both, and for subscriptions.
     pub retain: Option<bool>,
 }
 
@@ -135,7 +161,7 @@ pub(crate) const ACL_FIELDS: &[Field] = &[
 impl AclConfig {
     /// No list: everybody may do everything.
     pub fn open() -> AclConfig {
-        AclConfig { file: None, rules: Vec::new(), no_match_allows: true, deny_disconnects: false }
+        AclConfig { file: None, acl: Acl::open() }
     }
 
     /// Reads a file. The list is whole also when there are problems, but then it is not what was asked for.
@@ -151,7 +177,7 @@ impl AclConfig {
         };
         diagnostics.extend(not_text);
         let section = Section::parse_toml(&without_bom(&text), &mut diagnostics);
-        let mut acl = AclConfig { no_match_allows: false, ..AclConfig::open() };
+        let mut acl = AclConfig { file: None, acl: Acl { no_match: Permission::Deny, ..Acl::open() } };
         if diagnostics.is_empty() {
             let settings =
                 check(&section, ACL_FILE_FIELDS, path.parent().unwrap_or(Path::new("")), &mut diagnostics);
@@ -166,12 +192,22 @@ impl AclConfig {
     /// The list that settings describe, without a file.
     pub(crate) fn of(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> AclConfig {
         let rules = settings.tables("rules").iter().map(|rule| AclRule::of(rule, diagnostics)).collect();
-        AclConfig {
-            file: None,
-            rules,
-            no_match_allows: settings.opt_one_of("no_match") == Some("allow"),
-            deny_disconnects: settings.one_of("deny_action") == "disconnect",
-        }
+        let no_match = match settings.opt_one_of("no_match") {
+            Some("allow") => Permission::Allow,
+            _ => Permission::Deny,
+        };
+        let deny_action = match settings.one_of("deny_action") {
+            "disconnect" => DenyAction::Disconnect,
+            _ => DenyAction::Ignore,
+        };
+        AclConfig { file: None, acl: Acl { rules, no_match, deny_action } }
+    }
+}
+
+impl Acl {
+    /// Everybody may do everything, but publish to `$SYS/…`, which is the server's under any list.
+    pub fn open() -> Self {
+        Self { rules: Vec::new(), no_match: Permission::Allow, deny_action: DenyAction::Ignore }
     }
 }
 
@@ -189,7 +225,10 @@ impl AclRule {
             settings.str_list("ipaddr").iter().filter_map(|text| network(*text, diagnostics)).collect();
         let action = settings.one_of("action");
         AclRule {
-            allow: settings.one_of("permission") == "allow",
+            permission: match settings.one_of("permission") {
+                "allow" => Permission::Allow,
+                _ => Permission::Deny,
+            },
             usernames: texts("username"),
             clientids: texts("clientid"),
             networks,
@@ -267,15 +306,18 @@ mod tests {
              [[rules]]\npermission = 'deny'\n",
         );
         assert_eq!(problems, [""; 0]);
-        assert!(acl.deny_disconnects && !acl.no_match_allows);
-        let [first, last] = &acl.rules[..] else { panic!("{acl:?}") };
-        assert_eq!((first.allow, first.publish, first.subscribe), (true, true, false));
+        assert_eq!((acl.acl.deny_action, acl.acl.no_match), (DenyAction::Disconnect, Permission::Deny));
+        let [first, last] = &acl.acl.rules[..] else { panic!("{acl:?}") };
+        assert_eq!((first.permission, first.publish, first.subscribe), (Permission::Allow, true, false));
         assert_eq!(
             (&first.usernames[..], first.networks.len(), first.topics.len()),
             (&["ann".to_owned()][..], 2, 2)
         );
         assert_eq!((first.qos, first.retain), ([true, true, false], Some(false)));
-        assert_eq!((last.allow, last.publish, last.subscribe, last.qos), (false, true, true, [true; 3]));
+        assert_eq!(
+            (last.permission, last.publish, last.subscribe, last.qos),
+            (Permission::Deny, true, true, [true; 3])
+        );
     }
 
     #[test]

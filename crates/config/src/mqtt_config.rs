@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diagnostic::{Code, Diagnostic};
 
-use crate::acl::AclConfig;
+use crate::acl::{Acl, AclConfig, Permission};
 use crate::field::Field;
 use crate::limits::{Limits, check_packet_bytes_max};
 use crate::mqtt_fields::{LISTENER_TLS, LISTENER_WEBSOCKET};
@@ -260,8 +260,8 @@ impl Layers {
                 self.problems.extend(problems);
                 acl
             }
-            None if inline.rules.is_empty() && !settings.is_given("no_match") => {
-                AclConfig { no_match_allows: true, ..inline }
+            None if inline.acl.rules.is_empty() && !settings.is_given("no_match") => {
+                AclConfig { acl: Acl { no_match: Permission::Allow, ..inline.acl }, ..inline }
             }
             None => inline,
         }

@@ -250,7 +250,7 @@ const PERSISTENCE_FIELDS: &[Field] = &[
     ),
 ];
 
-const OWN: [Field; 11] = [
+const OWN: [Field; 12] = [
     field(
         "listen",
         FieldKind::Str,
@@ -282,6 +282,12 @@ const OWN: [Field; 11] = [
         FieldDefault::Text("7d"),
         "How long a session without a connection is kept: the most that an MQTT 5 client may ask for, and what clients of \
          3.1 and 3.1.1 get.",
+    ),
+    field(
+        "max_sessions",
+        FieldKind::Int { min: 1, max: 100_000_000 },
+        FieldDefault::Int(1_000_000),
+        "Sessions, with and without a connection; past it no client gets a new one that would be kept when it leaves.",
     ),
     field(
         "max_retained_messages",
@@ -316,7 +322,7 @@ const OWN: [Field; 11] = [
     ),
 ];
 
-const ALL: [Field; 25] = joined(OWN, LIMITS);
+const ALL: [Field; 26] = joined(OWN, LIMITS);
 /// What `[mqtt]` may hold.
 pub(crate) const MQTT_FIELDS: &[Field] = &ALL;
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::fsync::Fsync;
 use crate::mqtt_config::{AckLevel, MqttConfig};
 use crate::secret::Secret;
 use crate::section::{Node, Section};
@@ -41,6 +42,8 @@ pub struct ServerConfig {
 pub struct SessionsConfig {
     /// How long a session without a connection is kept at the most.
     pub expiry_max: Duration,
+    /// Sessions.
+    pub sessions_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// Bytes of retained messages.
@@ -58,17 +61,6 @@ pub struct PersistenceConfig {
     pub fsync: Fsync,
     /// Bytes that the queues of all persistent sessions may take.
     pub bytes_max: usize,
-}
-
-/// When what was written is forced onto the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before each acknowledgement.
-    Always,
-    /// Within this time.
-    Interval(Duration),
-    /// When the system wants.
-    Never,
 }
 
 /// A broker that runs already, and how to connect to it.

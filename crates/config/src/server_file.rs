@@ -10,6 +10,7 @@ use diagnostic::{Code, Diagnostic, Span};
 
 use crate::content::{ReadError, read_file};
 use crate::folder::{FILE_BYTES_MAX, FileProblem};
+use crate::fsync::Fsync;
 use crate::layer::{Layer, env_layer, flag_layer};
 use crate::mqtt_config::ack_level;
 use crate::section::{Node, Section, Text};
@@ -19,7 +20,7 @@ use crate::ssrf::{self, SsrfConfig};
 use crate::text_file::{decode, without_bom};
 
 pub use crate::server_config::{
-    ApiKey, ApiRole, Fsync, HttpConfig, LocalConfig, LogFormat, PersistenceConfig, RulesConfig, ServerConfig,
+    ApiKey, ApiRole, HttpConfig, LocalConfig, LogFormat, PersistenceConfig, RulesConfig, ServerConfig,
     SessionsConfig,
 };
 
@@ -141,6 +142,7 @@ impl Layers {
         let bytes = |settings: Settings, key| usize::try_from(settings.bytes(key)).unwrap_or(usize::MAX);
         SessionsConfig {
             expiry_max: mqtt("session_expiry_interval").duration("session_expiry_interval"),
+            sessions_max: count(mqtt("max_sessions"), "max_sessions"),
             retained_messages_max: count(mqtt("max_retained_messages"), "max_retained_messages"),
             retained_bytes_max: bytes(mqtt("max_retained_bytes"), "max_retained_bytes"),
             sys_interval: Some(mqtt("sys_msg_interval").duration("sys_msg_interval"))

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use api::{Certificate, CertificateOwner, FilesOutcome, FilesReload};
 use arc_swap::ArcSwap;
 use auth::{Authenticator, Credentials, Policy, Tokens};
-use broker::{AccessList, Acl, AclRule, DenyAction, Listener, Origins, PeerName, Permission, WebSocketTerms};
+use broker::{AccessList, Listener, Origins, PeerName, WebSocketTerms};
 use config::acl::AclConfig;
 use config::content::{ContentHash, read_file};
 use config::mqtt_config::{JwtConfig, JwtKey, ListenerConfig, MqttConfig, PeerCertName, TlsConfig};
@@ -67,7 +67,7 @@ impl Door {
             Credentials::default()
         });
         let authenticator = Arc::new(Authenticator::new(config.listeners.iter().map(policy), credentials));
-        let acl = AccessList::new(access_list(&config.acl));
+        let acl = AccessList::new(config.acl.acl.clone());
         let (mut listeners, mut certificates) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let tls = listener.tls.as_ref().map(|tls| {
@@ -248,30 +248,10 @@ fn acl_part(config: &MqttConfig, acl: &Arc<AccessList>) -> Option<Part> {
         if problems.iter().any(|problem| problem.diagnostic.is_error()) {
             return Err(problems);
         }
-        acl.replace(access_list(&list));
+        acl.replace(list.acl);
         Ok(())
     };
     Some(Part::new("access list".to_owned(), vec![file], load))
-}
-
-fn access_list(config: &AclConfig) -> Acl {
-    let permission = |allow| if allow { Permission::Allow } else { Permission::Deny };
-    let rule = |rule: &config::acl::AclRule| AclRule {
-        permission: permission(rule.allow),
-        usernames: rule.usernames.clone(),
-        clientids: rule.clientids.clone(),
-        networks: rule.networks.clone(),
-        publish: rule.publish,
-        subscribe: rule.subscribe,
-        topics: rule.topics.clone(),
-        qos: rule.qos,
-        retain: rule.retain,
-    };
-    Acl {
-        rules: config.rules.iter().map(rule).collect(),
-        no_match: permission(config.no_match_allows),
-        deny_action: if config.deny_disconnects { DenyAction::Disconnect } else { DenyAction::Ignore },
-    }
 }
 
 /// TLS of one listener, as its files have it now.

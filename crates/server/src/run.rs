@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use broker::{Bound, Broker, BrokerConfig, Fsync, ListenError, Persistence};
+use broker::{Bound, Broker, BrokerConfig, ListenError, Persistence};
 use config::FileProblem;
 use config::mqtt_config::{ListenerConfig, MqttConfig};
 use config::server_file::{ApiRole, ServerConfig};
@@ -241,11 +241,7 @@ async fn open_broker(config: &ServerConfig, door: &Door) -> Result<Arc<Broker>, 
     let Some(persistence) = &config.mqtt.sessions.persistence else { return Ok(Broker::new(settings)) };
     let persistence = Persistence {
         dir: config.data_dir.join("broker"),
-        fsync: match persistence.fsync {
-            config::server_file::Fsync::Always => Fsync::Always,
-            config::server_file::Fsync::Interval(interval) => Fsync::Interval(interval),
-            config::server_file::Fsync::Never => Fsync::Never,
-        },
+        fsync: persistence.fsync,
         bytes_max: persistence.bytes_max,
     };
     let opened = tokio::task::spawn_blocking(move || Broker::restore(settings, &persistence)).await;
@@ -256,6 +252,7 @@ fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
     BrokerConfig {
         limits: mqtt.limits.clone(),
         session_expiry_max: mqtt.sessions.expiry_max,
+        sessions_max: mqtt.sessions.sessions_max,
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,
         sys_interval: mqtt.sessions.sys_interval,

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
+use ::config::Fsync;
 use event::Part;
 use mqtt::PacketId;
 use parking_lot::{Condvar, Mutex};
@@ -45,17 +45,6 @@ pub struct Persistence {
     /// Bytes that queued messages of all persistent sessions may take together. Past it further ones are dropped, as at
     /// the bound of one session.
     pub bytes_max: usize,
-}
-
-/// When the operating system is told to put what was written onto the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before each acknowledgement.
-    Always,
-    /// This long after the first write that is not on the disk yet, beside the acknowledgements.
-    Interval(Duration),
-    /// Whenever the system wants.
-    Never,
 }
 
 /// Why a log cannot be used.

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use event::{AckLevel, Acker, Completion, MessageId, Outcome, Properties, Trail};
 use mqtt::QoS;

@@ -211,3 +211,20 @@ async fn properties_count_for_what_a_session_may_queue() {
     let dropped = server.broker.metrics().dropped_queue_full;
     assert!((15..20).contains(&dropped), "{dropped} of 20");
 }
+
+#[tokio::test]
+async fn no_more_sessions_are_kept_than_there_is_room_for() {
+    let server = Server::with(|config| config.sessions_max = 2).await;
+    for id in ["1", "2"] {
+        drop(server.connect(Hello::v5(id).kept()).await);
+    }
+    gone(&server, 0).await;
+    let (_, ack) = server.try_connect(Hello::v5("3").kept()).await;
+    assert_eq!(ack.code, 0x97);
+    let (_, ack) = server.try_connect(Hello::v311("3").kept()).await;
+    assert_eq!(ack.code, 3);
+    let (_back, ack) = server.try_connect(Hello::v5("1").kept()).await;
+    assert!(ack.code == 0 && ack.present);
+    server.client("3").await.ping().await;
+    assert_eq!(server.broker.listener_metrics()[0].refused[0], 2, "for want of room");
+}

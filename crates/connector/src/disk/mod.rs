@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use journal::{Count, Cursor, Entry, Journal, OpenError, Options, Recovered};
 use parking_lot::Mutex;
@@ -34,17 +33,7 @@ use crate::disk::state::Shared;
 use crate::order::{LANES_VERSION, lane_of};
 
 pub use crate::disk::state::Claim;
-
-/// When what was written is made to survive the machine, and not only the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before it counts as stored.
-    Always,
-    /// This long after it was written at the latest, if the disk can.
-    Interval(Duration),
-    /// When the system pleases.
-    Never,
-}
+pub use config::Fsync;
 
 /// How a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
