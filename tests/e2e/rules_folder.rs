@@ -155,7 +155,7 @@ async fn two_files_of_one_id_leave_the_one_that_was_there() {
 #[tokio::test]
 async fn two_files_of_one_id_at_the_start_run_neither_and_are_told_of_everywhere() {
     let gate = gate().rule("r", &rule("one")).file("plant/r.sql", &rule("two")).start().await;
-    gate.process().wait_line("No rule from rules runs:").await;
+    gate.process().wait_line("No rule runs, of those in rules:").await;
     gate.process().wait_line("(does not run: it has an error)").await;
     let status = gate.http().get("/api/v5/status?format=json").await.expect(200);
     assert_eq!(status.at("/rules"), 0, "{status}");

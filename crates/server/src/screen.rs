@@ -47,9 +47,9 @@ impl Screen<'_> {
             (0, _) => {
                 writeln!(text, "  No rules yet in {}: put a `.sql` file there, it runs at once.", self.dirs)
             }
-            (_, 0) => writeln!(text, "  No rule from {} runs:", self.dirs),
-            (_, 1) => writeln!(text, "  1 rule from {} runs:", self.dirs),
-            (_, count) => writeln!(text, "  {count} rules from {} run:", self.dirs),
+            (_, 0) => writeln!(text, "  No rule runs, of those in {}:", self.dirs),
+            (_, 1) => writeln!(text, "  1 rule runs, from {}:", self.dirs),
+            (_, count) => writeln!(text, "  {count} rules run, from {}:", self.dirs),
         };
         let width = self.rules.iter().take(RULES_SHOWN).map(|rule| rule.id.len()).max().unwrap_or(0);
         for rule in self.rules.iter().take(RULES_SHOWN) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{ExpectedPublish, Published};
 
@@ -93,9 +93,14 @@ fn same(expected: &Json, found: &Json) -> bool {
     }
 }
 
-/// What actions send against what they are to send, one after the other.
+/// What actions send against what they are to send, one after the other. Of actions that are not named it is enough that they
+/// can send; where none is named, none is to send anything.
 pub(super) fn publishes(expected: &[ExpectedPublish], found: &[Published]) -> Vec<Difference> {
-    let mut differences = Vec::new();
+    let is_named = |found: &&Published| {
+        expected.is_empty() || expected.iter().any(|expected| expected.action == found.action)
+    };
+    let (found, others): (Vec<&Published>, Vec<&Published>) = found.iter().partition(is_named);
+    let mut differences = unfit(others);
     for at in 0..expected.len().max(found.len()) {
         let path = format!("publishes[{}]", at + 1);
         match (expected.get(at), found.get(at)) {
@@ -103,11 +108,21 @@ pub(super) fn publishes(expected: &[ExpectedPublish], found: &[Published]) -> Ve
             (expected, found) => differences.push(Difference {
                 path,
                 expected: expected.map(ExpectedPublish::to_json),
-                found: found.map(Published::to_json),
+                found: found.map(|found| found.to_json()),
             }),
         }
     }
     differences
+}
+
+/// What cannot be sent, each with its reason.
+pub(super) fn unfit<'p>(found: impl IntoIterator<Item = &'p Published>) -> Vec<Difference> {
+    let reason = |found: &Published| {
+        let reason = found.request.as_ref().err()?;
+        let path = format!("publishes of {}", found.action);
+        Some(Difference { path, expected: None, found: Some(json!({ "error": reason })) })
+    };
+    found.into_iter().filter_map(reason).collect()
 }
 
 fn publish(path: &str, expected: &ExpectedPublish, found: &Published, out: &mut Vec<Difference>) {

@@ -56,7 +56,7 @@ pub static CASE_FIELDS: &[Field] = &[
         "publishes",
         FieldKind::TableList(PUBLISH_FIELDS),
         FieldDefault::Absent,
-        "What the actions send, row by row and in the order of the actions.",
+        "What the actions that it names send, row by row and in the order of the actions; an empty list: that nothing is sent.",
     ),
     field("now", FieldKind::Any, FieldDefault::Absent, "What time it is, if not that of the file."),
     field(
