@@ -130,6 +130,14 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
+    /// The same in the reference's word for a test of a rule that there is not.
+    pub(crate) fn for_a_test(mut self) -> Self {
+        if self.status == StatusCode::NOT_FOUND {
+            self.body.code = "RULE_NOT_FOUND";
+        }
+        self
+    }
+
     /// The SQL is right and the message is none for it, for this reason.
     pub(crate) fn not_match(reason: String) -> Self {
         let mut error = Self::new(StatusCode::PRECONDITION_FAILED, "NOT_MATCH", "SQL Not Match");

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::Response;
 use config::Part;
 use diagnostic::Code;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::body::{Id, Object};
 use crate::dto::event::EventInfo;
-use crate::error::ApiError;
+use crate::error::{ApiError, Subject};
 use crate::evaluate::evaluate;
 use crate::openapi::Api;
 use crate::{Context, dto};
@@ -89,7 +89,7 @@ async fn test_rule(
     }
     body.finish()?;
     let Some(rule) = context.engine.rule(&id) else {
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "RULE_NOT_FOUND", "Rule Id Not Found"));
+        return Err(ApiError::not_found(&Subject::Rule(Some(id))).for_a_test());
     };
     evaluate(&context.engine, rule.sql, event).await
 }
