@@ -29,6 +29,29 @@ async fn a_server_whose_log_nobody_reads_goes_on() {
     assert_eq!(gate.terminate().await.code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_reader_of_the_log_that_hangs_holds_nobody_up() {
+    let rule = "--- actions = [{ function = \"console\" }]\nSELECT topic FROM \"t/#\"";
+    let mut gate = gate().rule("r1", rule).start().await;
+    gate.process().hold_reading();
+    let device = Client::connect(gate.mqtt(), "device").await;
+    // The console action prints the payload, so that this is more than the pipe and the queue behind it take.
+    let payload = "x".repeat(64 << 10);
+    for _ in 0..40 {
+        device.publish("t/1", &*payload, 1).await;
+    }
+    gate.wait_metric("/rules/r1", "actions.success", 40).await;
+    gate.write("r2.sql", "SELECT * FROM \"b\"");
+    wait_until("a file is read", async || gate.http().get("/api/v5/rules/r2").await.status == 200).await;
+    gate.process().resume_reading();
+    gate.process().wait_line("log lines were left out").await;
+    gate.process().hold_reading();
+    for _ in 0..40 {
+        device.publish("t/1", &*payload, 1).await;
+    }
+    assert_eq!(gate.terminate().await.code(), Some(0));
+}
+
 /// What `sluicegate … | head -1` does to it, and its exit code.
 fn cut_short(args: &[&str]) -> (String, Option<i32>, String) {
     let mut child = Command::new(PROGRAM)

@@ -27,8 +27,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         LogFormat::Text => server::LogFormat::Text,
         LogFormat::Json => server::LogFormat::Json,
     };
-    let outcome = server::install_log(config.log_level, format)
-        .and_then(|()| server::run(&config).map_err(|error| error.to_string()));
+    let outcome = server::Log::install(config.log_level, format)
+        .and_then(|log| server::run(&config, &log).map_err(|error| error.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -1,8 +1,11 @@
 //! Where log lines go: standard error, as text for people or as JSON for machines.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::log_queue::LogQueue;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,21 +16,46 @@ pub enum LogFormat {
     Json,
 }
 
-/// Installs the log of the process. `level` is a word such as `info`, or a directive such as `info,broker=debug`.
-///
-/// Fails where `level` is neither.
-pub fn install(level: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("`[log] level` is `{level}`: {error}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A log that nobody reads any more is no reason to stop. Lines that cannot be written would be complained of on
-        // standard error, which nobody reads either, and that panics in whichever thread has something to say.
-        .log_internal_errors(false)
-        .with_target(false);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_target(true).try_init(),
+/// The log of the process. When it is dropped, what was said is written, as far as somebody reads it.
+#[must_use]
+pub struct Log(LogQueue);
+
+/// How long the end of the process waits for a reader of the log that takes nothing.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+impl Log {
+    /// Installs it. `level` is a word such as `info`, or a directive such as `info,broker=debug`.
+    ///
+    /// Fails where `level` is neither.
+    pub fn install(level: &str, format: LogFormat) -> Result<Self, String> {
+        let filter =
+            EnvFilter::try_new(level).map_err(|error| format!("`[log] level` is `{level}`: {error}"))?;
+        let queue =
+            LogQueue::start(io::stderr()).map_err(|error| format!("the log cannot be written: {error}"))?;
+        let lines = queue.clone();
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || lines.clone())
+            // It would be told on standard error, and panic where nobody reads that.
+            .log_internal_errors(false)
+            .with_target(false);
+        match format {
+            LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).with_target(true).try_init(),
+        }
+        .map_err(|error| error.to_string())?;
+        Ok(Self(queue))
     }
-    .map_err(|error| error.to_string())
+
+    /// Prints text among the lines, as it is.
+    pub(crate) fn print(&self, text: &str) {
+        // The queue takes everything, or counts it.
+        let _ = self.0.clone().write_all(text.as_bytes());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.end(END_WITHIN);
+    }
 }

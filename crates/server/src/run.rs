@@ -1,6 +1,5 @@
 //! The life of the server: start, signals, end.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -23,6 +22,7 @@ use crate::connectors::KINDS;
 use crate::data_dir::DataDir;
 use crate::door::Door;
 use crate::local::{Local, ack_level, check_link};
+use crate::logging::Log;
 use crate::process_metrics;
 use crate::screen::Screen;
 use crate::signals::{Asked, Signals};
@@ -62,16 +62,16 @@ const LOCAL_SHARE: u32 = 4;
 /// Runs the server until it is told to stop, then ends it within `shutdown_timeout`.
 ///
 /// Start order: sinks and rules, then listeners, then sources, so that whatever comes finds everything ready. Blocks.
-pub fn run(config: &ServerConfig) -> Result<(), ServerError> {
+pub fn run(config: &ServerConfig, log: &Log) -> Result<(), ServerError> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config, runtime.handle().clone()));
+    let result = runtime.block_on(serve(config, log, runtime.handle().clone()));
     // Whatever still runs had its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result<(), ServerError> {
+async fn serve(config: &ServerConfig, log: &Log, runtime: tokio::runtime::Handle) -> Result<(), ServerError> {
     let started_at = Instant::now();
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::from_env();
@@ -111,7 +111,7 @@ async fn serve(config: &ServerConfig, runtime: tokio::runtime::Handle) -> Result
         // Ends when it is told to, and also when nobody is left to tell it.
         let _ = stopped.changed().await;
     }));
-    first_screen(config, &engine, &addresses);
+    first_screen(config, log, &engine, &addresses);
     supervisor.ready(&status_line(&engine));
     let watchdog = supervisor.watch();
 
@@ -349,7 +349,7 @@ fn api_context(
 }
 
 /// What a person sees first. Machines, who ask for JSON, get log lines alone.
-fn first_screen(config: &ServerConfig, engine: &Engine, addresses: &Addresses) {
+fn first_screen(config: &ServerConfig, log: &Log, engine: &Engine, addresses: &Addresses) {
     if config.log_format == config::server_file::LogFormat::Json {
         return;
     }
@@ -369,8 +369,7 @@ fn first_screen(config: &ServerConfig, engine: &Engine, addresses: &Addresses) {
         dirs: dirs.join(", "),
         rules: &engine.rules(),
     };
-    // A closed standard error is no reason not to run.
-    let _ = std::io::stderr().write_all(screen.text().as_bytes());
+    log.print(&screen.text());
 }
 
 /// How clients write where a listener is.

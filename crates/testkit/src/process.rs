@@ -1,8 +1,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::wait::wait_for;
 
@@ -16,8 +17,8 @@ pub struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    /// Set when nobody is to read any more.
-    deaf: Arc<AtomicBool>,
+    /// One of [`LISTENS`], [`WAITS`] and [`LEAVES`].
+    ear: Arc<AtomicU8>,
     /// Reads the standard error.
     reader: JoinHandle<()>,
 }
@@ -31,10 +32,10 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start `{name}` ({command:?}): {error}"));
-        let (lines, deaf) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        collect(child.stdout.take().expect("standard output is piped"), &lines, &deaf);
-        let reader = collect(child.stderr.take().expect("standard error is piped"), &lines, &deaf);
-        Self { name: name.to_owned(), child, lines, deaf, reader }
+        let (lines, ear) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU8::new(LISTENS)));
+        collect(child.stdout.take().expect("standard output is piped"), &lines, &ear);
+        let reader = collect(child.stderr.take().expect("standard error is piped"), &lines, &ear);
+        Self { name: name.to_owned(), child, lines, ear, reader }
     }
 
     /// What it has said so far, on both of its outputs, in the order in which it arrived.
@@ -65,7 +66,17 @@ impl Process {
     /// Stops reading what it says, as a collector of logs that dies does. The pipe closes with the next line of its standard
     /// error: see [`Process::is_read`].
     pub fn stop_reading(&self) {
-        self.deaf.store(true, Ordering::Relaxed);
+        self.ear.store(LEAVES, Ordering::Relaxed);
+    }
+
+    /// Reads nothing of what it says from its next line on, and keeps the pipes open: they fill up.
+    pub fn hold_reading(&self) {
+        self.ear.store(WAITS, Ordering::Relaxed);
+    }
+
+    /// Reads again what it says.
+    pub fn resume_reading(&self) {
+        self.ear.store(LISTENS, Ordering::Relaxed);
     }
 
     /// Whether its standard error has a reader.
@@ -119,12 +130,16 @@ impl Drop for Process {
     }
 }
 
+const LISTENS: u8 = 0;
+const WAITS: u8 = 1;
+const LEAVES: u8 = 2;
+
 fn collect(
     from: impl Read + Send + 'static,
     into: &Arc<Mutex<Vec<String>>>,
-    deaf: &Arc<AtomicBool>,
+    ear: &Arc<AtomicU8>,
 ) -> JoinHandle<()> {
-    let (into, deaf) = (Arc::clone(into), Arc::clone(deaf));
+    let (into, ear) = (Arc::clone(into), Arc::clone(ear));
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
@@ -132,7 +147,10 @@ fn collect(
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             into.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             line.clear();
-            if deaf.load(Ordering::Relaxed) {
+            while ear.load(Ordering::Relaxed) == WAITS {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if ear.load(Ordering::Relaxed) == LEAVES {
                 return;
             }
         }
