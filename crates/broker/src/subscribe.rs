@@ -24,8 +24,10 @@ impl Link {
         let properties = events::user_properties(&subscribe.user_properties);
         let id = subscribe.id.map(Into::into);
         let mut status = Vec::with_capacity(subscribe.topic_filters.len());
+        // A packet has room for a hundred times as many filters as a client may have, and each takes a look at the access list.
+        let mut looks = self.gate.limits().subscriptions_max;
         for (text, asked) in &subscribe.topic_filters {
-            status.push(match self.subscribe(text, asked, id) {
+            status.push(match self.subscribe(text, asked, id, &mut looks) {
                 Ok(()) => {
                     let kind = EventKind::SessionSubscribed;
                     self.tell_subscription(kind, text, asked.qos, id, &properties);
@@ -49,8 +51,15 @@ impl Link {
         Ok(())
     }
 
-    /// Adds a subscription to the session, and what it is to get of retained messages.
-    fn subscribe(&mut self, text: &str, asked: &SubscriptionOptions, id: Option<u32>) -> Result<(), Refused> {
+    /// Adds a subscription to the session, and what it is to get of retained messages. `looks` is how often the access list may
+    /// still be asked.
+    fn subscribe(
+        &mut self,
+        text: &str,
+        asked: &SubscriptionOptions,
+        id: Option<u32>,
+        looks: &mut usize,
+    ) -> Result<(), Refused> {
         let refused = |reason| Err(Refused::Because(reason));
         let Ok(subscription) = Subscription::parse(text) else {
             return refused(SubscribeAckReason::TopicFilterInvalid);
@@ -64,17 +73,18 @@ impl Link {
         if split_levels(subscription.filter.as_str()).nth(limits.topic_levels_max).is_some() {
             return refused(SubscribeAckReason::TopicFilterInvalid);
         }
+        let before = self.kept.subscriptions.get(text);
+        let (was, is_new) = (before.map(|before| before.options), before.is_none());
+        if *looks == 0 || is_new && self.kept.subscriptions.len() >= subscriptions_max {
+            return refused(SubscribeAckReason::QuotaExceeded);
+        }
+        *looks -= 1;
         let verdict = self.may(Access::Subscribe { filter: subscription.filter.as_str(), qos: asked.qos });
         if !verdict.is_allowed() {
             return match verdict.deny_action {
                 DenyAction::Ignore => refused(SubscribeAckReason::NotAuthorized),
                 DenyAction::Disconnect => Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::NotAuthorized))),
             };
-        }
-        let before = self.kept.subscriptions.get(text);
-        let (was, is_new) = (before.map(|before| before.options), before.is_none());
-        if is_new && self.kept.subscriptions.len() >= subscriptions_max {
-            return refused(SubscribeAckReason::QuotaExceeded);
         }
         let options = Options {
             qos: asked.qos,

@@ -185,3 +185,13 @@ async fn who_subscribes_a_hundred_times_at_once_gets_what_is_retained_once() {
     assert_eq!(client.subscribe(&[("r/#", 0)]).await, [0]);
     assert_eq!(client.payload().await, "r/1", "and again when it subscribes again");
 }
+
+#[tokio::test]
+async fn of_one_packet_no_more_filters_are_looked_at_than_a_client_may_have() {
+    let server = Server::with(|config| config.limits.subscriptions_max = 3).await;
+    let mut client = server.client("c").await;
+    let status = client.subscribe(&[("a", 0), ("a", 1), ("a", 0), ("a", 0), ("b", 0)]).await;
+    assert_eq!(status, [0, 1, 0, 0x97, 0x97]);
+    assert_eq!(client.subscribe(&[("b", 0), ("c", 0), ("d", 0)]).await, [0, 0, 0x97]);
+    assert_eq!(server.rules.seen(event::EventKind::ClientCheckAuthzComplete).len(), 5);
+}
