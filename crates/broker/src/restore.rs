@@ -58,7 +58,7 @@ impl Broker {
         for (text, options) in &image.subscriptions {
             // It was checked when it came; a version that knows less of filters would leave it out.
             let Ok(subscription) = Subscription::parse(text) else { continue };
-            self.subscriptions.add(&subscription, session, *options, true);
+            self.subscriptions.add(&subscription, session, *options);
             let subscribed = Subscribed { subscription, options: *options, feed: None };
             kept.subscriptions.insert(Box::from(&**text), subscribed);
         }

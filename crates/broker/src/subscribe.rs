@@ -93,7 +93,7 @@ impl Link {
             id,
         };
         if was != Some(options) {
-            self.broker.subscriptions.add(&subscription, &self.session, options, is_new);
+            self.broker.subscriptions.add(&subscription, &self.session, options);
             self.note(|session| Change::Subscribed { session, filter: text.into(), options });
         }
         let feed = is_retained_wanted(&subscription, asked.retain_handling, is_new)

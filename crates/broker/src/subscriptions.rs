@@ -1,8 +1,10 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use mqtt::QoS;
 use parking_lot::RwLock;
+use rustc_hash::FxBuildHasher;
 use topic::{Index, Subscription, TopicFilter};
 
 use crate::message::{Delivery, Message, SubscriptionIds};
@@ -16,13 +18,24 @@ use crate::session::Session;
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     index: RwLock<Index<Entry>>,
+    /// Subscriptions that the index does not count, since they are in a crowd with others. Changed under its lock.
+    crowded: AtomicUsize,
     generation: AtomicU64,
 }
 
 enum Entry {
     One(Subscriber),
+    /// Those that listen to one filter where they are very many: when thousands of clients come or go at the same time, each is
+    /// found without a look at all the others.
+    Crowd(Crowd),
     Shared(Arc<Group>),
 }
+
+/// Subscribers by the number of their session.
+type Crowd = HashMap<u64, Subscriber, FxBuildHasher>;
+
+/// So many subscribers of one filter are looked through for one of them; more are a crowd.
+const CROWD_MIN: usize = 64;
 
 /// One session's interest in one filter.
 #[derive(Clone)]
@@ -79,24 +92,15 @@ impl Subscriptions {
 
     /// The number of subscriptions, a group counted once a filter.
     pub(crate) fn len(&self) -> usize {
-        self.index.read().len()
+        self.index.read().len() + self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Adds a subscription, or changes the options of the one that is there, unless the session knows that it has none: very
-    /// many may listen to one filter, and those that come one after the other do not look at all of them each.
-    pub(crate) fn add(
-        &self,
-        subscription: &Subscription,
-        session: &Arc<Session>,
-        options: Options,
-        is_new: bool,
-    ) {
+    /// Adds a subscription, or changes the options of the one that is there.
+    pub(crate) fn add(&self, subscription: &Subscription, session: &Arc<Session>, options: Options) {
         let subscriber = Subscriber { session: Arc::clone(session), options };
         let mut index = self.index.write();
         match &subscription.share {
-            None if is_new => index.insert(&subscription.filter, Entry::One(subscriber)),
-            None => add_one(&mut index, &subscription.filter, subscriber),
-            // A group has two names: `$queue/f` is `$share/$queue/f`.
+            None => self.add_one(&mut index, &subscription.filter, subscriber),
             Some(group) => add_shared(&mut index, &subscription.filter, group, subscriber),
         }
         self.generation.fetch_add(1, Ordering::Release);
@@ -105,17 +109,58 @@ impl Subscriptions {
     /// Takes a subscription away.
     pub(crate) fn remove(&self, subscription: &Subscription, session: &Arc<Session>) {
         let mut index = self.index.write();
-        let is_session = |subscriber: &Subscriber| Arc::ptr_eq(&subscriber.session, session);
-        index.remove(&subscription.filter, |entry| match (entry, &subscription.share) {
-            (Entry::One(subscriber), None) => is_session(subscriber),
-            (Entry::Shared(group), Some(name)) if group.name == *name => {
-                let mut members = group.members.write();
-                members.retain(|member| !is_session(member));
-                members.is_empty()
-            }
-            _ => false,
-        });
+        match &subscription.share {
+            None => self.remove_one(&mut index, &subscription.filter, session),
+            Some(group) => remove_shared(&mut index, &subscription.filter, group, session),
+        }
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    fn add_one(&self, index: &mut Index<Entry>, filter: &TopicFilter, subscriber: Subscriber) {
+        if let Some(crowd) = crowd(index, filter) {
+            let before = crowd.insert(subscriber.session.number, subscriber);
+            self.crowded.fetch_add(usize::from(before.is_none()), Ordering::Relaxed);
+            return;
+        }
+        let mut ones = 0;
+        for entry in index.get_mut(filter) {
+            let Entry::One(there) = entry else { continue };
+            if Arc::ptr_eq(&there.session, &subscriber.session) {
+                there.options = subscriber.options;
+                return;
+            }
+            ones += 1;
+        }
+        if ones < CROWD_MIN {
+            return index.insert(filter, Entry::One(subscriber));
+        }
+        let mut crowd = Crowd::default();
+        crowd.insert(subscriber.session.number, subscriber);
+        while let Some(Entry::One(one)) = index.remove(filter, |entry| matches!(entry, Entry::One(_))) {
+            crowd.insert(one.session.number, one);
+        }
+        self.crowded.fetch_add(crowd.len() - 1, Ordering::Relaxed);
+        index.insert(filter, Entry::Crowd(crowd));
+    }
+
+    fn remove_one(&self, index: &mut Index<Entry>, filter: &TopicFilter, session: &Arc<Session>) {
+        let Some(crowd) = crowd(index, filter) else {
+            let is_it =
+                |entry: &Entry| matches!(entry, Entry::One(one) if Arc::ptr_eq(&one.session, session));
+            index.remove(filter, is_it);
+            return;
+        };
+        if crowd.remove(&session.number).is_none() {
+            return;
+        }
+        if crowd.is_empty() {
+            index.remove(filter, |entry| matches!(entry, Entry::Crowd(_)));
+            return;
+        }
+        if crowd.capacity() > CROWD_MIN + 4 * crowd.len() {
+            crowd.shrink_to(2 * crowd.len());
+        }
+        self.crowded.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Where messages to `topic` from `publisher` go. A session with several matching subscriptions is one target,
@@ -124,24 +169,28 @@ impl Subscriptions {
         route.targets.clear();
         route.own = None;
         let Route { targets, own } = route;
-        self.index.read().matching(topic, |entry| match entry {
-            Entry::One(Subscriber { session, options }) => {
-                let is_own = publisher.is_some_and(|publisher| Arc::ptr_eq(publisher, session));
-                if is_own && options.no_local {
-                    *own = Some(Arc::clone(session));
-                } else {
-                    let mut ids = SubscriptionIds::None;
-                    ids.add(options.id);
-                    targets.push(Target::Session {
-                        session: Arc::clone(session),
-                        qos: options.qos,
-                        retain_as_published: options.retain_as_published,
-                        ids,
-                    });
-                }
+        let mut one = |Subscriber { session, options }: &Subscriber| {
+            let is_own = publisher.is_some_and(|publisher| Arc::ptr_eq(publisher, session));
+            if is_own && options.no_local {
+                *own = Some(Arc::clone(session));
+            } else {
+                let mut ids = SubscriptionIds::None;
+                ids.add(options.id);
+                targets.push(Target::Session {
+                    session: Arc::clone(session),
+                    qos: options.qos,
+                    retain_as_published: options.retain_as_published,
+                    ids,
+                });
             }
-            Entry::Shared(group) => targets.push(Target::Group(Arc::clone(group))),
+        };
+        let mut groups = Vec::new();
+        self.index.read().matching(topic, |entry| match entry {
+            Entry::One(subscriber) => one(subscriber),
+            Entry::Crowd(crowd) => crowd.values().for_each(&mut one),
+            Entry::Shared(group) => groups.push(Target::Group(Arc::clone(group))),
         });
+        targets.append(&mut groups);
         if targets.len() > 1 {
             merge(targets);
         }
@@ -154,22 +203,18 @@ impl Subscriptions {
     }
 }
 
-fn add_one(index: &mut Index<Entry>, filter: &TopicFilter, subscriber: Subscriber) {
-    for entry in index.get_mut(filter) {
-        if let Entry::One(there) = entry
-            && Arc::ptr_eq(&there.session, &subscriber.session)
-        {
-            there.options = subscriber.options;
-            return;
-        }
-    }
-    index.insert(filter, Entry::One(subscriber));
+/// The crowd of a filter, if there is one.
+fn crowd<'i>(index: &'i mut Index<Entry>, filter: &TopicFilter) -> Option<&'i mut Crowd> {
+    index.get_mut(filter).iter_mut().find_map(|entry| match entry {
+        Entry::Crowd(crowd) => Some(crowd),
+        Entry::One(_) | Entry::Shared(_) => None,
+    })
 }
 
 fn add_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, subscriber: Subscriber) {
     let there = index.get(filter).iter().find_map(|entry| match entry {
         Entry::Shared(group) if group.name == *name => Some(group),
-        Entry::Shared(_) | Entry::One(_) => None,
+        Entry::Shared(_) | Entry::One(_) | Entry::Crowd(_) => None,
     });
     let Some(group) = there else {
         let members = RwLock::new(vec![subscriber]);
@@ -182,6 +227,17 @@ fn add_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, s
         Some(member) => member.options = subscriber.options,
         None => members.push(subscriber),
     }
+}
+
+fn remove_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, session: &Arc<Session>) {
+    index.remove(filter, |entry| match entry {
+        Entry::Shared(group) if group.name == *name => {
+            let mut members = group.members.write();
+            members.retain(|member| !Arc::ptr_eq(&member.session, session));
+            members.is_empty()
+        }
+        Entry::Shared(_) | Entry::One(_) | Entry::Crowd(_) => false,
+    });
 }
 
 /// Makes one target of those that are the same session.
@@ -286,5 +342,62 @@ impl Place {
     /// The topic, shared by the messages that go there.
     pub(crate) fn shared_topic(&mut self) -> Arc<str> {
         Arc::clone(self.shared.get_or_insert_with(|| self.topic.as_str().into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inbox::Inbox;
+
+    const OPTIONS: Options =
+        Options { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, id: None };
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn who_listens_is_found_however_many_there_are(
+            steps in proptest::collection::vec((0u64..150, any::<bool>(), 1u32..9), 0..600),
+            all_at_first in 0u64..150,
+        ) {
+            let subscriptions = Subscriptions::default();
+            let sessions: Vec<Arc<Session>> =
+                (0..150).map(|number| Arc::new(Session::new("c".into(), number, Inbox::new(1, 1)))).collect();
+            let parse = |text| Subscription::parse(text).expect("a filter");
+            let (plain, shared) = (parse("a/+"), parse("$share/g/a/+"));
+            subscriptions.add(&shared, &sessions[0], OPTIONS);
+            let mut expected = BTreeMap::new();
+            let first = (0..all_at_first).map(|number| (number, true, 1));
+            for (number, comes, id) in first.chain(steps) {
+                let session = &sessions[number as usize];
+                if comes {
+                    subscriptions.add(&plain, session, Options { id: Some(id), ..OPTIONS });
+                    expected.insert(number, id);
+                } else {
+                    subscriptions.remove(&plain, session);
+                    expected.remove(&number);
+                }
+            }
+            let (mut route, mut found, mut groups) = (Route::default(), BTreeMap::new(), 0);
+            subscriptions.route("a/b", None, &mut route);
+            for target in &route.targets {
+                match target {
+                    Target::Session { session, ids, .. } => {
+                        let before = found.insert(session.number, ids.as_slice()[0]);
+                        prop_assert!(before.is_none());
+                    }
+                    Target::Group(_) => groups += 1,
+                }
+            }
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!((groups, subscriptions.len()), (1, expected.len() + 1));
+            expected.keys().for_each(|number| subscriptions.remove(&plain, &sessions[*number as usize]));
+            prop_assert_eq!(subscriptions.len(), 1);
+        }
     }
 }
