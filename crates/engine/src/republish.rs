@@ -148,7 +148,16 @@ impl Republish {
 
     /// The templates with the setting each belongs to.
     pub(crate) fn templates(&self) -> Vec<(&'static str, &Template)> {
-        self.templates.templates()
+        let mut templates = self.templates.templates();
+        // A row may have `user_properties`, and need not: that is the default.
+        let user_properties =
+            self.user_properties.iter().filter(|template| !is_alone(template, "user_properties"));
+        templates.extend(user_properties.map(|template| ("user_properties", template)));
+        if let Flag::Template(template) = &self.direct {
+            templates.push(("direct_dispatch", template));
+        }
+        templates.extend(self.mqtt_properties.iter().map(|(property, template)| (property.name(), template)));
+        templates
     }
 
     /// Whether no rule ever sees what it publishes.
@@ -245,6 +254,13 @@ impl Flag {
             }
         }
     }
+}
+
+/// Whether it is this one name.
+fn is_alone(template: &Template, name: &str) -> bool {
+    let mut placeholders = template.placeholders();
+    placeholders.next().is_some_and(|first| first.root() == name && first.keys().next().is_none())
+        && placeholders.next().is_none()
 }
 
 /// Whether it is `${pub_props.'User-Property'}`, the reference's word for "those it has".
