@@ -1,4 +1,5 @@
 use crate::packet::{Ack, Packet, Publish, Version};
+use crate::received::{LARGE, ROOM};
 use crate::wire::{LENGTH_MAX, first, length_size, put_bytes, put_length};
 use crate::{QoS, properties, rare};
 
@@ -155,8 +156,18 @@ impl Output {
     /// `count` bytes were written.
     pub(crate) fn written(&mut self, count: usize) {
         self.sent += count;
-        if self.sent == self.buffer.len() {
+        let pending = self.pending_bytes();
+        if pending == 0 {
             self.buffer.clear();
+            self.sent = 0;
+            if self.buffer.capacity() > LARGE {
+                self.buffer = Vec::new();
+            }
+        } else if self.sent >= ROOM.max(pending) {
+            // A peer that is slower than what comes for it may never have all of it: what it has must not stay. Costs no more
+            // than was written since the last time.
+            self.buffer.copy_within(self.sent.., 0);
+            self.buffer.truncate(pending);
             self.sent = 0;
         }
     }
@@ -166,5 +177,66 @@ impl Output {
         if self.buffer.is_empty() {
             self.buffer = Vec::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn publish(payload: &[u8]) -> Publish<'_> {
+        Publish {
+            topic: "t",
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            packet_id: None,
+            properties: None,
+            subscription_ids: &[],
+            topic_alias: None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_peer_that_never_has_all_of_it_costs_what_it_has_not(
+            steps in proptest::collection::vec((1usize..40_000, 1usize..100), 1..400),
+        ) {
+            let mut output = Output::new(Version::V311);
+            let (mut whole, mut gone, mut most) = (Vec::new(), 0, 0);
+            for (number, (bytes, percent)) in steps.into_iter().enumerate() {
+                let payload = vec![number as u8; bytes];
+                let publish = publish(&payload);
+                let before = output.pending_bytes();
+                // No more is put in than a sender with a bound of its own would.
+                if before < ROOM {
+                    output.put_publish(&publish).unwrap();
+                    whole.extend_from_slice(&output.pending()[before..]);
+                }
+                most = most.max(output.pending_bytes());
+                // Never all of it.
+                let count = (output.pending_bytes() * percent / 100).min(output.pending_bytes() - 1);
+                output.written(count);
+                gone += count;
+                prop_assert_eq!(output.pending(), &whole[gone..]);
+                prop_assert!(output.buffer.len() <= 2 * most.max(ROOM), "{} for {}", output.buffer.len(), most);
+            }
+            output.written(output.pending_bytes());
+            prop_assert_eq!(output.pending_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn what_a_large_packet_took_is_given_back_once_it_is_written() {
+        let mut output = Output::new(Version::V311);
+        let payload = vec![0; 2 * LARGE];
+        output.put_publish(&publish(&payload)).unwrap();
+        output.written(output.pending_bytes());
+        assert_eq!(output.buffer.capacity(), 0);
     }
 }

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 /// Room for one read, unless a single packet needs more (bytes).
 pub(crate) const ROOM: usize = 64 * 1024;
+/// Memory of a connection's own that is given back as soon as nothing waits in it, rather than with [`Received::trim`] (bytes).
+pub(crate) const LARGE: usize = 1024 * 1024;
 /// What a packet that is larger than [`ROOM`] is given more at least (bytes).
 const STEP: usize = 1024;
 
@@ -81,6 +83,9 @@ impl Received {
 
     /// Nothing is read or taken for now: the thread gets its room back.
     pub(crate) fn rest(&mut self) {
+        if self.room.len() > LARGE && self.start == self.end {
+            *self = Self::default();
+        }
         if self.room.is_empty() || self.room.len() > ROOM {
             return;
         }
@@ -215,6 +220,20 @@ mod tests {
                 prop_assert_eq!(received.waiting(), &expected[..]);
             }
         }
+    }
+
+    #[test]
+    fn what_is_very_large_stays_no_longer_than_its_packet() {
+        let mut received = Received::default();
+        let needed = 2 * LARGE;
+        while received.waiting().len() < needed {
+            let room = received.room(needed).len();
+            received.filled(room.min(needed - received.waiting().len()));
+            received.rest();
+        }
+        received.take(needed);
+        received.rest();
+        assert_eq!(received.room.capacity(), 0);
     }
 
     #[test]
