@@ -15,6 +15,8 @@ use crate::ssrf::SsrfConfig;
 pub struct ServerConfig {
     /// The name of this node.
     pub node_name: String,
+    /// Threads that move messages and evaluate rules; `None` for what the machine suggests.
+    pub worker_threads: Option<usize>,
     /// A broker that runs already, where local topics live in place of the embedded one.
     pub local: Option<LocalConfig>,
     /// The embedded broker.

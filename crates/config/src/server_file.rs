@@ -112,6 +112,7 @@ impl Layers {
         let (log, _) = self.pick("log", "format");
         ServerConfig {
             node_name: self.node_name(),
+            worker_threads: self.worker_threads(),
             local: self.local(),
             mqtt: self.mqtt(),
             http: HttpConfig {
@@ -178,6 +179,12 @@ impl Layers {
             layer.report(Diagnostic::new(Code::InvalidValue, node.span("name"), message));
         }
         name.to_owned()
+    }
+
+    fn worker_threads(&mut self) -> Option<usize> {
+        let (node, _) = self.pick("node", "worker_threads");
+        // Within its bounds, or reported.
+        node.is_set("worker_threads").then(|| usize::try_from(node.int("worker_threads")).unwrap_or(1))
     }
 
     pub(crate) fn listen(&mut self, table: &str, port: u16) -> SocketAddr {
@@ -385,6 +392,7 @@ mod tests {
         let expected = ServerConfig {
             local: None,
             node_name: "sluicegate@127.0.0.1".to_owned(),
+            worker_threads: None,
             mqtt: config.mqtt.clone(),
             http: HttpConfig {
                 listen: "127.0.0.1:18083".parse().unwrap(),

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use eval::{Message, Verdict, Worker};
 use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
 
+use crate::aside::{Aside, SLOW};
 use crate::generation::Generation;
 use crate::rule::{Rule, Scratch, Surroundings, order_key};
 use crate::rule_set::{Matches, RuleSet};
@@ -23,6 +24,7 @@ pub(crate) struct Dispatcher {
     settings: Arc<RuleEngineSettings>,
     /// Makes every thread's random numbers its own.
     seeds: AtomicU64,
+    aside: Aside,
 }
 
 /// What one thread needs to judge: kept from event to event.
@@ -71,7 +73,15 @@ impl Dispatcher {
         settings: Arc<RuleEngineSettings>,
         seed: u64,
     ) -> Self {
-        Self { live, wanted, local, surroundings, settings, seeds: AtomicU64::new(seed) }
+        Self {
+            live,
+            wanted,
+            local,
+            surroundings,
+            settings,
+            seeds: AtomicU64::new(seed),
+            aside: Aside::default(),
+        }
     }
 
     fn bench(&self) -> Box<Bench> {
@@ -107,7 +117,7 @@ impl Dispatch for Dispatcher {
                 key: order_key(event, message.arena()),
             });
             for (place, rule) in found.rules.iter().enumerate() {
-                judge(rule, place, &message, &around, scratch);
+                judge(rule, place, &message, &around, scratch, &self.aside);
             }
         }
         let Scratch { request, origin } = &bench.scratch;
@@ -132,11 +142,21 @@ fn judge<'m, 's>(
     message: &Message<'m>,
     around: &LazyCell<Surroundings<'s>, impl FnOnce() -> Surroundings<'s>>,
     scratch: &mut Scratch,
+    aside: &Aside,
 ) {
-    let begun = rule.metrics.times_next().then(Instant::now);
-    let verdict = message.run(place, &rule.program);
+    let is_slow = rule.is_slow.load(Ordering::Relaxed);
+    let begun = (is_slow || rule.metrics.times_next()).then(Instant::now);
+    let verdict = if is_slow {
+        aside.run(|| message.run(place, &rule.program))
+    } else {
+        message.run(place, &rule.program)
+    };
     if let Some(begun) = begun {
-        rule.metrics.evaluation.observe(begun.elapsed());
+        let took = begun.elapsed();
+        rule.metrics.evaluation.observe(took);
+        if is_slow != (took >= SLOW) {
+            rule.is_slow.store(!is_slow, Ordering::Relaxed);
+        }
     }
     match verdict {
         Ok(Verdict::Filtered | Verdict::Rows([])) => rule.metrics.failed_no_result.add_one(),

@@ -7,6 +7,7 @@
 //! *Invariant:* knows no broker, no HTTP and no particular connector: those reach it through the traits of `event` and
 //! `connector`.
 
+mod aside;
 mod assemble;
 mod buffers;
 mod dispatch;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -313,6 +314,7 @@ impl Reloader {
             actions: actions.collect(),
             metrics: Arc::clone(self.metrics.get(&rule.id)?),
             generation,
+            is_slow: AtomicBool::new(false),
         }))
     }
 

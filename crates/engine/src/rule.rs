@@ -1,6 +1,7 @@
 //! One rule as it runs.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use connector::{ActionQueue, Dropped, Item, Render, Row};
@@ -21,6 +22,8 @@ pub(crate) struct Rule {
     pub(crate) metrics: Arc<RuleMetrics>,
     /// The generation it was bound for.
     pub(crate) generation: u64,
+    /// Whether its last evaluation that was timed took long.
+    pub(crate) is_slow: AtomicBool,
 }
 
 /// An action of a rule, looked up.

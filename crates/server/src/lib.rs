@@ -15,6 +15,7 @@ mod log_queue;
 mod logging;
 mod process_metrics;
 mod run;
+mod runtimes;
 mod screen;
 mod signals;
 mod supervisor;

@@ -24,6 +24,7 @@ use crate::door::Door;
 use crate::local::{Local, ack_level, check_link};
 use crate::logging::Log;
 use crate::process_metrics;
+use crate::runtimes::Runtimes;
 use crate::screen::Screen;
 use crate::signals::{Asked, Signals};
 use crate::supervisor::Supervisor;
@@ -64,14 +65,14 @@ const LOCAL_SHARE: u32 = 4;
 /// Start order: sinks and rules, then listeners, then sources, so that whatever comes finds everything ready. Blocks.
 pub fn run(config: &ServerConfig, log: &Log) -> Result<(), ServerError> {
     raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config, log, runtime.handle().clone()));
-    // Whatever still runs had its time.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    let runtimes = Runtimes::start(config.worker_threads)?;
+    let result = runtimes.messages.block_on(serve(config, log, &runtimes));
+    runtimes.stop();
     result
 }
 
-async fn serve(config: &ServerConfig, log: &Log, runtime: tokio::runtime::Handle) -> Result<(), ServerError> {
+async fn serve(config: &ServerConfig, log: &Log, runtimes: &Runtimes) -> Result<(), ServerError> {
+    let runtime = runtimes.messages.handle().clone();
     let started_at = Instant::now();
     let mut signals = Signals::listen()?;
     let supervisor = Supervisor::from_env();
@@ -93,7 +94,7 @@ async fn serve(config: &ServerConfig, log: &Log, runtime: tokio::runtime::Handle
         return Err(ServerError::Strict);
     }
 
-    let opened = open_listeners(config, &local, &engine).await;
+    let opened = open_listeners(config, runtimes, &local, &engine).await;
     let (http, addresses) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -106,7 +107,7 @@ async fn serve(config: &ServerConfig, log: &Log, runtime: tokio::runtime::Handle
     let minder = tokio::spawn(certificates::mind(engine.clone(), local.door().cloned()));
     let (stop_http, stopped) = watch::channel(());
     let context = api_context(config, &engine, &local, &addresses, started_at);
-    let http = tokio::spawn(api::serve(http, context, async move {
+    let http = runtimes.http.spawn(api::serve(http, context, async move {
         let mut stopped = stopped;
         // Ends when it is told to, and also when nobody is left to tell it.
         let _ = stopped.changed().await;
@@ -196,12 +197,14 @@ struct Addresses {
 /// Binds everything or nothing. Clients are let in from here on.
 async fn open_listeners(
     config: &ServerConfig,
+    runtimes: &Runtimes,
     local: &Local,
     engine: &Engine,
 ) -> Result<(TcpListener, Addresses), ServerError> {
     let address = config.http.listen;
     let failed = |cause| ListenError { name: "http".to_owned(), address, cause };
-    let http = TcpListener::bind(address).await.map_err(failed)?;
+    let http = runtimes.http.spawn(TcpListener::bind(address)).await.map_err(std::io::Error::other).flatten();
+    let http = http.map_err(failed)?;
     let bound = http.local_addr().map_err(failed)?;
     let mqtt = match local {
         Local::Embedded(broker, door) => {

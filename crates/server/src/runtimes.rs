@@ -1,0 +1,39 @@
+//! The threads that tasks run on.
+
+use std::io;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// Messages have threads of their own, so that no question over HTTP holds one up, however long its answer.
+pub(crate) struct Runtimes {
+    /// Connections of clients and connectors, and the rules between them.
+    pub(crate) messages: Runtime,
+    /// The API.
+    pub(crate) http: Runtime,
+}
+
+impl Runtimes {
+    /// `worker_threads` are those for messages.
+    pub(crate) fn start(worker_threads: Option<usize>) -> io::Result<Self> {
+        let worker_threads = worker_threads.unwrap_or_else(|| {
+            let processors = available_parallelism().map_or(1, NonZero::get);
+            // Two threads that are half busy wake each other all the time, and each finds half a batch.
+            processors.div_ceil(2)
+        });
+        Ok(Self { messages: runtime("messages", worker_threads)?, http: runtime("http", 1)? })
+    }
+
+    /// Ends what still runs: it had its time.
+    pub(crate) fn stop(self) {
+        for runtime in [self.http, self.messages] {
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+    }
+}
+
+fn runtime(name: &str, worker_threads: usize) -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(worker_threads).thread_name(name).enable_all().build()
+}
