@@ -10,6 +10,7 @@ use eval::{Message, Verdict, Worker};
 use event::{Completion, Dispatch, Event, EventKind, LocalPublish};
 
 use crate::aside::{Aside, SLOW};
+use crate::counts::Lane;
 use crate::generation::Generation;
 use crate::rule::{Rule, Scratch, Surroundings, order_key};
 use crate::rule_set::{Matches, RuleSet};
@@ -32,6 +33,8 @@ struct Bench {
     worker: Worker,
     matches: Matches,
     scratch: Scratch,
+    /// Where this thread counts.
+    lane: Lane,
 }
 
 thread_local! {
@@ -41,26 +44,36 @@ thread_local! {
     static BENCHES: RefCell<Vec<Box<Bench>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The kinds of events that some rule wants, as one number: whoever has an event that nobody wants is told so by a single
-/// read.
+/// What is to be known of the live rules for every event, so that the pointer to them is seldom loaded.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted(AtomicU64);
+pub(crate) struct Wanted {
+    /// The kinds of events that some rule wants, a bit for each: whoever has an event that nobody wants is told so by a
+    /// single read.
+    kinds: AtomicU64,
+    /// The stamp of the rules: who has found what an event concerns in the same rules needs not look at them.
+    stamp: AtomicU64,
+}
 
 const _: () = assert!(EventKind::COUNT <= u64::BITS as usize);
 
 impl Wanted {
     /// Adds what the next generation wants, before it is live: what it should judge must not be passed over.
     pub(crate) fn add(&self, rules: &RuleSet) {
-        self.0.fetch_or(rules.wanted(), Ordering::SeqCst);
+        self.kinds.fetch_or(rules.wanted(), Ordering::SeqCst);
     }
 
-    /// Leaves what the generation wants that is live now.
+    /// Leaves what the generation wants that is live now. From here on nobody goes by what was found in the one before.
     pub(crate) fn set(&self, rules: &RuleSet) {
-        self.0.store(rules.wanted(), Ordering::SeqCst);
+        self.kinds.store(rules.wanted(), Ordering::SeqCst);
+        self.stamp.store(rules.stamp(), Ordering::SeqCst);
     }
 
     fn has(&self, kind: EventKind) -> bool {
-        self.0.load(Ordering::SeqCst) & 1 << kind as u32 != 0
+        self.kinds.load(Ordering::SeqCst) & 1 << kind as u32 != 0
+    }
+
+    fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::SeqCst)
     }
 }
 
@@ -89,7 +102,8 @@ impl Dispatcher {
         kept.unwrap_or_else(|| {
             let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
             let worker = Worker::new(Arc::clone(&self.surroundings), seed);
-            Box::new(Bench { worker, matches: Matches::default(), scratch: Scratch::default() })
+            let lane = Lane::of_thread();
+            Box::new(Bench { worker, matches: Matches::default(), scratch: Scratch::default(), lane })
         })
     }
 }
@@ -101,10 +115,12 @@ impl Dispatch for Dispatcher {
         {
             return;
         }
-        let generation = self.live.load();
         let mut bench = self.bench();
-        let Bench { worker, matches, scratch } = &mut *bench;
-        let found = matches.of(event, &generation.rules);
+        let Bench { worker, matches, scratch, lane } = &mut *bench;
+        let found = match matches.remembered(event, self.wanted.stamp()) {
+            Some(found) => found,
+            None => matches.find(event, &self.live.load().rules),
+        };
         if !found.rules.is_empty() {
             let message = worker.begin(event, &found.union);
             // Only rows need it: clock and key are no cost of a rule that lets nothing through.
@@ -115,9 +131,10 @@ impl Dispatch for Dispatcher {
                 arena: message.arena(),
                 now: Instant::now(),
                 key: order_key(event, message.arena()),
+                lane: *lane,
             });
             for (place, rule) in found.rules.iter().enumerate() {
-                judge(rule, place, &message, &around, scratch, &self.aside);
+                judge(rule, place, &message, &around, *lane, scratch, &self.aside);
             }
         }
         let Scratch { request, origin } = &bench.scratch;
@@ -141,11 +158,13 @@ fn judge<'m, 's>(
     place: usize,
     message: &Message<'m>,
     around: &LazyCell<Surroundings<'s>, impl FnOnce() -> Surroundings<'s>>,
+    lane: Lane,
     scratch: &mut Scratch,
     aside: &Aside,
 ) {
+    let counts = rule.metrics.counts.of(lane);
     let is_slow = rule.is_slow.load(Ordering::Relaxed);
-    let begun = (is_slow || rule.metrics.times_next()).then(Instant::now);
+    let begun = (is_slow || counts.times_next()).then(Instant::now);
     let verdict = if is_slow {
         aside.run(|| message.run(place, &rule.program))
     } else {
@@ -159,13 +178,13 @@ fn judge<'m, 's>(
         }
     }
     match verdict {
-        Ok(Verdict::Filtered | Verdict::Rows([])) => rule.metrics.failed_no_result.add_one(),
+        Ok(Verdict::Filtered | Verdict::Rows([])) => counts.failed_no_result.add_one(),
         Ok(Verdict::Rows(rows)) => {
-            rule.metrics.passed.add_one();
+            counts.passed.add_one();
             rows.iter().for_each(|row| rule.act(row, around, scratch));
         }
         Err(error) => {
-            rule.metrics.failed_exception.add_one();
+            counts.failed_exception.add_one();
             rule.warn(&error.to_string());
         }
     }

@@ -10,6 +10,7 @@
 mod aside;
 mod assemble;
 mod buffers;
+mod counts;
 mod dispatch;
 mod engine;
 mod files;
@@ -38,7 +39,7 @@ pub use connector::{ActionReading, HistogramReading, State, Status};
 pub use dead_letters;
 
 pub use engine::{DataConfig, Engine, EngineConfig};
-pub use metrics::{Counter, RateReading, ReloadReading, RuleMetrics, RuleReading};
+pub use metrics::{RateReading, ReloadReading, RuleMetrics, RuleReading};
 pub use parse::Kinds;
 pub use replay::ReplayOutcome;
 pub use republish::REPUBLISH_FIELDS;

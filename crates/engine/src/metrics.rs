@@ -1,62 +1,22 @@
 //! What is counted per rule, how fast things rise, and what came of reloads.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use connector::{Histogram, HistogramReading, Notice};
 use parking_lot::Mutex;
 
+use crate::counts::{Lanes, RuleCounts};
 use crate::view::{Category, ReloadOutcome, ResourceId};
 
-/// A count that only rises, until it is reset.
-///
-/// Relaxed throughout: a counter orders nothing, and a snapshot that is read while messages flow may be a few
-/// messages apart between two counters.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub fn add_one(&self) {
-        self.add(1);
-    }
-
-    /// `count` more.
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The count so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-}
-
-/// The counters of one rule, under the reference's names. They outlive reloads and edits of the rule.
+/// The counters of one rule. They outlive reloads and edits of the rule.
 ///
 /// `matched` = `passed` + `failed`, and `failed` = `failed.exception` + `failed.no_result`: what is a sum is no counter of its
 /// own, so that every reading adds up, also one that is taken while messages flow. An event counts once it is judged.
 #[derive(Debug)]
 pub struct RuleMetrics {
-    /// Events whose topic a FROM clause matched and that gave at least one row.
-    pub passed: Counter,
-    /// Evaluation failed.
-    pub failed_exception: Counter,
-    /// WHERE was false, or FOREACH gave no row.
-    pub failed_no_result: Counter,
-    /// Rows that an action took: published, written to the log, or accepted into its queue.
-    pub actions_success: Counter,
-    /// Rows that could not be handed to a declared action because it is missing or disabled.
-    pub actions_failed_out_of_service: Counter,
-    /// Rows that an action refused: a template that could not be rendered, a topic that is none.
-    pub actions_failed_unknown: Counter,
-    /// Rows that an action left out on purpose: a rule that would have fed itself.
-    pub actions_discarded: Counter,
+    /// What threads count.
+    pub(crate) counts: Lanes,
     /// How long the evaluation of a sample of the events took.
     pub evaluation: Histogram,
     rate: Mutex<Rate>,
@@ -69,19 +29,19 @@ pub struct RuleMetrics {
 pub struct RuleReading {
     /// Events whose topic a FROM clause matched.
     pub matched: u64,
-    /// See [`RuleMetrics::passed`].
+    /// Events that gave at least one row.
     pub passed: u64,
-    /// See [`RuleMetrics::failed_exception`].
+    /// Evaluation failed.
     pub failed_exception: u64,
-    /// See [`RuleMetrics::failed_no_result`].
+    /// WHERE was false, or FOREACH gave no row.
     pub failed_no_result: u64,
-    /// See [`RuleMetrics::actions_success`].
+    /// Rows that an action took: published, written to the log, or accepted into its queue.
     pub actions_success: u64,
-    /// See [`RuleMetrics::actions_failed_out_of_service`].
+    /// Rows that could not be handed to a declared action because it is missing or disabled.
     pub actions_failed_out_of_service: u64,
-    /// See [`RuleMetrics::actions_failed_unknown`].
+    /// Rows that an action refused: a template that could not be rendered, a topic that is none.
     pub actions_failed_unknown: u64,
-    /// See [`RuleMetrics::actions_discarded`].
+    /// Rows that an action left out on purpose: a rule that would have fed itself.
     pub actions_discarded: u64,
     /// How fast `matched` rises.
     pub rate: RateReading,
@@ -123,21 +83,10 @@ struct Rate {
     reading: RateReading,
 }
 
-/// The first events of a rule whose evaluation is timed, each of them.
-const TIMED_AT_FIRST: u64 = 256;
-/// From then on one of so many is.
-const TIMED_EVERY: u64 = 64;
-
 impl Default for RuleMetrics {
     fn default() -> Self {
         Self {
-            passed: Counter::default(),
-            failed_exception: Counter::default(),
-            failed_no_result: Counter::default(),
-            actions_success: Counter::default(),
-            actions_failed_out_of_service: Counter::default(),
-            actions_failed_unknown: Counter::default(),
-            actions_discarded: Counter::default(),
+            counts: Lanes::default(),
             evaluation: Histogram::new(Duration::from_nanos(250)),
             rate: Mutex::default(),
             notice: Notice::default(),
@@ -146,47 +95,30 @@ impl Default for RuleMetrics {
 }
 
 impl RuleMetrics {
-    /// Whether the next evaluation is to be timed: reading the clock twice costs as much as a simple rule, so it is not
-    /// done for all.
-    pub fn times_next(&self) -> bool {
-        let before = self.matched();
-        before < TIMED_AT_FIRST || before.is_multiple_of(TIMED_EVERY)
-    }
-
     /// `matched`: every event that was judged.
     pub fn matched(&self) -> u64 {
-        self.passed.get() + self.failed_exception.get() + self.failed_no_result.get()
+        self.counts.all().iter().map(RuleCounts::matched).sum()
     }
 
     /// Reads every counter.
     pub fn read(&self) -> RuleReading {
-        let (passed, failed_exception, failed_no_result) =
-            (self.passed.get(), self.failed_exception.get(), self.failed_no_result.get());
-        RuleReading {
-            matched: passed + failed_exception + failed_no_result,
-            passed,
-            failed_exception,
-            failed_no_result,
-            actions_success: self.actions_success.get(),
-            actions_failed_out_of_service: self.actions_failed_out_of_service.get(),
-            actions_failed_unknown: self.actions_failed_unknown.get(),
-            actions_discarded: self.actions_discarded.get(),
-            rate: self.rate.lock().reading,
+        let mut reading = RuleReading { rate: self.rate.lock().reading, ..RuleReading::default() };
+        for counts in self.counts.all() {
+            reading.passed += counts.passed.get();
+            reading.failed_exception += counts.failed_exception.get();
+            reading.failed_no_result += counts.failed_no_result.get();
+            reading.actions_success += counts.actions_success.get();
+            reading.actions_failed_out_of_service += counts.actions_failed_out_of_service.get();
+            reading.actions_failed_unknown += counts.actions_failed_unknown.get();
+            reading.actions_discarded += counts.actions_discarded.get();
         }
+        reading.matched = reading.passed + reading.failed();
+        reading
     }
 
     /// Sets every counter to zero.
     pub fn reset(&self) {
-        let counters = [
-            &self.passed,
-            &self.failed_exception,
-            &self.failed_no_result,
-            &self.actions_success,
-            &self.actions_failed_out_of_service,
-            &self.actions_failed_unknown,
-            &self.actions_discarded,
-        ];
-        counters.into_iter().for_each(Counter::reset);
+        self.counts.all().iter().for_each(RuleCounts::reset);
         self.evaluation.reset();
         *self.rate.lock() = Rate::default();
     }
@@ -292,12 +224,14 @@ impl ReloadMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counts::Lane;
 
     #[test]
     fn rates_follow_the_counter() {
         let metrics = RuleMetrics::default();
-        metrics.passed.add(20);
-        metrics.failed_no_result.add(30);
+        let counts = metrics.counts.of(Lane::of_thread());
+        (0..20).for_each(|_| counts.passed.add_one());
+        (0..30).for_each(|_| counts.failed_no_result.add_one());
         metrics.sample(Duration::from_secs(5));
         metrics.sample(Duration::from_secs(5));
         let reading = metrics.read();
@@ -322,22 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn evaluations_are_timed_now_and_then() {
-        let metrics = RuleMetrics::default();
-        let next = |_: &u64| {
-            let timed = metrics.times_next();
-            metrics.passed.add_one();
-            timed
-        };
-        let timed = (0..TIMED_AT_FIRST + 10 * TIMED_EVERY).filter(next).count() as u64;
-        assert_eq!(timed, TIMED_AT_FIRST + 10);
-    }
-
-    #[test]
     fn a_reset_forgets_everything() {
         let metrics = RuleMetrics::default();
-        metrics.passed.add(3);
-        metrics.actions_discarded.add_one();
+        let counts = metrics.counts.of(Lane::of_thread());
+        counts.passed.add_one();
+        counts.actions_discarded.add_one();
         metrics.sample(Duration::from_secs(1));
         metrics.reset();
         assert_eq!(metrics.read(), RuleReading::default());

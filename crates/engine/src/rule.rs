@@ -10,6 +10,7 @@ use event::{Column, Completion, Event, LocalPublish};
 use template::Scope;
 use value::{Arena, Entry, Map, Value};
 
+use crate::counts::Lane;
 use crate::metrics::RuleMetrics;
 use crate::origin::{self, Cause};
 use crate::republish::{Republish, Republished, Target};
@@ -66,11 +67,14 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Instant,
     /// What must stay in order among itself: the hash of publisher and topic.
     pub(crate) key: u64,
+    /// Where is counted.
+    pub(crate) lane: Lane,
 }
 
 impl Rule {
     /// Hands a row to every action, in their order.
     pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
+        let counts = self.metrics.counts.of(around.lane);
         let scope = RowScope::new(*row, around.event, &self.id);
         let event = around.event;
         let row = Row {
@@ -84,15 +88,15 @@ impl Rule {
                 Binding::Queue(bound) => self.queue(bound, &row, around, scratch),
                 Binding::Disabled { queue } => {
                     queue.refuse(Dropped::ResourceStopped);
-                    self.metrics.actions_failed_out_of_service.add_one();
+                    counts.actions_failed_out_of_service.add_one();
                 }
-                Binding::Missing => self.metrics.actions_failed_out_of_service.add_one(),
+                Binding::Missing => counts.actions_failed_out_of_service.add_one(),
                 Binding::Republish(republish) => {
                     self.republish(republish, &row, around, &mut scratch.request)
                 }
                 Binding::Console => {
                     self.print(&scope, around);
-                    self.metrics.actions_success.add_one();
+                    counts.actions_success.add_one();
                 }
             }
         }
@@ -106,6 +110,7 @@ impl Rule {
     }
 
     fn queue(&self, bound: &Bound, row: &Row<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
+        let counts = self.metrics.counts.of(around.lane);
         let Scratch { request, origin } = scratch;
         request.clear();
         origin.clear();
@@ -122,11 +127,11 @@ impl Rule {
         match rendered {
             Ok(()) => {
                 bound.queue.push(around.key, Item { request, origin }, around.completion, around.now);
-                self.metrics.actions_success.add_one();
+                counts.actions_success.add_one();
             }
             Err(error) => {
                 bound.queue.fail(&error.to_string(), origin, around.completion);
-                self.metrics.actions_failed_unknown.add_one();
+                counts.actions_failed_unknown.add_one();
             }
         }
     }
@@ -138,6 +143,7 @@ impl Rule {
         around: &Surroundings<'_>,
         buffer: &mut Vec<u8>,
     ) {
+        let counts = self.metrics.counts.of(around.lane);
         let target = Target {
             local: around.local,
             rule: &self.id,
@@ -145,17 +151,17 @@ impl Rule {
             completion: around.completion,
         };
         match republish.run(row, around.arena, buffer, &target) {
-            Republished::Published => self.metrics.actions_success.add_one(),
+            Republished::Published => counts.actions_success.add_one(),
             Republished::Discarded => {
-                self.metrics.actions_discarded.add_one();
+                counts.actions_discarded.add_one();
                 self.warn("the rule would have fed itself, so the message was not republished");
             }
             Republished::Failed(reason) => {
-                self.metrics.actions_failed_unknown.add_one();
+                counts.actions_failed_unknown.add_one();
                 self.warn(&reason);
             }
             Republished::Stopping => {
-                self.metrics.actions_failed_out_of_service.add_one();
+                counts.actions_failed_out_of_service.add_one();
                 // A part that nobody settles withholds the acknowledgement.
                 drop(around.completion.map(Completion::part));
             }

@@ -1,5 +1,6 @@
 //! The rules of one generation, and which of them an event concerns.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,6 +64,11 @@ impl RuleSet {
         from.filter(|from| from.class == FromClass::Publish).map(|from| from.filter.as_str())
     }
 
+    /// What tells this set from every other.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
     /// The kinds of events that any rule could match, a bit for each.
     pub(crate) fn wanted(&self) -> u64 {
         self.wanted
@@ -107,44 +113,41 @@ pub(crate) struct Matches {
     stamp: u64,
     by_name: Recent,
     /// Bounded, and begins anew when it is full.
-    by_places: FxHashMap<Box<[u32]>, Arc<MatchSet>>,
+    by_places: FxHashMap<Box<[u32]>, Rc<MatchSet>>,
     places: Vec<u32>,
 }
 
 impl Matches {
     const SETS_MAX: usize = 1024;
-    /// Longer names are looked up each time (bytes), so that what publishers make up costs a bounded memory.
-    const NAME_BYTES_MAX: usize = 512;
 
-    /// The rules that an event concerns.
-    pub(crate) fn of(&mut self, event: &Event<'_>, rules: &RuleSet) -> Arc<MatchSet> {
+    /// The rules that an event concerns, if that is remembered of the rule set with this stamp.
+    #[inline]
+    pub(crate) fn remembered(&mut self, event: &Event<'_>, stamp: u64) -> Option<Rc<MatchSet>> {
+        if self.stamp == stamp && is_remembered(event) { self.by_name.get(event.from[0]) } else { None }
+    }
+
+    /// The rules that an event concerns, which is remembered from then on.
+    pub(crate) fn find(&mut self, event: &Event<'_>, rules: &RuleSet) -> Rc<MatchSet> {
         if self.stamp != rules.stamp {
             *self = Self { stamp: rules.stamp, places: std::mem::take(&mut self.places), ..Self::default() };
         }
-        // Names of different classes differ, but for a client that publishes to `$events/…`: that is not remembered.
-        let name = event.from[0];
-        let remembered = name.len() <= Self::NAME_BYTES_MAX
-            && (event.kind != EventKind::MessagePublish || !is_reserved(name));
-        if remembered && let Some(found) = self.by_name.get(name) {
-            return found;
-        }
         rules.places(event, &mut self.places);
         let found = self.by_places(rules);
-        if remembered {
-            self.by_name.keep(name.into(), Arc::clone(&found));
+        if is_remembered(event) {
+            self.by_name.keep(event.from[0].into(), Rc::clone(&found));
         }
         found
     }
 
-    fn by_places(&mut self, rules: &RuleSet) -> Arc<MatchSet> {
+    fn by_places(&mut self, rules: &RuleSet) -> Rc<MatchSet> {
         if let Some(found) = self.by_places.get(&*self.places) {
-            return Arc::clone(found);
+            return Rc::clone(found);
         }
         if self.by_places.len() >= Self::SETS_MAX {
             self.by_places.clear();
         }
-        let made = Arc::new(rules.match_set(&self.places));
-        self.by_places.insert(self.places.as_slice().into(), Arc::clone(&made));
+        let made = Rc::new(rules.match_set(&self.places));
+        self.by_places.insert(self.places.as_slice().into(), Rc::clone(&made));
         made
     }
 }
@@ -153,24 +156,24 @@ impl Matches {
 /// round in their thousands do not all begin anew when there is no room for one more.
 #[derive(Default)]
 struct Recent {
-    young: FxHashMap<Box<str>, Arc<MatchSet>>,
-    old: FxHashMap<Box<str>, Arc<MatchSet>>,
+    young: FxHashMap<Box<str>, Rc<MatchSet>>,
+    old: FxHashMap<Box<str>, Rc<MatchSet>>,
 }
 
 impl Recent {
     /// The most in each half.
     const NAMES_MAX: usize = 8192;
 
-    fn get(&mut self, name: &str) -> Option<Arc<MatchSet>> {
+    fn get(&mut self, name: &str) -> Option<Rc<MatchSet>> {
         if let Some(found) = self.young.get(name) {
-            return Some(Arc::clone(found));
+            return Some(Rc::clone(found));
         }
         let (name, found) = self.old.remove_entry(name)?;
-        self.keep(name, Arc::clone(&found));
+        self.keep(name, Rc::clone(&found));
         Some(found)
     }
 
-    fn keep(&mut self, name: Box<str>, found: Arc<MatchSet>) {
+    fn keep(&mut self, name: Box<str>, found: Rc<MatchSet>) {
         if self.young.len() >= Self::NAMES_MAX {
             self.old = std::mem::take(&mut self.young);
         }
@@ -178,9 +181,14 @@ impl Recent {
     }
 }
 
-/// Whether a name could be that of an event or a source.
-fn is_reserved(name: &str) -> bool {
-    name.starts_with('$')
+/// Longer names are looked up each time (bytes), so that what publishers make up costs a bounded memory.
+const NAME_BYTES_MAX: usize = 512;
+
+/// Whether what an event concerns is remembered by its name. Names of different classes differ, but for a client that
+/// publishes to `$events/…`.
+fn is_remembered(event: &Event<'_>) -> bool {
+    let name = event.from[0];
+    name.len() <= NAME_BYTES_MAX && (event.kind != EventKind::MessagePublish || !name.starts_with('$'))
 }
 
 #[cfg(test)]
@@ -189,10 +197,10 @@ mod tests {
 
     #[test]
     fn names_in_use_are_remembered_and_others_forgotten() {
-        let found = Arc::new(MatchSet { rules: Box::default(), union: Union::default() });
+        let found = Rc::new(MatchSet { rules: Box::default(), union: Union::default() });
         let mut recent = Recent::default();
         for at in 0..5 * Recent::NAMES_MAX {
-            recent.keep(format!("t/{at}").into(), Arc::clone(&found));
+            recent.keep(format!("t/{at}").into(), Rc::clone(&found));
             assert!(recent.get("t/0").is_some(), "it is asked for all the time");
         }
         assert!(recent.get("t/1").is_none());

@@ -23,7 +23,9 @@ pub(crate) fn of(node: &Node) -> u64 {
         | Node::Plus { operand: inner, .. } => of(inner),
         Node::List { items: nodes, .. } | Node::Call { args: nodes, .. } => all(nodes),
         Node::Arith { first, rest } => of(first) + rest.iter().map(|(_, _, node)| of(node)).sum::<u64>(),
-        Node::Compare { left, right, .. } => of(left) + of(right),
+        Node::Compare { left, right, .. } | Node::TopicMatch { topic: left, filter: right } => {
+            of(left) + of(right)
+        }
         Node::In { needle, list } => of(needle) + all(list),
         Node::And(terms) | Node::Or(terms) => terms.iter().map(of_condition).sum(),
         Node::Not(inner) => of_condition(inner),
@@ -39,7 +41,7 @@ pub(crate) fn of(node: &Node) -> u64 {
 /// The number of nodes of a field.
 pub(crate) fn of_field(field: &Field) -> u64 {
     match field {
-        Field::Star => 1,
+        Field::InRow => 1,
         Field::Value { node, .. } => 1 + of(node),
     }
 }

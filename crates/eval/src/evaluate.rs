@@ -3,7 +3,7 @@
 use bumpalo::collections::Vec;
 use diagnostic::Span;
 use functions::{Args, CallError};
-use sql::ir::{ArithOp, CompareOp};
+use sql::ir::ArithOp;
 use value::compare::{self, Comparison};
 use value::number::{self, NumberError};
 use value::path;
@@ -12,6 +12,7 @@ use value::{Arena, BigInt, Kind, Value};
 
 use crate::program::{Condition, Node, Step};
 use crate::run::Run;
+use crate::scan::Scan;
 use crate::{EvalError, Fault};
 
 /// The most elements a range may have.
@@ -72,7 +73,12 @@ impl<'m> Run<'m> {
                 }
                 left
             }
-            Node::Compare { op, left, right, span } => Value::Bool(self.compare(*op, left, right, *span)?),
+            Node::Compare { comparison, left, right, span } => {
+                Value::Bool(self.compare(*comparison, left, right, *span)?)
+            }
+            Node::TopicMatch { topic, filter } => {
+                Value::Bool(topic_matches(&self.eval(topic)?, &self.eval(filter)?))
+            }
             Node::In { needle, list } => Value::Bool(self.is_in(needle, list)?),
             Node::And(terms) => Value::Bool(self.and(terms)?),
             Node::Or(terms) => Value::Bool(self.or(terms)?),
@@ -90,7 +96,15 @@ impl<'m> Run<'m> {
 
     /// Whether a condition holds. What is neither true nor false is an error.
     pub(crate) fn truth(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
-        match self.eval(&condition.node)? {
+        let value = match &condition.node {
+            // What most conditions are is not made a value first.
+            Node::Compare { comparison, left, right, span } => {
+                return self.compare(*comparison, left, right, *span);
+            }
+            Node::And(terms) => return self.and(terms),
+            node => self.eval_any(node)?,
+        };
+        match value {
             Value::Bool(value) => Ok(value),
             value => Err(fault(condition.span, Fault::NotACondition(value.kind()))),
         }
@@ -154,24 +168,17 @@ impl<'m> Run<'m> {
 
     fn compare(
         &self,
-        op: CompareOp,
+        comparison: Comparison,
         left: &'m Node,
         right: &'m Node,
         span: Span,
     ) -> Result<bool, Box<EvalError>> {
         let (left, right) = (self.eval(left)?, self.eval(right)?);
-        let comparison = match op {
-            CompareOp::Equal => Comparison::Equal,
-            CompareOp::NotEqual => Comparison::NotEqual,
-            CompareOp::Less => Comparison::Less,
-            CompareOp::LessEqual => Comparison::LessOrEqual,
-            CompareOp::Greater => Comparison::Greater,
-            CompareOp::GreaterEqual => Comparison::GreaterOrEqual,
-            CompareOp::TopicMatch => return Ok(topic_matches(&left, &right)),
-        };
-        self.spend_on_comparing(&left, &right);
-        if self.context.get().effort.is_spent() {
-            return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));
+        if is_composite(&left) && is_composite(&right) {
+            self.spend_on_comparing(&left, &right);
+            if self.message.effort().is_spent() {
+                return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));
+            }
         }
         compare::loose(comparison, &left, &right, self.arena()).map_err(|_| fault(span, Fault::NotANumber))
     }
@@ -180,14 +187,28 @@ impl<'m> Run<'m> {
     fn spend_on_comparing(&self, left: &Value<'m>, right: &Value<'m>) {
         if is_composite(left) && is_composite(right) {
             let bytes = size::of(left, Arena::BYTES_MAX).unwrap_or(Arena::BYTES_MAX);
-            self.context.get().effort.spend(bytes as u64);
+            self.message.effort().spend(bytes as u64);
         }
     }
 
+    #[inline]
     fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {
+        match self.message.scanned() {
+            Some(scan) => Ok(self.found(scan, path)),
+            None => self.first_of_payload(path, span),
+        }
+    }
+
+    /// What is read first, or of a payload that has nothing to read.
+    #[inline(never)]
+    fn first_of_payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {
         let scan = self.message.scan().map_err(|error| fault(span, Fault::Payload(error)))?;
-        let slot = self.slots.get(path as usize);
-        Ok(scan.zip(slot).map_or(Value::Undefined, |(scan, slot)| scan.get(*slot)))
+        Ok(scan.map_or(Value::Undefined, |scan| self.found(scan, path)))
+    }
+
+    #[inline]
+    fn found(&self, scan: &'m Scan<'m>, path: u32) -> Value<'m> {
+        self.slots.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
     }
 
     fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, Box<EvalError>> {
@@ -246,7 +267,7 @@ impl<'m> Run<'m> {
             values.push(self.eval(arg)?);
         }
         let values = values.into_bump_slice();
-        let context = self.context.get();
+        let context = self.message.context(self.clause.get());
         context.effort.spend(values.iter().map(call_cost).sum());
         let failed = |error: CallError| fault(span, Fault::Call { name: function.name, error });
         let value = (function.body)(Args::new(values, context)).map_err(failed)?;

@@ -1,8 +1,9 @@
 use diagnostic::Span;
 use event::{Column, Event, EventKind};
 use functions::Function;
-use sql::ir::{ArithOp, CompareOp};
+use sql::ir::ArithOp;
 use topic::TopicFilter;
+use value::compare::Comparison;
 
 use crate::paths::{PathSet, Union};
 use crate::watch::Watch;
@@ -106,8 +107,8 @@ impl Program {
             Shape::Foreach(foreach) => &foreach.body,
         };
         list.row.iter().any(|out| match out {
-            Out::Root { name: key, .. } => **key == *name.as_bytes(),
             Out::Star { others, .. } => others.iter().any(|(key, _)| **key == *name.as_bytes()),
+            out => out.name() == Some(name.as_bytes()),
         })
     }
 
@@ -117,10 +118,7 @@ impl Program {
             Shape::Select(list) => list,
             Shape::Foreach(foreach) => &foreach.body,
         };
-        list.row.iter().filter_map(|out| match out {
-            Out::Root { name, .. } => std::str::from_utf8(name).ok(),
-            Out::Star { .. } => None,
-        })
+        list.row.iter().filter_map(|out| std::str::from_utf8(out.name()?).ok())
     }
 
     /// Whether some event that FROM lets in has this column.
@@ -154,8 +152,8 @@ pub(crate) struct List {
 
 #[derive(Debug)]
 pub(crate) enum Field {
-    /// `*`, which takes part in the row only.
-    Star,
+    /// `*`, and what is evaluated where the row is put together.
+    InRow,
     Value {
         node: Node,
         target: Option<Target>,
@@ -197,6 +195,18 @@ pub(crate) enum Out {
     Star { hidden: u64, others: Box<[(Box<[u8]>, Node)]> },
     /// A root under its name, as the field `last` has left it.
     Root { name: Box<[u8]>, last: u32 },
+    /// A field that nothing reads but the row.
+    Value { name: Box<[u8]>, node: Node, span: Span },
+}
+
+impl Out {
+    /// The key, if it is a single one.
+    fn name(&self) -> Option<&[u8]> {
+        match self {
+            Out::Root { name, .. } | Out::Value { name, .. } => Some(name),
+            Out::Star { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -217,7 +227,7 @@ pub(crate) struct Foreach {
 }
 
 /// Which list of fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     Fields,
     Body,
@@ -288,8 +298,13 @@ pub(crate) enum Node {
         first: Box<Node>,
         rest: Box<[(ArithOp, Span, Node)]>,
     },
+    /// `=~`
+    TopicMatch {
+        topic: Box<Node>,
+        filter: Box<Node>,
+    },
     Compare {
-        op: CompareOp,
+        comparison: Comparison,
         left: Box<Node>,
         right: Box<Node>,
         span: Span,

@@ -3,16 +3,16 @@ use std::cell::Cell;
 use bumpalo::collections::Vec;
 use diagnostic::Span;
 use event::Column;
-use functions::CallContext;
 use value::json::Items;
 use value::path;
 use value::{Arena, Entry, Map, Value, json, size};
 
 use crate::catalog::bit;
 use crate::evaluate::{fault, is_composite};
-use crate::program::{Base, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
+use crate::program::{Base, Condition, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
 use crate::scan::Scan;
 use crate::watch::Watch;
+use crate::worker::Clause;
 use crate::{EvalError, Fault, Message};
 
 /// The most rows one message may give.
@@ -54,30 +54,37 @@ pub(crate) struct Run<'m> {
     /// The value of the last field of FOREACH.
     array: Cell<Value<'m>>,
     element: Cell<Element<'m>>,
-    /// What functions see at the moment.
-    pub(crate) context: Cell<&'m CallContext<'m>>,
+    /// The clause that is evaluated at the moment.
+    pub(crate) clause: Cell<Clause>,
+}
+
+/// Where the fields of a list are kept.
+#[inline]
+fn cells<'m>(list: &List, arena: &'m Arena) -> &'m [Cell<Value<'m>>] {
+    match list.fields.len() {
+        0 => &[],
+        length => arena.bump().alloc_slice_fill_with(length, |_| Cell::default()),
+    }
 }
 
 impl<'m> Run<'m> {
+    #[inline]
     pub(crate) fn new(message: Message<'m>, program: &'m Program, slots: &'m [u32]) -> Self {
-        let cells = |list: &List| {
-            let bump = message.arena().bump();
-            &*bump.alloc_slice_fill_with(list.fields.len(), |_| Cell::new(Value::Undefined))
-        };
         let (fields, body): (_, &[_]) = match &program.shape {
-            Shape::Select(list) => (cells(list), &[]),
-            Shape::Foreach(foreach) => (cells(&foreach.list), cells(&foreach.body)),
+            Shape::Select(list) => (cells(list, message.arena()), &[]),
+            Shape::Foreach(foreach) => {
+                (cells(&foreach.list, message.arena()), cells(&foreach.body, message.arena()))
+            }
         };
-        let (array, element) = (Cell::default(), Cell::new(Element::Value(Value::Undefined)));
         Self {
             message,
             program,
             slots,
             fields,
             body,
-            array,
-            element,
-            context: Cell::new(message.selecting()),
+            array: Cell::default(),
+            element: Cell::new(Element::Value(Value::Undefined)),
+            clause: Cell::new(Clause::Select),
         }
     }
 
@@ -132,18 +139,23 @@ impl<'m> Run<'m> {
         for at in &list.before {
             self.write(list, Scope::Fields, *at)?;
         }
-        if let Some(condition) = &self.program.condition {
-            self.context.set(self.message.judging());
-            let holds = self.truth(condition)?;
-            self.context.set(self.message.selecting());
-            if !holds {
-                return Ok(false);
-            }
+        if let Some(condition) = &self.program.condition
+            && !self.passes(condition)?
+        {
+            return Ok(false);
         }
         for at in &list.after {
             self.write(list, Scope::Fields, *at)?;
         }
         Ok(true)
+    }
+
+    /// Whether WHERE or INCASE is true.
+    fn passes(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
+        self.clause.set(Clause::Where);
+        let holds = self.truth(condition);
+        self.clause.set(Clause::Select);
+        holds
     }
 
     /// Evaluates a field and keeps what it leaves under its root.
@@ -264,13 +276,10 @@ impl<'m> Run<'m> {
         foreach: &'m Foreach,
         rows: &mut Vec<'m, Value<'m>>,
     ) -> Result<(), Box<EvalError>> {
-        if let Some(filter) = &foreach.filter {
-            self.context.set(self.message.judging());
-            let holds = self.truth(filter)?;
-            self.context.set(self.message.selecting());
-            if !holds {
-                return Ok(());
-            }
+        if let Some(filter) = &foreach.filter
+            && !self.passes(filter)?
+        {
+            return Ok(());
         }
         for at in &foreach.body.after {
             self.write(&foreach.body, Scope::Body, *at)?;
@@ -304,8 +313,12 @@ impl<'m> Run<'m> {
         let mut entries = Vec::with_capacity_in(list.row.len(), self.arena().bump());
         for out in &list.row {
             match out {
+                Out::Value { name, node, span } => {
+                    entries.push(Entry { key: name, value: self.eval(node)? });
+                    self.bounded(*span)?;
+                }
                 Out::Root { name, last } => {
-                    entries.push(Entry { key: name, value: self.field(scope, *last) })
+                    entries.push(Entry { key: name, value: self.field(scope, *last) });
                 }
                 Out::Star { hidden, others } => {
                     self.star(*hidden, &mut entries);
@@ -350,7 +363,7 @@ impl<'m> Run<'m> {
         let Some(bytes) = size::of(value, Arena::BYTES_MAX) else {
             return Err(fault(span, Fault::TooMuch("the value is too large, or nested too deeply")));
         };
-        let effort = self.context.get().effort;
+        let effort = self.message.effort();
         effort.spend(bytes as u64 / 8);
         if effort.is_spent() {
             return Err(fault(span, Fault::TooMuch("the evaluation takes too long")));

@@ -154,7 +154,7 @@ fn collect<'m>(run: &Run<'m>, condition: &'m Condition, reasons: &mut Vec<Reason
     };
     match node {
         Node::And(terms) | Node::Or(terms) => terms.iter().for_each(|term| collect(run, term, reasons)),
-        Node::Compare { left, right, .. } => {
+        Node::Compare { left, right, .. } | Node::TopicMatch { topic: left, filter: right } => {
             let values = [left, right].map(|side| run.eval(side).ok().map(|value| shown(&value)));
             let values = match values {
                 [Some(left), Some(right)] => Some([left, right]),

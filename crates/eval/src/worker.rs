@@ -33,37 +33,16 @@ impl Worker {
     /// programs that will run on it.
     pub fn begin<'m>(&'m mut self, event: &'m Event<'m>, union: &'m Union) -> Message<'m> {
         self.arena.reset();
-        let this: &'m Worker = self;
-        let arena = &this.arena;
-        let columns: &'m EventColumns<'m> = arena.bump().alloc(EventColumns(event));
-        let selecting = CallContext {
-            arena,
-            columns: Some(columns),
-            now_micros: event.timestamp_ms.saturating_mul(1000),
-            random: &this.random,
-            surroundings: &this.surroundings,
-            effort: &this.effort,
-        };
-        Message(arena.bump().alloc(Ground {
-            arena,
+        let worker: &'m Worker = self;
+        Message(worker.arena.bump().alloc(Ground {
+            worker,
             event,
             declared: declared(event.kind),
             union,
             scan: Cell::new(None),
-            selecting,
-            judging: CallContext { columns: None, ..selecting },
+            unscanned: Cell::new(Unscanned::Unread),
+            contexts: Default::default(),
         }))
-    }
-}
-
-struct EventColumns<'m>(&'m Event<'m>);
-
-impl ColumnSource for EventColumns<'_> {
-    fn column<'a>(&'a self, name: &str, arena: &'a Arena) -> Value<'a> {
-        match Column::from_name(name) {
-            Some(column) if declared(self.0.kind) & bit(column) != 0 => self.0.columns.get(column, arena),
-            _ => Value::Undefined,
-        }
     }
 }
 
@@ -73,19 +52,45 @@ pub struct Message<'m>(&'m Ground<'m>);
 
 /// What all programs see of a message.
 struct Ground<'m> {
-    arena: &'m Arena,
+    worker: &'m Worker,
     event: &'m Event<'m>,
     /// The columns of its kind of event, as bits.
     declared: u64,
     union: &'m Union,
     /// What the payload holds, once a program has asked for it.
-    scan: Cell<Option<Scanned<'m>>>,
-    /// What functions see in SELECT, FOREACH and DO, and what they see in WHERE and INCASE.
-    selecting: CallContext<'m>,
-    judging: CallContext<'m>,
+    scan: Cell<Option<&'m Scan<'m>>>,
+    unscanned: Cell<Unscanned>,
+    /// What functions see in each clause, once one has been called there.
+    contexts: [Cell<Option<&'m CallContext<'m>>>; 2],
 }
 
-type Scanned<'m> = Result<Option<&'m Scan<'m>>, JsonError>;
+/// Why there is no scan.
+#[derive(Clone, Copy)]
+enum Unscanned {
+    /// No program has asked yet.
+    Unread,
+    /// There is no payload.
+    Absent,
+    Faulty(JsonError),
+}
+
+/// The parts of a statement that functions tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clause {
+    /// SELECT, FOREACH and DO.
+    Select,
+    /// WHERE and INCASE, in which there are no columns for functions.
+    Where,
+}
+
+impl ColumnSource for Ground<'_> {
+    fn column<'a>(&'a self, name: &str, arena: &'a Arena) -> Value<'a> {
+        match Column::from_name(name) {
+            Some(column) if self.declared & bit(column) != 0 => self.event.columns.get(column, arena),
+            _ => Value::Undefined,
+        }
+    }
+}
 
 impl<'m> Message<'m> {
     /// Runs the program that stands at `place` in the list from which the union was made.
@@ -97,14 +102,15 @@ impl<'m> Message<'m> {
     }
 
     /// The same, not begun yet.
+    #[inline]
     pub(crate) fn start(&self, place: usize, program: &'m Program) -> Run<'m> {
-        self.0.selecting.effort.reset();
+        self.effort().reset();
         Run::new(*self, program, self.0.union.program(place))
     }
 
     /// Where rows and columns live: for templates that want more of the message.
     pub fn arena(&self) -> &'m Arena {
-        self.0.arena
+        &self.0.worker.arena
     }
 
     /// What has happened.
@@ -112,14 +118,31 @@ impl<'m> Message<'m> {
         self.0.event
     }
 
-    /// What functions see in SELECT, FOREACH and DO.
-    pub(crate) fn selecting(&self) -> &'m CallContext<'m> {
-        &self.0.selecting
+    /// What the program under way may still spend in calls.
+    pub(crate) fn effort(&self) -> &'m Effort {
+        &self.0.worker.effort
     }
 
-    /// What functions see in WHERE and INCASE.
-    pub(crate) fn judging(&self) -> &'m CallContext<'m> {
-        &self.0.judging
+    /// What functions see in a clause.
+    pub(crate) fn context(&self, clause: Clause) -> &'m CallContext<'m> {
+        let kept = &self.0.contexts[clause as usize];
+        kept.get().unwrap_or_else(|| {
+            let Ground { worker, event, .. } = self.0;
+            let columns: Option<&dyn ColumnSource> = match clause {
+                Clause::Select => Some(self.0),
+                Clause::Where => None,
+            };
+            let made = worker.arena.alloc(CallContext {
+                arena: &worker.arena,
+                columns,
+                now_micros: event.timestamp_ms.saturating_mul(1000),
+                random: &worker.random,
+                surroundings: &worker.surroundings,
+                effort: &worker.effort,
+            });
+            kept.set(Some(made));
+            made
+        })
     }
 
     /// A column as SQL sees it.
@@ -127,22 +150,34 @@ impl<'m> Message<'m> {
         if self.0.declared & bit(column) == 0 {
             return Value::Undefined;
         }
-        self.0.event.columns.get(column, self.0.arena)
+        self.0.event.columns.get(column, self.arena())
+    }
+
+    /// What the payload holds at the paths of the union, if a program has asked before.
+    #[inline]
+    pub(crate) fn scanned(&self) -> Option<&'m Scan<'m>> {
+        self.0.scan.get()
     }
 
     /// What the payload holds at the paths of the union; `None` if there is no payload.
-    #[inline]
-    pub(crate) fn scan(&self) -> Scanned<'m> {
-        self.0.scan.get().unwrap_or_else(|| self.first_scan())
-    }
-
-    #[inline(never)]
-    fn first_scan(&self) -> Scanned<'m> {
-        let scan = match self.column(Column::Payload) {
-            Value::Str(payload) => Scan::new(payload, self.0.union, self.0.arena).map(Some),
-            _ => Ok(None),
+    pub(crate) fn scan(&self) -> Result<Option<&'m Scan<'m>>, JsonError> {
+        if let Some(scan) = self.scanned() {
+            return Ok(Some(scan));
+        }
+        match self.0.unscanned.get() {
+            Unscanned::Unread => {}
+            Unscanned::Absent => return Ok(None),
+            Unscanned::Faulty(error) => return Err(error),
+        }
+        let Value::Str(payload) = self.column(Column::Payload) else {
+            self.0.unscanned.set(Unscanned::Absent);
+            return Ok(None);
         };
-        self.0.scan.set(Some(scan));
-        scan
+        let scan = Scan::new(payload, self.0.union, self.arena());
+        match scan {
+            Ok(scan) => self.0.scan.set(Some(scan)),
+            Err(error) => self.0.unscanned.set(Unscanned::Faulty(error)),
+        }
+        scan.map(Some)
     }
 }

@@ -26,15 +26,18 @@ pub enum Comparison {
 }
 
 impl Comparison {
+    #[inline]
     fn holds(self, order: Ordering) -> bool {
-        match self {
-            Comparison::Equal => order.is_eq(),
-            Comparison::NotEqual => order.is_ne(),
-            Comparison::Less => order.is_lt(),
-            Comparison::LessOrEqual => order.is_le(),
-            Comparison::Greater => order.is_gt(),
-            Comparison::GreaterOrEqual => order.is_ge(),
-        }
+        // A bit for less, equal and greater.
+        let orders = match self {
+            Comparison::Equal => 0b010,
+            Comparison::NotEqual => 0b101,
+            Comparison::Less => 0b001,
+            Comparison::LessOrEqual => 0b011,
+            Comparison::Greater => 0b100,
+            Comparison::GreaterOrEqual => 0b110,
+        };
+        orders >> (order as i8 + 1) & 1 == 1
     }
 }
 
@@ -42,7 +45,20 @@ impl Comparison {
 ///
 /// With something undefined on exactly one side none does. A number and a string compare as numbers, and fail if the
 /// string is none; a boolean, null or atom and a string compare as text; everything else by [`order`].
+#[inline]
 pub fn loose(
+    comparison: Comparison,
+    left: &Value<'_>,
+    right: &Value<'_>,
+    arena: &Arena,
+) -> Result<bool, NotANumber> {
+    match number::compare_small(left, right) {
+        Some(order) => Ok(comparison.holds(order)),
+        None => loose_any(comparison, left, right, arena),
+    }
+}
+
+fn loose_any(
     comparison: Comparison,
     left: &Value<'_>,
     right: &Value<'_>,
@@ -50,8 +66,6 @@ pub fn loose(
 ) -> Result<bool, NotANumber> {
     use Value::{Atom, Big, Bool, Float, Int, Null, Str, Undefined};
     let order = match (left, right) {
-        (Int(left), Int(right)) => left.cmp(right),
-        (Int(_) | Float(_), Int(_) | Float(_)) => number::compare(left, right).unwrap_or(Ordering::Equal),
         (Undefined, Undefined) => Ordering::Equal,
         (Undefined, _) | (_, Undefined) => return Ok(false),
         (Int(_) | Big(_) | Float(_), Str(text)) => {

@@ -163,8 +163,26 @@ fn wide_pair(left: &Value<'_>, right: &Value<'_>) -> Result<(Wide, Wide), Number
     to_wide(left).zip(to_wide(right)).ok_or(NumberError::Kind)
 }
 
-/// Compares two numbers by their exact values, whatever their kinds; `None` where one is not a number.
+/// Compares two numbers as [`compare`] does, if neither is so large that it takes more than one comparison.
 #[inline]
+pub(crate) fn compare_small(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right),
+        (Value::Float(left), Value::Int(right)) if is_exact(*right) => left.partial_cmp(&(*right as f64)),
+        (Value::Int(left), Value::Float(right)) if is_exact(*left) => (*left as f64).partial_cmp(right),
+        _ => None,
+    }
+}
+
+/// Whether an integer is small enough that every one up to it is a float as well.
+#[inline]
+fn is_exact(int: i64) -> bool {
+    const EXACT: u64 = 1 << 53;
+    int.unsigned_abs() <= EXACT
+}
+
+/// Compares two numbers by their exact values, whatever their kinds; `None` where one is not a number.
 pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
@@ -185,10 +203,8 @@ fn sign_order(negative: bool) -> Ordering {
     if negative { Ordering::Less } else { Ordering::Greater }
 }
 
-#[inline]
 fn int_with_float(int: i64, float: f64) -> Ordering {
-    const EXACT: u64 = 1 << 53;
-    if int.unsigned_abs() <= EXACT {
+    if is_exact(int) {
         return (int as f64).partial_cmp(&float).unwrap_or(Ordering::Equal);
     }
     large_int_with_float(int, float)

@@ -1,6 +1,7 @@
 //! Expressions.
 
 use sql::ir;
+use value::compare::Comparison;
 
 use super::names::plain;
 use super::{Compiler, Reader, noted};
@@ -43,7 +44,10 @@ impl<'s> Compiler<'s> {
             }
             ir::ExprKind::Compare { op, left, right } => {
                 let (left, right) = (self.boxed(left, reader), self.boxed(right, reader));
-                Node::Compare { op: *op, left, right, span }
+                match comparison(*op) {
+                    Some(comparison) => Node::Compare { comparison, left, right, span },
+                    None => Node::TopicMatch { topic: left, filter: right },
+                }
             }
             ir::ExprKind::In { needle, list } => {
                 Node::In { needle: self.boxed(needle, reader), list: self.exprs(list, reader) }
@@ -84,6 +88,19 @@ impl<'s> Compiler<'s> {
         let watch = self.watch(part, expr.span);
         noted(self.expr(expr, reader), watch)
     }
+}
+
+/// How values are compared; `None` for `=~`, which is about topics.
+fn comparison(op: ir::CompareOp) -> Option<Comparison> {
+    Some(match op {
+        ir::CompareOp::Equal => Comparison::Equal,
+        ir::CompareOp::NotEqual => Comparison::NotEqual,
+        ir::CompareOp::Less => Comparison::Less,
+        ir::CompareOp::LessEqual => Comparison::LessOrEqual,
+        ir::CompareOp::Greater => Comparison::Greater,
+        ir::CompareOp::GreaterEqual => Comparison::GreaterOrEqual,
+        ir::CompareOp::TopicMatch => return None,
+    })
 }
 
 fn constant(literal: &ir::Literal) -> Node {

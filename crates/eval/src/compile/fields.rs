@@ -13,7 +13,7 @@ use crate::watch::Part;
 impl<'s> Compiler<'s> {
     pub(super) fn list(&mut self, fields: &'s [ir::Field], scope: Scope) -> List {
         let compiled = fields.iter().zip(0..).map(|(field, at)| match field {
-            ir::Field::Star { .. } => Field::Star,
+            ir::Field::Star { .. } => Field::InRow,
             ir::Field::Value(value) => Field::Value {
                 node: self.expr(&value.expr, Reader::Field(scope, at)),
                 target: self.target(value, fields, scope, at),
@@ -128,6 +128,47 @@ impl<'s> Compiler<'s> {
         others.into()
     }
 
+    /// Moves the last fields, as long as nothing reads them, to where the row is put together, so that their values need
+    /// not be kept until then. Only the last ones, since calls may have effects, and those keep their order. Done when
+    /// everything that may read a field is compiled.
+    pub(super) fn settle(&self, list: &mut List, scope: Scope) {
+        let mut after = std::mem::take(&mut list.after).into_vec();
+        while let Some(at) = after.pop() {
+            let mut row = list.row.iter_mut();
+            let out = row.find(|out| matches!(out, Out::Root { last, .. } if *last == at));
+            match (&mut list.fields[at as usize], out) {
+                (Field::InRow, _) => {}
+                (Field::Value { node, target: None, span }, Some(out)) if self.is_row_only(scope, at) => {
+                    let Out::Root { name, .. } = out else { continue };
+                    let (name, node) = (std::mem::take(name), std::mem::replace(node, Node::Undefined));
+                    *out = Out::Value { name, node, span: *span };
+                    list.fields[at as usize] = Field::InRow;
+                }
+                _ => {
+                    after.push(at);
+                    break;
+                }
+            }
+        }
+        list.after = after.into();
+        if list.after.is_empty() && list.before.is_empty() {
+            list.fields = Box::default();
+        }
+    }
+
+    /// Whether nothing but the row reads a field, and no other writes to its root.
+    fn is_row_only(&self, scope: Scope, at: u32) -> bool {
+        let mut aliases = self.statement.aliases.iter().filter(|alias| match scope {
+            Scope::Body => alias.scope == ir::Scope::Body,
+            Scope::Fields => alias.scope == ir::Scope::Fields,
+        });
+        !self.is_read(scope, at) && aliases.any(|alias| *alias.writers == [at])
+    }
+
+    fn is_read(&self, scope: Scope, at: u32) -> bool {
+        self.read.borrow().contains(&(scope, at))
+    }
+
     pub(super) fn foreach(&mut self, foreach: &'s ir::Foreach) -> Foreach {
         let mut list = self.list(&foreach.fields, Scope::Fields);
         if let (Some(ir::Field::Value(value)), Some(Field::Value { node, .. })) =
@@ -143,7 +184,7 @@ impl<'s> Compiler<'s> {
         };
         self.order(&mut list);
         self.element = foreach.element.as_deref();
-        let body = match &foreach.body {
+        let mut body = match &foreach.body {
             Some(fields) => self.list(fields, Scope::Body),
             None => {
                 let others = self.others(Scope::Body, &mut Vec::new());
@@ -164,13 +205,14 @@ impl<'s> Compiler<'s> {
         let cost = cost + body.fields.iter().map(crate::cost::of_field).sum::<u64>();
         let array_path = match list.fields.last() {
             Some(Field::Value { node: Node::Payload { path, .. }, target, .. })
-                if (self.fields_read.get() as usize) < list.fields.len()
+                if !self.is_read(Scope::Fields, list.fields.len() as u32 - 1)
                     && target.as_ref().is_none_or(is_plain) =>
             {
                 Some(*path)
             }
             _ => None,
         };
+        self.settle(&mut body, Scope::Body);
         let element_paths = std::mem::take(&mut self.element_paths);
         let element_union = Union::of_sets([&element_paths]);
         Foreach { list, body, filter, span, cost, array_path, element_paths, element_union }

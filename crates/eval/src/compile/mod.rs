@@ -5,7 +5,8 @@ mod fields;
 mod names;
 mod order;
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 use diagnostic::Span;
 use sql::ir;
@@ -30,7 +31,7 @@ fn compile_with(statement: &ir::Statement, rule_id: &str, watches: Option<Vec<Wa
         element: None,
         paths: PathSet::default(),
         element_paths: PathSet::default(),
-        fields_read: Cell::new(0),
+        read: RefCell::default(),
         watches,
     };
     // The checker has warned of what is no filter.
@@ -47,6 +48,7 @@ fn compile_with(statement: &ir::Statement, rule_id: &str, watches: Option<Vec<Wa
         ir::Shape::Select(fields) => {
             let mut list = compiler.list(fields, Scope::Fields);
             compiler.order(&mut list);
+            compiler.settle(&mut list, Scope::Fields);
             Shape::Select(list)
         }
         ir::Shape::Foreach(foreach) => Shape::Foreach(Box::new(compiler.foreach(foreach))),
@@ -62,8 +64,8 @@ struct Compiler<'s> {
     paths: PathSet,
     /// The paths into the element.
     element_paths: PathSet,
-    /// One past the last field of SELECT or FOREACH that anything reads.
-    fields_read: Cell<u32>,
+    /// The fields that anything reads.
+    read: RefCell<HashSet<(Scope, u32)>>,
     /// What is watched; `None` in a program for messages.
     watches: Option<Vec<Watch>>,
 }

@@ -86,9 +86,7 @@ impl<'s> Compiler<'s> {
 
     /// What a field has left under its root.
     pub(super) fn field(&self, scope: Scope, at: u32) -> Node {
-        if scope == Scope::Fields {
-            self.fields_read.set(self.fields_read.get().max(at + 1));
-        }
+        self.read.borrow_mut().insert((scope, at));
         Node::Field { scope, at }
     }
 

@@ -24,33 +24,50 @@ impl<'a> Outline<'a> {
             self.find_escaped(place, wanted, &mut visit);
             return None;
         }
-        let bytes = self.bytes;
+        // Most look for one name: that one stays in registers.
+        match wanted {
+            [only] => {
+                self.find_by(place, |key, head| only.0.is_at(self.bytes, key, head).then_some(only), visit)
+            }
+            _ => {
+                let find = |key, head| wanted.iter().find(|(name, _)| name.is_at(self.bytes, key, head));
+                self.find_by(place, find, visit)
+            }
+        }
+    }
+
+    /// Goes through the keys of an object; `find` says which of the wanted ones begins at a place, given its first bytes.
+    #[inline(always)]
+    fn find_by<'w, T: Copy + 'w>(
+        &self,
+        place: Place,
+        find: impl Fn(usize, u64) -> Option<&'w (Name, T)>,
+        mut visit: impl FnMut(T, Place),
+    ) -> Option<usize> {
         let depth = place.depth + 1;
         let mut at = place.start as usize + 1;
         while let Some(marks) = self.marks.get(at / WIDTH) {
-            let mut events = marks.events & !0 << (at % WIDTH);
             let base = at & !(WIDTH - 1);
-            at = base + WIDTH;
-            while events != 0 {
-                let event = base + events.trailing_zeros() as usize;
-                match bytes[event] {
-                    b'"' => {
-                        let key = event + 1;
-                        let head = head_at(bytes, key);
-                        if let Some((name, it)) = wanted.iter().find(|(name, _)| name.is_at(bytes, key, head))
-                        {
-                            let start = value_behind(bytes, key + name.text().len() + 1);
-                            visit(*it, Place { start: start as u32, depth });
-                        }
-                        events &= events - 1;
-                    }
-                    b'{' | b'[' => {
-                        at = self.behind(event, depth);
-                        break;
-                    }
-                    _ => return Some(event + 1),
+            let ahead = !0 << (at % WIDTH);
+            let brackets = marks.brackets & ahead;
+            let nearest = brackets & brackets.wrapping_neg();
+            // Up to the next bracket; where there is none in the block, this is all of them.
+            let mut keys = marks.keys & ahead & nearest.wrapping_sub(1);
+            while keys != 0 {
+                let key = base + keys.trailing_zeros() as usize + 1;
+                keys &= keys - 1;
+                if let Some((name, it)) = find(key, head_at(self.bytes, key)) {
+                    let start = value_behind(self.bytes, key + name.text().len() + 1);
+                    visit(*it, Place { start: start as u32, depth });
                 }
             }
+            let bracket = base + brackets.trailing_zeros() as usize;
+            at = match nearest {
+                // Behind this block, where such a bracket would stand.
+                0 => bracket,
+                _ if marks.ends & nearest != 0 => return Some(bracket + 1),
+                _ => self.behind(bracket, depth),
+            };
         }
         None
     }

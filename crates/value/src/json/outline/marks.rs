@@ -3,23 +3,16 @@ use super::{Outline, WIDTH};
 /// What is remembered of a block, strings left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks {
-    /// What an object is made of: the quotes at the beginnings of keys, and all brackets.
-    pub(super) events: u64,
+    /// The quotes at the beginnings of keys.
+    pub(super) keys: u64,
+    /// Brackets.
+    pub(super) brackets: u64,
     /// Commas and closing brackets, which end a value.
     pub(super) ends: u64,
-    /// Opening brackets.
-    pub(super) opening: u64,
     /// How many arrays and objects are open before the first byte.
     pub(super) depth: u32,
     /// The fewest that are open behind any closing bracket; more than there can be if there is none.
     pub(super) low: u32,
-}
-
-impl Marks {
-    #[inline(always)]
-    fn brackets(&self) -> u64 {
-        self.opening | self.events & self.ends
-    }
 }
 
 impl Outline<'_> {
@@ -48,13 +41,13 @@ impl Outline<'_> {
         let mut block = start / WIDTH;
         let Some(mut marks) = self.marks.get(block) else { return self.bytes.len() };
         // Not the opening bracket of this very value, which is passed already.
-        let mut brackets = if marks.low > depth { 0 } else { marks.brackets() & !1 << (start % WIDTH) };
+        let mut brackets = if marks.low > depth { 0 } else { marks.brackets & !1 << (start % WIDTH) };
         let mut open = depth + 1;
         loop {
             while brackets != 0 {
                 let place = brackets.trailing_zeros();
                 brackets &= brackets - 1;
-                if marks.opening >> place & 1 != 0 {
+                if marks.ends >> place & 1 == 0 {
                     open += 1;
                 } else {
                     open -= 1;
@@ -72,7 +65,7 @@ impl Outline<'_> {
                     None => return self.bytes.len(),
                 }
             };
-            (brackets, open) = (marks.brackets(), marks.depth);
+            (brackets, open) = (marks.brackets, marks.depth);
         }
     }
 }

@@ -46,15 +46,12 @@ struct State {
     unfinished: Unfinished,
 }
 
-/// What the bytes of a block are, outside of strings.
+/// Where the strings of a block are.
 #[derive(Clone, Copy)]
-struct Classes {
-    open: u64,
-    close: u64,
-    comma: u64,
-    colon: u64,
+struct Strings {
+    /// White space outside of them.
     spaces: u64,
-    /// Quotes that begin or end a string.
+    /// Quotes that begin or end one.
     quotes: u64,
     /// From the opening quote to the last byte before the closing one.
     in_string: u64,
@@ -128,9 +125,17 @@ impl<'a> Walk<'a> {
         marks: &mut Marks,
     ) -> Option<u32> {
         let lanes = L::load(block);
-        let classes = self.classes(lanes, base, block, state)?;
-        let Classes { open, close, comma, colon, spaces, quotes, in_string, .. } = classes;
+        let Strings { spaces, quotes, in_string, escaped } = self.strings(lanes, base, block, state)?;
         let depth = state.nesting.depth;
+        if !in_string | quotes == 0 {
+            // Nothing but the inside of one string: what must follow is what had to follow before.
+            self.escaped_keys |= escaped != 0 && state.key != 0;
+            *marks = Marks { depth, low: u32::MAX, ..Marks::default() };
+            return Some(NOT_YET);
+        }
+        let folded = lanes.folded();
+        let open = folded.eq(b'{') & !in_string;
+        let close = folded.eq(b'}') & !in_string;
         let mut object = state.nesting.object();
         let (mut low, mut last) = (u32::MAX, NOT_YET);
         if open | close != 0 {
@@ -141,6 +146,8 @@ impl<'a> Walk<'a> {
             last = paired.last;
         }
         let strings = quotes & in_string;
+        let comma = lanes.eq(b',') & !in_string;
+        let colon = lanes.eq(b':') & !in_string;
         let members = open | comma;
         let leads = members | colon;
         let (after_lead, after_member) = match spaces {
@@ -153,10 +160,10 @@ impl<'a> Walk<'a> {
         // The sum carries through the string of each. Within a key that has begun before, no other can begin at once.
         let (sum, over) = in_string.overflowing_add(key_starts | state.key);
         state.key = u64::from(over);
-        if classes.escaped != 0 {
-            self.escaped_keys |= classes.escaped & in_string & !sum != 0;
+        if escaped != 0 {
+            self.escaped_keys |= escaped & in_string & !sum != 0;
         }
-        *marks = Marks { events: key_starts | open | close, ends: comma | close, opening: open, depth, low };
+        *marks = Marks { keys: key_starts, brackets: open | close, ends: comma | close, depth, low };
         let key_ends = sum & !in_string;
         let after_key = match spaces {
             0 => next(key_ends, &mut state.key_ends),
@@ -186,15 +193,15 @@ impl<'a> Walk<'a> {
         if faults == 0 { Some(last) } else { None }
     }
 
-    /// Tells the bytes of a block apart.
+    /// Tells the strings of a block from what is around them.
     #[inline(always)]
-    fn classes<L: Lanes>(
+    fn strings<L: Lanes>(
         &mut self,
         lanes: L,
         base: usize,
         block: &Block,
         state: &mut State,
-    ) -> Option<Classes> {
+    ) -> Option<Strings> {
         let mut quotes = lanes.eq(b'"');
         let mut spaces = lanes.eq(b' ');
         let (mut controls, mut escaped) = (0, 0);
@@ -211,17 +218,7 @@ impl<'a> Walk<'a> {
         if controls & in_string != 0 {
             return None;
         }
-        let folded = lanes.folded();
-        Some(Classes {
-            open: folded.eq(b'{') & !in_string,
-            close: folded.eq(b'}') & !in_string,
-            comma: lanes.eq(b',') & !in_string,
-            colon: lanes.eq(b':') & !in_string,
-            spaces: spaces & !in_string,
-            quotes,
-            in_string,
-            escaped,
-        })
+        Some(Strings { spaces: spaces & !in_string, quotes, in_string, escaped })
     }
 
     /// Looks closely at a block with white space other than blanks, escapes, or bytes beyond ASCII.

@@ -1,0 +1,108 @@
+//! Messages that every rule filters out, in a plain loop: what the way through the engine costs, for profilers.
+//!
+//! `cargo run --release -p engine --example dispatch -- RULES COUNT [THREADS]`. Instructions of one message are the
+//! difference of two counts under `valgrind --tool=callgrind`; with several threads, each publishes so many.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use config::store::Store;
+use engine::{DataConfig, Engine, EngineConfig};
+use event::{
+    Completion, Dispatch, Event, EventKind, LocalMessage, LocalPublish, MessageId, MessagePublish,
+    PublishError, Trail,
+};
+
+/// A broker without subscribers.
+struct Nobody;
+
+impl LocalPublish for Nobody {
+    fn publish(&self, _: &LocalMessage<'_>, _: Option<&Completion>) -> Result<usize, PublishError> {
+        Ok(0)
+    }
+}
+
+/// How many topics take turns.
+const TOPICS: usize = 100;
+
+fn main() {
+    let mut args = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
+    let (rules, count, threads) =
+        (args.next().unwrap_or(1), args.next().unwrap_or(1_000_000), args.next().unwrap_or(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("threads can be started");
+    let dir = tempfile::tempdir().expect("there is room for a folder");
+    let engine = runtime.block_on(async { start(dir.path(), rules) });
+    let dispatch = engine.dispatch();
+    let nanos: u64 = std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..threads).map(|_| scope.spawn(|| publish(&*dispatch, count))).collect();
+        publishers.into_iter().map(|publisher| publisher.join().expect("no rule panics")).sum()
+    });
+    let judged = engine.rule_metrics("r0").map_or(0, |metrics| metrics.reading.failed_no_result);
+    println!("{:.1} ns of CPU a message; {judged} filtered out", nanos as f64 / (count * threads) as f64);
+}
+
+fn start(dir: &std::path::Path, rules: usize) -> Engine {
+    let folder = dir.join("rules");
+    std::fs::create_dir(&folder).expect("the folder can be written");
+    for at in 0..rules {
+        let sql = format!("SELECT payload.temp AS t FROM \"load/#\" WHERE payload.temp > {}", 100 + at);
+        std::fs::write(folder.join(format!("r{at}.sql")), sql).expect("the folder can be written");
+    }
+    let (engine, outcome) = Engine::start(EngineConfig {
+        node: "bench@127.0.0.1".into(),
+        dirs: vec![folder],
+        watch: false,
+        strict: true,
+        store: Store::open(&dir.join("data")).expect("the folder can be written"),
+        data: DataConfig { dir: dir.join("data"), dead_letter_bytes_max: 1 << 20 },
+        kinds: &[],
+        local: Arc::new(Nobody),
+        surroundings: eval::Surroundings::default(),
+        runtime: tokio::runtime::Handle::current(),
+        guard: connector::Guard::default(),
+        seed: 1,
+    })
+    .expect("the engine starts");
+    assert!(!outcome.refused, "the rules are good");
+    engine
+}
+
+/// Publishes so many messages; gives the time that the thread ran (nanoseconds).
+fn publish(dispatch: &dyn Dispatch, count: usize) -> u64 {
+    let topics: Vec<String> = (0..TOPICS).map(|at| format!("load/{at}")).collect();
+    let payload = payload();
+    for topic in topics.iter().cycle().take(count) {
+        let message = MessagePublish {
+            id: MessageId::default(),
+            clientid: "publisher",
+            username: None,
+            peername: None,
+            topic,
+            qos: 0,
+            retain: false,
+            dup: false,
+            payload: payload.as_bytes(),
+            properties: None,
+            received_at_ms: 1_700_000_000_000,
+            node: "bench@127.0.0.1",
+        };
+        let event = Event {
+            kind: EventKind::MessagePublish,
+            from: [topic, ""],
+            timestamp_ms: 1_700_000_000_000,
+            columns: &message,
+            trail: &Trail::empty(),
+        };
+        dispatch.dispatch(black_box(&event), None);
+    }
+    // Linux says it; elsewhere instructions are all there is to compare.
+    let ran = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    ran.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+}
+
+/// 200 bytes, as the load generator sends them.
+fn payload() -> String {
+    let head = r#"{"temp": 31.5, "id": "00001-0000000001-000000000000001", "pad": ""#;
+    format!(r#"{head}{:x<1$}"}}"#, "", 198 - head.len())
+}
