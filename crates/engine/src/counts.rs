@@ -55,7 +55,7 @@ const _: () = assert!(size_of::<RuleCounts>() == 64);
 
 impl RuleCounts {
     /// The first events whose evaluation is timed, each of them.
-    pub(crate) const TIMED_AT_FIRST: u64 = 128;
+    pub(crate) const TIMED_AT_FIRST: u64 = 256;
     /// From then on one of so many is.
     pub(crate) const TIMED_EVERY: u64 = 64;
 

@@ -56,15 +56,16 @@ pub(crate) struct Node {
     pub(crate) parent: u32,
     /// What leads here from above; for the root an index that is never met.
     pub(crate) step: Option<PathStep>,
-    pub(crate) keys: Box<[(Name, u32)]>,
+    pub(crate) keys: Box<[(Name, Below)]>,
     pub(crate) indexes: Box<[(u32, u32)]>,
 }
 
-impl Node {
-    /// Whether paths end here and nowhere below.
-    pub(crate) fn is_leaf(&self) -> bool {
-        self.keys.is_empty() && self.indexes.is_empty()
-    }
+/// A node below another one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Below {
+    pub(crate) node: u32,
+    /// Whether no path goes on from there.
+    pub(crate) is_leaf: bool,
 }
 
 /// A node while the trie grows, in the order of insertion.
@@ -137,7 +138,10 @@ fn number(growing: &[Growing], at: usize, parent: u32, nodes: &mut Vec<Node>, nu
     for child in &growing[at].children {
         number(growing, *child, own, nodes, numbers);
         match growing[*child].step.clone() {
-            Some(PathStep::Key(key)) => keys.push((Name::new(&key), numbers[*child])),
+            Some(PathStep::Key(key)) => {
+                let below = Below { node: numbers[*child], is_leaf: growing[*child].children.is_empty() };
+                keys.push((Name::new(&key), below));
+            }
             Some(PathStep::Index(index)) => indexes.push((index, numbers[*child])),
             None => {}
         }

@@ -79,9 +79,9 @@ impl<'m> Scan<'m> {
             return None;
         }
         // Of doubled keys the last wins.
-        self.outline.find(place, &node.keys, |child, value| match self.nodes[child as usize].is_leaf() {
-            true => self.slots[child as usize].set(Slot::at(value)),
-            false => self.walk_again(value, child),
+        self.outline.find(place, &node.keys, |below, value| match below.is_leaf {
+            true => self.slots[below.node as usize].set(Slot::at(value)),
+            false => self.walk_again(value, below.node),
         })
     }
 

@@ -516,6 +516,17 @@ mod tests {
         }
 
         #[test]
+        fn numbers_of_documents_are_read_alike_whatever_follows(
+            text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?", behind in "([,}\\] \n][ -~]{0,12})?"
+        ) {
+            let arena = Arena::new();
+            let is_float = text.contains('.');
+            let expected = if is_float { parse_float(text.as_bytes()) } else { parse_int(text.as_bytes(), &arena) };
+            let read = parse_in_json(format!("{text}{behind}").as_bytes(), &arena);
+            prop_assert_eq!(shown(Ok(read)), shown(expected.ok_or(NumberError::Domain)));
+        }
+
+        #[test]
         fn compares_exactly(int in any::<i64>(), near in -3i64..3) {
             let arena = Arena::new();
             let float = (int.wrapping_add(near)) as f64;

@@ -139,7 +139,7 @@ fn rules(page: &mut Exposition, engine: &Engine) {
     rule_outcomes(page, &rules);
     let mut metric = page.histogram(
         "rule_evaluation_seconds",
-        "How long evaluating took: the first 256 events of a rule, then one in 64.",
+        "How long evaluating took: the first 256 events of a rule on each thread, then one in 64.",
     );
     for (rule, metrics) in &rules {
         // Rules that never ran, of which there can be thousands, have nothing to show.

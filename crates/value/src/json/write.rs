@@ -213,49 +213,63 @@ fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
 /// Writes bytes of which some must be escaped.
 #[inline]
 fn write_chunk(chunk: &[u8; 8], out: &mut Vec<u8>) {
-    let mut text = [b'\\'; 16];
+    let mut text = [0; 16];
     let mut length = 0;
     for byte in chunk {
-        let letter = LETTERS[usize::from(*byte)];
-        if letter == 0 {
+        let Escape { bytes, length: more } = ESCAPES[usize::from(*byte)];
+        if more == 0 {
             return chunk.iter().for_each(|byte| write_byte(*byte, out));
         }
-        // A backslash stands there already.
-        length += usize::from(letter != *byte || matches!(byte, b'"' | b'\\'));
-        text[length % 16] = letter;
-        length += 1;
-        if let Some(next) = text.get_mut(length) {
-            *next = b'\\';
+        // Two bytes in any case; of one, the second is overwritten by what comes next.
+        if let Some(place) = text.get_mut(length..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = bytes;
         }
+        length += usize::from(more);
     }
     let start = out.len();
     out.extend_from_slice(&text);
     out.truncate(start + length);
 }
 
-/// How a byte is written, behind a backslash if it must be escaped; 0 if that takes more than one letter.
-const LETTERS: [u8; 256] = {
-    let mut letters = [0; 256];
-    let mut byte = 0x20;
+/// How a byte is written.
+#[derive(Clone, Copy)]
+struct Escape {
+    bytes: [u8; 2],
+    /// How many of them count; 0 if it takes more than two.
+    length: u8,
+}
+
+const ESCAPES: [Escape; 256] = {
+    let mut escapes = [Escape { bytes: [b'\\', 0], length: 0 }; 256];
+    let mut byte = 0;
     while byte < 256 {
-        letters[byte] = byte as u8;
+        let (letter, length) = match byte as u8 {
+            b'\n' => (b'n', 2),
+            b'\r' => (b'r', 2),
+            b'\t' => (b't', 2),
+            0x08 => (b'b', 2),
+            0x0c => (b'f', 2),
+            b'"' => (b'"', 2),
+            b'\\' => (b'\\', 2),
+            0..0x20 => (0, 0),
+            _ => (0, 1),
+        };
+        escapes[byte] = match length {
+            1 => Escape { bytes: [byte as u8, 0], length },
+            _ => Escape { bytes: [b'\\', letter], length },
+        };
         byte += 1;
     }
-    letters[b'\n' as usize] = b'n';
-    letters[b'\r' as usize] = b'r';
-    letters[b'\t' as usize] = b't';
-    letters[0x08] = b'b';
-    letters[0x0c] = b'f';
-    letters
+    escapes
 };
 
 #[inline]
 fn write_byte(byte: u8, out: &mut Vec<u8>) {
-    match LETTERS[usize::from(byte)] {
+    let Escape { bytes, length } = ESCAPES[usize::from(byte)];
+    match length {
         // Writing into a vector cannot fail.
         0 => _ = write!(out, "\\u{byte:04x}"),
-        letter if letter == byte && !matches!(byte, b'"' | b'\\') => out.push(byte),
-        letter => out.extend_from_slice(&[b'\\', letter]),
+        length => out.extend_from_slice(&bytes[..usize::from(length)]),
     }
 }
 
