@@ -14,8 +14,8 @@ const NODE_FIELDS: &[Field] = &[
         "worker_threads",
         FieldKind::Int { min: 1, max: 1_024 },
         FieldDefault::Absent,
-        "Threads that move messages and evaluate rules; left out, one for every two processors. One carries some hundred thousand \
-         messages a second, and fewer that are busy take less CPU for each message than more that are not.",
+        "Threads that move messages and evaluate rules; left out, one for each processor. Fewer take less CPU for each message \
+         where little is to be done.",
     ),
 ];
 

@@ -18,11 +18,8 @@ pub(crate) struct Runtimes {
 impl Runtimes {
     /// `worker_threads` are those for messages.
     pub(crate) fn start(worker_threads: Option<usize>) -> io::Result<Self> {
-        let worker_threads = worker_threads.unwrap_or_else(|| {
-            let processors = available_parallelism().map_or(1, NonZero::get);
-            // Two threads that are half busy wake each other all the time, and each finds half a batch.
-            processors.div_ceil(2)
-        });
+        let worker_threads =
+            worker_threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
         Ok(Self { messages: runtime("messages", worker_threads)?, http: runtime("http", 1)? })
     }
 
