@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 /// A remote that answers each publish by itself, as most do, would wake its client for every four bytes; and a client that is
 /// awake sends what little has come for it since. So while much comes, the system is to tell of it only when there is
 /// about as much as comes in an interval; what is to be sent gathers for as long. Whatever stays below that is looked at
-/// after twice that time, and the next time less is waited for, unless it is owed. A connection with little to do never waits.
+/// after twice that time, and the next time less is waited for. A connection with little to do never waits.
 ///
 /// Pure: the time is always an argument.
 #[derive(Debug)]
 pub(crate) struct Gather {
     /// How often a busy connection is looked at.
     interval: Duration,
-    /// Whether what is waited for is sure to come, so that having waited in vain teaches nothing but that it takes longer.
-    is_owed: bool,
     /// What comes in an interval, as of late (bytes).
     rate: usize,
     /// Bytes that are waited for; 0 for any.
@@ -28,26 +26,19 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
+    /// For acknowledgements: nobody but the next requests waits for them, and at most for half of the time that the remote
+    /// takes anyway.
+    pub(crate) const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(3);
+    /// For messages.
+    pub(crate) const MESSAGES: Duration = Duration::from_millis(1);
     /// What is waited for at most (bytes).
     const BYTES_MAX: usize = 32 << 10;
     /// After this time more is waited for again than was waited for in vain.
     const FORGIVEN_AFTER: Duration = Duration::from_millis(50);
 
-    /// For acknowledgements: nobody but the next requests waits for them, and at most for half of the time that the remote
-    /// takes anyway.
-    pub(crate) fn of_acknowledgements(now: Instant) -> Self {
-        Self::new(Duration::from_millis(3), true, now)
-    }
-
-    /// For messages.
-    pub(crate) fn of_messages(now: Instant) -> Self {
-        Self::new(Duration::from_millis(1), false, now)
-    }
-
-    fn new(interval: Duration, is_owed: bool, now: Instant) -> Self {
+    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
         Self {
             interval,
-            is_owed,
             rate: 0,
             awaited: 0,
             limit: Self::BYTES_MAX,
@@ -94,9 +85,7 @@ impl Gather {
         if self.waits_until.is_none_or(|until| now < until) {
             return false;
         }
-        if !self.is_owed {
-            (self.limit, self.limited_at) = (self.awaited / 2, now);
-        }
+        (self.limit, self.limited_at) = (self.awaited / 2, now);
         self.rate /= 2;
         (self.awaited, self.waits_until) = (0, None);
         true
@@ -118,7 +107,7 @@ mod tests {
     #[test]
     fn a_connection_with_little_to_do_never_waits() {
         let mut now = Instant::now();
-        let mut gather = Gather::of_messages(now);
+        let mut gather = Gather::new(Duration::from_millis(1), now);
         fed(&mut gather, &mut now, 4, 2_000, 100);
         assert_eq!(gather.awaited(32, 1_000, now), 0);
         assert!(gather.waits_until().is_none() && !gather.is_in_vain(now));
@@ -127,7 +116,7 @@ mod tests {
     #[test]
     fn a_busy_one_waits_for_what_comes_in_an_interval_and_no_more_than_is_to_come() {
         let mut now = Instant::now();
-        let mut gather = Gather::of_messages(now);
+        let mut gather = Gather::new(Duration::from_millis(1), now);
         fed(&mut gather, &mut now, 40, 100, 100);
         let awaited = gather.awaited(32, 1_000, now);
         assert!((200..=400).contains(&awaited), "400 bytes come in a millisecond: {awaited}");
@@ -138,7 +127,7 @@ mod tests {
     #[test]
     fn less_is_waited_for_after_waiting_in_vain_until_that_is_forgiven() {
         let mut now = Instant::now();
-        let mut gather = Gather::of_messages(now);
+        let mut gather = Gather::new(Duration::from_millis(1), now);
         fed(&mut gather, &mut now, 1_000, 50, 100);
         let before = gather.awaited(512, usize::MAX, now);
         assert!(!gather.is_in_vain(now + Duration::from_millis(1)));
@@ -149,19 +138,5 @@ mod tests {
         now += Gather::FORGIVEN_AFTER;
         fed(&mut gather, &mut now, 1_000, 50, 100);
         assert_eq!(gather.awaited(512, usize::MAX, now), before);
-    }
-
-    #[test]
-    fn what_is_owed_is_waited_for_again_however_often_it_took_longer() {
-        let mut now = Instant::now();
-        let mut gather = Gather::of_acknowledgements(now);
-        fed(&mut gather, &mut now, 64, 1_000, 100);
-        for _ in 0..10 {
-            assert_eq!(gather.awaited(32, 64, now), 64);
-            now += Duration::from_millis(6);
-            assert!(gather.is_in_vain(now));
-            // It comes after all.
-            fed(&mut gather, &mut now, 64, 1_000, 3);
-        }
     }
 }

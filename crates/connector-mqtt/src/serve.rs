@@ -62,8 +62,8 @@ impl<'c> Serving<'c> {
         );
         limits.log(&client.login.clientid);
         let pulse = Pulse::new(limits.keepalive, client.options.ping_timeout, now);
-        let gather =
-            if client.publishes { Gather::of_acknowledgements(now) } else { Gather::of_messages(now) };
+        let interval = if client.publishes { Gather::ACKNOWLEDGEMENTS } else { Gather::MESSAGES };
+        let gather = Gather::new(interval, now);
         Self {
             client,
             conn,
