@@ -200,10 +200,17 @@ impl ApiError {
                 let message = "the change could not be stored in the data folder; the log has the reason";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
             }
+            WriteError::BrokeOff => Self::broke_off(),
             WriteError::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "the server is stopping")
             }
         }
+    }
+
+    /// A mistake of ours, which is told where it was caught.
+    pub(crate) fn broke_off() -> Self {
+        let message = "this broke off because of a mistake in the server; what was in force stays so, and the log has more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
     }
 
     /// Something was not started.
@@ -265,6 +272,7 @@ mod tests {
             (WriteError::Buffered(3), 400, "BAD_REQUEST"),
             (WriteError::Invalid(Vec::new()), 400, "BAD_REQUEST"),
             (WriteError::Storage("/data: no space left".into()), 500, "INTERNAL_ERROR"),
+            (WriteError::BrokeOff, 500, "INTERNAL_ERROR"),
             (WriteError::Closed, 503, "SERVICE_UNAVAILABLE"),
         ] {
             let answer = ApiError::change(&error, &uplink);

@@ -136,17 +136,26 @@ impl Broker {
         let sockets = listener::bind(listeners).await?;
         self.rules.store(Some(Arc::new(Rules(rules))));
         let broker = Arc::clone(self);
-        self.tasks.spawn(async move { broker.janitor.work(&broker, broker.reached(Phase::Closing)).await });
+        self.tasks.spawn(async move {
+            let work = || broker.janitor.work(&broker, broker.reached(Phase::Closing));
+            supervise::restarting("the janitor of sessions", work).await
+        });
         if let Some(interval) = self.config.sys_interval {
             let broker = Arc::clone(self);
-            self.tasks.spawn(async move { sys::publish(&broker, interval).await });
+            self.tasks.spawn(async move {
+                supervise::restarting("the publisher of `$SYS`", || sys::publish(&broker, interval)).await
+            });
         }
         let (mut bound, mut gates) = (Vec::new(), Vec::new());
         for (gate, socket, address) in sockets {
             let gate = Arc::new(gate);
             bound.push(Bound { name: gate.listener.name.clone(), address });
             gates.push(Arc::clone(&gate));
-            self.tasks.spawn(listener::listen(Arc::clone(self), gate, socket));
+            let broker = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let what = format!("the listener `{}`", gate.listener.name);
+                supervise::restarting(what, || listener::listen(&broker, &gate, &socket)).await
+            });
         }
         let _ = self.gates.set(gates);
         Ok(bound)

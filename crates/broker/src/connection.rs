@@ -415,7 +415,9 @@ impl Connection {
         let session = Arc::clone(&self.link.session);
         let mut is_closed = false;
         loop {
-            let worked = wake::batched(|| self.link.work(&mut self.conn));
+            let work = || wake::batched(|| self.link.work(&mut self.conn));
+            // What a panic leaves undone, the client sends again; its session is left in order, as at any other end.
+            let worked = supervise::caught("the work for a client", work).unwrap_or(Err(End::Abandoned));
             self.link.gate.moved(&self.link.tally);
             self.link.broker.counters.add(&mut self.link.tally);
             if let Err(end) = worked {

@@ -41,7 +41,7 @@ pub(crate) async fn bind(
 }
 
 /// Accepts connections until the broker goes deaf.
-pub(crate) async fn listen(broker: Arc<Broker>, gate: Arc<Gate>, socket: TcpListener) {
+pub(crate) async fn listen(broker: &Arc<Broker>, gate: &Arc<Gate>, socket: &TcpListener) {
     let deaf = broker.reached(Phase::Deaf);
     tokio::pin!(deaf);
     let mut pace = Pace::new(gate.limits().connection_rate_max);
@@ -52,7 +52,7 @@ pub(crate) async fn listen(broker: Arc<Broker>, gate: Arc<Gate>, socket: TcpList
         };
         match accepted {
             Ok((tcp, peername)) => {
-                accept(&broker, &gate, tcp, peername);
+                accept(broker, gate, tcp, peername);
                 // Whoever comes too fast waits in the system's queue, which is short: no refusal, no reconnecting herd.
                 if let Some(next) = pace.pass(Instant::now()) {
                     tokio::select! {

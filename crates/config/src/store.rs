@@ -5,11 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::content::ContentHash;
 use crate::folder::{Seen, Snapshot};
 use crate::resource_file::{Category, Declaration};
-use crate::rule_file::rule_text;
+use crate::rule_file::{RuleFile, rule_text};
 use crate::section::Section;
 use crate::text_file::is_name;
 use crate::toml_text::section_text;
@@ -83,6 +84,14 @@ impl Store {
         write_atomically(&self.rule_path(id)?, rule_text(settings, sql).as_bytes())
     }
 
+    /// [`put_rule`](Store::put_rule) for several, all or none: a disk without room for one of them takes none.
+    pub fn put_rules(&self, rules: &[(Arc<str>, RuleFile)]) -> Result<(), StoreError> {
+        let staged = rules.iter().map(|(id, file)| {
+            Staged::write(self.rule_path(id)?, rule_text(&file.section, &file.sql).as_bytes())
+        });
+        staged.collect::<Result<Vec<_>, _>>()?.into_iter().try_for_each(Staged::put)
+    }
+
     /// Takes a rule away. Whether it was there.
     pub fn delete_rule(&self, id: &str) -> Result<bool, StoreError> {
         delete(&self.rule_path(id)?)
@@ -154,17 +163,47 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
 
 /// Replaces a file so that a crash at any moment leaves the old one or the new one, whole.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let dir = path.parent().unwrap_or(Path::new(""));
-    let temporary = dir.join(format!("{TEMPORARY}{}", ContentHash::of(path.as_os_str().as_encoded_bytes())));
-    let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_dir(dir)
-    };
-    write().map_err(failed(path))
+    Staged::write(path.to_owned(), bytes)?.put()
+}
+
+/// The next content of a file, on the disk beside it; gone again unless it is put in its place.
+struct Staged {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Staged {
+    fn write(path: PathBuf, bytes: &[u8]) -> Result<Self, StoreError> {
+        let name = format!("{TEMPORARY}{}", ContentHash::of(path.as_os_str().as_encoded_bytes()));
+        let staged = Self { temporary: path.with_file_name(name), path };
+        let write = || {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&staged.temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(failed(&staged.path))?;
+        Ok(staged)
+    }
+
+    fn put(self) -> Result<(), StoreError> {
+        let put = || {
+            fs::rename(&self.temporary, &self.path)?;
+            sync_dir(self.path.parent().unwrap_or(Path::new("")))
+        };
+        put().map_err(failed(&self.path))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Of what was put in its place there is none any more.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 fn delete(path: &Path) -> Result<bool, StoreError> {
@@ -188,7 +227,6 @@ mod tests {
 
     use super::*;
     use crate::resource_file::parse_resource_file;
-    use crate::rule_file::RuleFile;
     use crate::section::Node;
 
     fn connector(name: &str, password: &str) -> Declaration {

@@ -57,7 +57,7 @@ impl Watch {
         watching.look();
         let thread = std::thread::Builder::new()
             .name("watch-rules".to_owned())
-            .spawn(move || watching.run(&receiver, on_change))?;
+            .spawn(move || watching.keep_on(&receiver, on_change))?;
         Ok(Watch { sender, thread: Some(thread) })
     }
 
@@ -65,7 +65,7 @@ impl Watch {
     /// refer to and which may lie anywhere. A file that was not named before counts as a change, since it may have changed
     /// between being read and being named.
     pub fn set_files(&self, files: Vec<PathBuf>) {
-        // The thread is gone only after a panic in `on_change`, and then nobody waits for changes any more.
+        // The thread ends when it is dropped.
         let _ = self.sender.send(Message::Files(files));
     }
 }
@@ -116,8 +116,17 @@ impl Watching {
         Watching { dirs, files: Vec::new(), watcher: watcher.ok(), watches, seen: Vec::new(), pending }
     }
 
-    fn run(mut self, receiver: &Receiver<Message>, mut on_change: impl FnMut()) {
-        let mut burst: Option<Burst> = None;
+    /// Watches until it is told to stop. After a panic it begins anew, with what may have changed meanwhile.
+    fn keep_on(mut self, receiver: &Receiver<Message>, mut on_change: impl FnMut()) {
+        const WHAT: &str = "the watch over the folders";
+        let mut burst = None;
+        while supervise::caught(WHAT, || self.run(receiver, &mut on_change, burst)).is_err() {
+            std::thread::sleep(supervise::PAUSE);
+            burst = Some(Burst::with(None, Instant::now()));
+        }
+    }
+
+    fn run(&mut self, receiver: &Receiver<Message>, on_change: &mut impl FnMut(), mut burst: Option<Burst>) {
         let mut next_look = Instant::now() + POLL_INTERVAL;
         let mut looked_for = Duration::ZERO;
         loop {
@@ -156,7 +165,8 @@ impl Watching {
                 // Before the call: what changes from here on is a change of its own.
                 self.arm();
                 self.look();
-                on_change();
+                // Tried again at the next change, and not before: it may well break off each time.
+                let _ = supervise::caught("what follows a change of the folders", &mut *on_change);
             }
         }
     }
@@ -346,6 +356,22 @@ mod tests {
         // However busy the machine, two signals are at least so far apart.
         let bound = begin.elapsed().as_millis() / QUIET.as_millis();
         assert!(more < bound, "{more} more, where {bound} were possible");
+    }
+
+    #[test]
+    fn what_breaks_off_after_a_change_is_called_at_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        rules(dir.path());
+        let (sender, changes) = channel();
+        let watch = Watch::start(vec![dir.path().join("rules")], move || {
+            let _ = sender.send(());
+            panic!("as bugs do");
+        });
+        for text in ["1", "22", "333"] {
+            fs::write(dir.path().join("rules/a.sql"), text).unwrap();
+            changes.recv_timeout(Duration::from_secs(20)).expect("told");
+        }
+        drop(watch.unwrap());
     }
 
     #[test]

@@ -22,7 +22,6 @@ pub(crate) fn open(settings: Settings, context: Context) -> Arc<dyn Connector> {
 }
 
 struct Pool {
-    name: Arc<str>,
     view: Arc<View>,
     /// A lock because the engine, the API and the shutdown talk to it; held for a moment only.
     members: Mutex<Members>,
@@ -58,12 +57,12 @@ impl Pool {
         let name = Arc::clone(&context.name);
         let Some(options) = Options::read(settings, context) else {
             let broken = Status::disconnected("settings: `url` is no address");
-            let view = Arc::new(View::new(Arc::clone(&name), broken));
-            return Self { name, view, members: Mutex::default() };
+            let view = Arc::new(View::new(name, broken));
+            return Self { view, members: Mutex::default() };
         };
         let options = Arc::new(options);
         let connecting = Status::connecting(format!("connecting to {}", options.base));
-        let view = Arc::new(View::new(Arc::clone(&name), connecting));
+        let view = Arc::new(View::new(name, connecting));
         let sender = Sender::new(&options);
         let workers = (0..options.pool_size)
             .map(|_| {
@@ -71,12 +70,12 @@ impl Pool {
                 let worker =
                     Worker::new(Arc::clone(&sender), Arc::clone(&view), inbox, options.pipelining, seed());
                 let wake = Arc::clone(&worker.wake);
-                Member { commands, wake, task: Some(context.runtime.spawn(worker.run())) }
+                Member { commands, wake, task: Some(context.spawn(worker.run())) }
             })
             .collect();
         let watch = watch(sender, Arc::clone(&view), options.health_check_interval);
-        let watch = Some(context.runtime.spawn(watch));
-        Self { name, view, members: Mutex::new(Members { workers, queues: HashMap::new(), watch }) }
+        let watch = Some(context.spawn(watch));
+        Self { view, members: Mutex::new(Members { workers, queues: HashMap::new(), watch }) }
     }
 }
 
@@ -155,10 +154,8 @@ impl Connector for Pool {
             let end = tokio::time::Instant::from_std(deadline.max(Instant::now()) + GRACE);
             for mut task in tasks {
                 match tokio::time::timeout_at(end, &mut task).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::error!("a worker of `{}` ended in a panic: {error}", self.name)
-                    }
+                    // A panic is told where it is caught.
+                    Ok(_) => {}
                     Err(_) => task.abort(),
                 }
             }

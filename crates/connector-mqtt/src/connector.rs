@@ -120,7 +120,7 @@ impl Pool {
         let (commands, inbox) = mpsc::unbounded_channel();
         let client = Client::new(members.options.as_ref()?, login.clone(), publishes, inbox, &self.house);
         let (view, wake) = (Arc::clone(&client.view), Arc::clone(&client.outflow.wake));
-        let task = Some(self.context.runtime.spawn(client.run()));
+        let task = Some(self.context.spawn(client.run()));
         Some(Member { login, commands, view, wake, task })
     }
 
@@ -218,10 +218,8 @@ impl Pool {
         members.iter().for_each(|member| member.tell(Command::Stop { deadline }));
         for mut task in members.into_iter().filter_map(|mut member| member.task.take()) {
             match tokio::time::timeout_at(end, &mut task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::error!("a client of `{}` ended in a panic: {error}", self.context.name)
-                }
+                // A panic is told where it is caught.
+                Ok(_) => {}
                 Err(_) => task.abort(),
             }
         }

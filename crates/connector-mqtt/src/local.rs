@@ -19,6 +19,7 @@ use event::{
 };
 use mqtt::{QoS, Version};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use topic::{Subscription, TopicName};
 
 use crate::action::REQUEST_BYTES_MAX;
@@ -106,7 +107,17 @@ impl LocalLink {
         let dispatch = Arc::new(Late::default());
         let rules: Arc<dyn Dispatch> = Arc::<Late>::clone(&dispatch);
         let (name, node_name) = ("local".into(), node.into());
-        let context = Context { name, node: node_name, dispatch: rules, runtime, guard: Arc::default() };
+        let broken = Arc::new(Notify::new());
+        runtime.spawn({
+            let broken = Arc::clone(&broken);
+            async move {
+                broken.notified().await;
+                // Nothing local would come or go any more, and who depends on it would not know.
+                supervise::lose("the link to the broker of local topics");
+            }
+        });
+        let guard = Arc::default();
+        let context = Context { name, node: node_name, dispatch: rules, runtime, guard, broken };
         // Nodes that share messages share their origin: what one of them publishes, none of them hears.
         let origin = format!("local/{}", options.share_group.as_deref().unwrap_or(node));
         let pool = Pool::local(settings, &context, origin.into());

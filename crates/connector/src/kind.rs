@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use config::{Field, Settings};
 use diagnostic::{Diagnostic, Span};
 use event::Dispatch;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::guard::Guard;
 use crate::metrics::SourceMetrics;
@@ -85,6 +87,20 @@ pub struct Context {
     pub runtime: tokio::runtime::Handle,
     /// Where it may connect to; for connectors whose far side a REST client or a rule can choose.
     pub guard: Arc<Guard>,
+    /// Told when one of its tasks ends in a panic.
+    pub broken: Arc<Notify>,
+}
+
+impl Context {
+    /// Runs a task of the connector. If it ends in a panic, the connector is opened anew, with all its tasks.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let (what, broken) = (format!("a task of the connector `{}`", self.name), Arc::clone(&self.broken));
+        self.runtime.spawn(async move {
+            if supervise::caught_in(what, task).await.is_err() {
+                broken.notify_one();
+            }
+        })
+    }
 }
 
 /// A connector that is open. Nothing here waits for the far side, except [`Connector::stop`] until its deadline.

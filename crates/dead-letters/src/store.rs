@@ -116,9 +116,8 @@ impl Store {
             Arc::new(Shared { shelves: Mutex::new(shelves), incoming_bytes: AtomicUsize::new(0), lost });
         let (sender, incoming) = sync_channel(INCOMING_MAX);
         let keeper = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("dead-letters".into())
-            .spawn(move || keep(&keeper, &incoming))
+        let thread = std::thread::Builder::new().name("dead-letters".into());
+        let thread = supervise::thread(thread, "the store of dead letters", move || keep(&keeper, &incoming))
             .map_err(|cause| OpenError::Io { path: dir.to_owned(), cause })?;
         Ok(Self { shared, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }

@@ -185,6 +185,8 @@ codes! {
         "A test file `ID.test.toml` holds the cases of the rule `ID.sql` in the same folder.",
     HeldBack "E421" "A version that waits for another file."
         "`[rules] strict` is set, so that everything goes live together or nothing does, and another file has an error. What ran before goes on until that is mended.",
+    InternalFault "E422" "A file that the server failed to read because of a mistake of its own."
+        "This is a bug of Sluicegate: please report it, with the file. What the file said before stays in force, and all other files are read. Writing it differently may help until the bug is mended.",
 
     UnknownColumn "W501" "A name that nothing supplies."
         "No event of this FROM has such a column and no alias has this name, so it is always undefined.",

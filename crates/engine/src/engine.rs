@@ -157,10 +157,13 @@ impl Engine {
             sources_open: false,
         };
         let outcome = reloader.reload();
-        let thread =
-            std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(received))?;
+        let thread = std::thread::Builder::new().name("reload".into());
+        let thread = supervise::thread(thread, "the thread that reloads", move || reloader.run(received))?;
         let rates = Arc::new(ResourceRates::default());
-        let sampler = sample(Arc::clone(&current), Arc::clone(&rates), commands.clone());
+        let sampler = supervise::restarting("the sampler of rates", {
+            let (current, rates, commands) = (Arc::clone(&current), Arc::clone(&rates), commands.clone());
+            move || sample(Arc::clone(&current), Arc::clone(&rates), commands.clone())
+        });
         let sampler = house.runtime.spawn(sampler).abort_handle();
         let shared = Shared {
             house,
@@ -234,12 +237,12 @@ impl Engine {
     /// Reads every file anew, and answers when the result is live.
     ///
     /// # Errors
-    /// [`WriteError::Closed`] when the engine is stopping.
+    /// [`WriteError::Closed`] when the engine is stopping, [`WriteError::BrokeOff`] where a mistake of ours kept it from that.
     pub async fn reload(&self) -> Result<ReloadOutcome, WriteError> {
         let (reply, answered) = oneshot::channel();
         let command = Command::Reload(Some(reply));
         self.0.commands.send(command).await.map_err(|_| WriteError::Closed)?;
-        answered.await.map_err(|_| WriteError::Closed)
+        answered.await.map_err(|_| WriteError::Closed)?
     }
 
     /// The number of the generation that is live; 0 before the first.

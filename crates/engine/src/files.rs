@@ -7,7 +7,7 @@ use std::sync::Arc;
 use config::folder::{FileProblem, Seen, Snapshot};
 use config::store::Store;
 use config::{File, FileKind};
-use diagnostic::Diagnostic;
+use diagnostic::{Code, Diagnostic, Span};
 use rustc_hash::FxHashMap;
 
 use crate::generation::modified_at;
@@ -97,7 +97,7 @@ fn units(
             diagnostics: problems.remove(&file.path).unwrap_or_default(),
             path,
         };
-        let unit = parse(text, kinds);
+        let unit = parse_guarded(text, kinds);
         units.push(match before {
             Some(before) if before.means_the_same(&unit) => Arc::clone(before),
             _ => Arc::new(unit),
@@ -107,19 +107,36 @@ fn units(
     units
 }
 
-/// What cannot be read keeps its last good version. Of a rule, the name tells at least which it would be.
+/// [`parse`], which a mistake of ours in one file does not keep from reading the others.
+fn parse_guarded(text: Text, kinds: Kinds) -> Unit {
+    let (path, managed_by) = (Arc::clone(&text.path), text.managed_by.clone());
+    let (source, hash, modified_at) = (text.source.clone(), text.hash, text.modified_at);
+    let what = format!("reading `{}`", path.display());
+    supervise::caught(what, || parse(text, kinds)).unwrap_or_else(|panic| {
+        let message = format!("the server failed to read this: {panic}");
+        let help = "this is a bug of Sluicegate: please report it, with this file";
+        let diagnostic = Diagnostic::new(Code::InternalFault, Span::at(0), message).help(help);
+        let (items, source) = (items_unread(&path), Arc::new(source));
+        Unit { path, managed_by, hash: Some(hash), source, modified_at, items, diagnostics: vec![diagnostic] }
+    })
+}
+
 fn unreadable(problem: FileProblem, path: Arc<Path>, managed_by: ManagedBy) -> Unit {
-    let items = match FileKind::of(&path) {
-        Some(FileKind::Rule) => Items::Rule(Box::new(RuleItem::unread(FileKind::Rule.stem(&path)))),
-        Some(FileKind::Resources | FileKind::Tests) | None => Items::Resources(Vec::new()),
-    };
     Unit {
         managed_by,
         hash: None,
         source: Arc::new(problem.source()),
         modified_at: modified_at(&problem.path),
-        items,
+        items: items_unread(&path),
         diagnostics: vec![problem.diagnostic],
         path,
+    }
+}
+
+/// What cannot be read keeps its last good version. Of a rule, the name tells at least which it would be.
+fn items_unread(path: &Path) -> Items {
+    match FileKind::of(path) {
+        Some(FileKind::Rule) => Items::Rule(Box::new(RuleItem::unread(FileKind::Rule.stem(path)))),
+        Some(FileKind::Resources | FileKind::Tests) | None => Items::Resources(Vec::new()),
     }
 }

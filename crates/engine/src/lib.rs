@@ -46,6 +46,6 @@ pub use republish::REPUBLISH_FIELDS;
 pub use settings::RULE_ENGINE_FIELDS;
 pub use view::{
     Category, Finding, ManagedBy, OrphanView, ProbeError, ReloadOutcome, ResourceId, ResourceReading,
-    ResourceView, RuleMetricsView, RuleView, StartError, WriteError,
+    ResourceView, RuleMetricsView, RuleView, StartError, WriteError, Written,
 };
 pub use write::{Deletion, Dependants, WriteMode};

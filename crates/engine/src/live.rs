@@ -1,17 +1,19 @@
 //! What lives longer than a generation: connectors, the queues of actions, the counters of sources.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use config::{Category, Settings};
 use connector::{
-    ActionQueue, Connector, ConnectorKind, Context, Guard, Source, SourceMetrics, State, Status,
+    ActionQueue, Backoff, Connector, ConnectorKind, Context, Guard, Source, SourceMetrics, State, Status,
 };
 use event::Dispatch;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::buffers::Buffers;
@@ -21,6 +23,11 @@ use crate::view::ResourceId;
 /// How long a connector whose settings have changed may wait for acknowledgements before it is replaced. What it has
 /// not got by then is sent again by its successor.
 const REPLACE_WITHIN: Duration = Duration::from_secs(2);
+/// The shortest and the longest pause before a connector is opened anew in which something broke.
+const REOPEN_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How it is until then.
+const BROKEN: &str =
+    "it broke off because of a mistake in the server, which the log tells of, and is opened anew";
 
 /// What connectors are opened with.
 pub(crate) struct House {
@@ -38,6 +45,7 @@ impl House {
             dispatch: Arc::clone(&self.dispatch),
             runtime: self.runtime.clone(),
             guard: Arc::clone(&self.guard),
+            broken: Arc::default(),
         }
     }
 }
@@ -49,6 +57,8 @@ impl House {
 pub(crate) struct LiveConnector {
     desired: watch::Sender<Desired>,
     open: Arc<ArcSwapOption<Open>>,
+    /// Set from a panic in it until it is open again.
+    is_broken: Arc<AtomicBool>,
     /// Taken by whoever awaits the end; a lock only because the connector itself is shared.
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -89,16 +99,21 @@ pub(crate) struct LiveSource {
 impl LiveConnector {
     pub(crate) fn start(kind: &'static ConnectorKind, name: Arc<str>, house: &Arc<House>) -> Self {
         let (desired, seen) = watch::channel(Desired::default());
-        let open = Arc::new(ArcSwapOption::empty());
+        let (open, is_broken) = (Arc::new(ArcSwapOption::empty()), Arc::new(AtomicBool::new(false)));
         let keeper = Keeper {
             kind,
+            what: format!("the connector `{}:{name}`", kind.name),
             name,
             house: Arc::clone(house),
             open: Arc::clone(&open),
+            is_broken: Arc::clone(&is_broken),
+            broken: Arc::default(),
+            backoff: Backoff::new(REOPEN_AFTER.0, REOPEN_AFTER.1, RandomState::new().hash_one(0)),
+            broke_at: None,
             current: Desired::default(),
         };
         let keeper = house.runtime.spawn(keeper.run(seen));
-        Self { desired, open, keeper: Mutex::new(Some(keeper)) }
+        Self { desired, open, is_broken, keeper: Mutex::new(Some(keeper)) }
     }
 
     /// Says how it is to be from now on. Returns at once.
@@ -120,6 +135,7 @@ impl LiveConnector {
     pub(crate) fn status(&self) -> Status {
         match &*self.open.load() {
             Some(open) => open.0.status(),
+            None if self.is_broken.load(Ordering::Relaxed) => Status::disconnected(BROKEN),
             None if self.desired.borrow().settings.is_some() => Status::connecting("it is being opened"),
             None => Status::stopped(),
         }
@@ -147,10 +163,9 @@ impl LiveConnector {
     async fn leave(&self, desired: Desired) {
         self.set(desired);
         let keeper = self.keeper.lock().take();
-        if let Some(keeper) = keeper
-            && keeper.await.is_err()
-        {
-            tracing::error!("a connector ended in a panic");
+        if let Some(keeper) = keeper {
+            // It catches what happens in a connector, and so ends by itself.
+            let _ = keeper.await;
         }
     }
 }
@@ -158,21 +173,73 @@ impl LiveConnector {
 /// Brings a connector from how it is to how it is desired.
 struct Keeper {
     kind: &'static ConnectorKind,
+    /// The connector in words.
+    what: String,
     name: Arc<str>,
     house: Arc<House>,
     open: Arc<ArcSwapOption<Open>>,
+    is_broken: Arc<AtomicBool>,
+    /// Told by the tasks of the connector that is open, when one of them ends in a panic.
+    broken: Arc<Notify>,
+    backoff: Backoff,
+    broke_at: Option<Instant>,
     current: Desired,
 }
 
 impl Keeper {
     async fn run(mut self, mut seen: watch::Receiver<Desired>) {
-        while seen.changed().await.is_ok() {
+        let mut reopen_at: Option<Instant> = None;
+        loop {
+            let reopen = async {
+                match reopen_at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let broken = Arc::clone(&self.broken);
+            let is_broken = tokio::select! {
+                changed = seen.changed() => match changed {
+                    Ok(()) => false,
+                    Err(_) => return,
+                },
+                () = broken.notified() => true,
+                () = reopen => false,
+            };
             let desired = seen.borrow_and_update().clone();
             let ends = desired.leave_by.is_some();
-            self.follow(desired).await;
+            let what = self.what.clone();
+            let is_well = !is_broken && supervise::caught_in(&what, self.follow(desired)).await.is_ok();
+            if !is_well {
+                self.take_down().await;
+            }
             if ends {
                 return;
             }
+            self.is_broken.store(!is_well, Ordering::Relaxed);
+            reopen_at = (!is_well).then(|| Instant::now() + self.pause());
+        }
+    }
+
+    /// How long to wait before it is opened anew.
+    fn pause(&mut self) -> Duration {
+        if self.broke_at.replace(Instant::now()).is_none_or(|before| before.elapsed() > 2 * REOPEN_AFTER.1) {
+            self.backoff.reset();
+        }
+        let pause = self.backoff.delay();
+        tracing::error!("{} is opened anew in {pause:?}, with what is in its queues", self.what);
+        pause
+    }
+
+    /// Ends what is left of a connector in which something broke, whatever state that is in. What it had taken from its
+    /// queues is queued again.
+    async fn take_down(&mut self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+        self.current = Desired::default();
+        self.broken = Arc::default();
+        if let Some(open) = self.open.swap(None) {
+            // One more panic changes nothing: it is let go of all the same.
+            let stop = async { open.0.stop(Instant::now() + REPLACE_WITHIN).await };
+            let _ = supervise::caught_in(format!("stopping {}", self.what), stop).await;
         }
     }
 
@@ -212,7 +279,9 @@ impl Keeper {
         }
         self.current = Desired::default();
         if let Some(settings) = &desired.settings {
-            let connector = (self.kind.open)(Settings::clone(settings), self.house.context(&self.name));
+            self.broken = Arc::default();
+            let context = Context { broken: Arc::clone(&self.broken), ..self.house.context(&self.name) };
+            let connector = (self.kind.open)(Settings::clone(settings), context);
             self.open.store(Some(Arc::new(Open(connector))));
         }
     }
@@ -285,6 +354,19 @@ impl Live {
         let source =
             LiveSource { name: Arc::clone(&item.id.name), settings: Arc::clone(&item.settings), metrics };
         self.sources.insert(item.id.clone(), source);
+    }
+
+    /// Takes back what was let go of and is in force all the same.
+    pub(crate) fn keep_all(&mut self, in_force: &Live) {
+        for (id, connector) in &in_force.connectors {
+            self.connectors.entry(id.clone()).or_insert_with(|| Arc::clone(connector));
+        }
+        for (id, queue) in &in_force.actions {
+            self.actions.entry(id.clone()).or_insert_with(|| Arc::clone(queue));
+        }
+        for (id, source) in &in_force.sources {
+            self.sources.entry(id.clone()).or_insert_with(|| source.clone());
+        }
     }
 
     /// Lets go of what is not declared any more.

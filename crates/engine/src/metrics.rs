@@ -193,6 +193,8 @@ pub struct ReloadReading {
     pub partial: u64,
     /// Reloads that changed nothing because `strict` forbids errors.
     pub refused: u64,
+    /// Reloads and changes that broke off because of a mistake in the server; what was in force stayed so.
+    pub broken: u64,
     /// When the last one ended that was not refused.
     pub last: Option<SystemTime>,
 }
@@ -214,6 +216,10 @@ impl ReloadMetrics {
             reading.good += 1;
         }
         reading.last = Some(SystemTime::now());
+    }
+
+    pub(crate) fn broke_off(&self) {
+        self.0.lock().broken += 1;
     }
 
     pub(crate) fn read(&self) -> ReloadReading {

@@ -1,6 +1,7 @@
 //! The one thread that changes what runs: from files and from the API, one change after the other.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,15 +25,15 @@ use crate::parse::{Kinds, find_kind};
 use crate::rule::{Binding, Bound, Rule};
 use crate::rule_set::RuleSet;
 use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
-use crate::view::{ReloadOutcome, ResourceId, WriteError};
+use crate::view::{Finding, ReloadOutcome, ResourceId, WriteError};
 use crate::write::{Change, Write};
 
 /// What the thread is asked to do.
 pub(crate) enum Command {
     /// Read everything anew.
-    Reload(Option<oneshot::Sender<ReloadOutcome>>),
-    /// Change one object of the store.
-    Change(Change, oneshot::Sender<Result<(), WriteError>>),
+    Reload(Option<oneshot::Sender<Result<ReloadOutcome, WriteError>>>),
+    /// Change one object of the store; answers with the warnings.
+    Change(Change, oneshot::Sender<Result<Vec<Finding>, WriteError>>),
     /// Remove what is on disk for an action that is declared nowhere.
     DiscardOrphan(ResourceId, oneshot::Sender<Result<(), WriteError>>),
     /// Try again to use the disk where an action could not.
@@ -78,30 +79,53 @@ impl Reloader {
     /// Takes commands until it is told to stop or nobody can command any more.
     pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.blocking_recv() {
+            // Whoever asked may have gone; what was asked for is done all the same.
             match command {
                 Command::Reload(reply) => {
-                    let outcome = self.reload();
-                    if let Some(reply) = reply {
-                        // Whoever asked may have gone; the reload is done all the same.
-                        let _ = reply.send(outcome);
-                    }
+                    let outcome = self.guarded("reading the files anew", Self::reload);
+                    let _ = reply.map(|reply| reply.send(outcome));
                 }
                 Command::Change(change, reply) => {
-                    let _ = reply.send(self.change(change));
+                    let what = change.to_string();
+                    let _ = reply.send(self.guarded(what, |it| it.change(change)).flatten());
                 }
                 Command::DiscardOrphan(id, reply) => {
-                    let _ = reply.send(self.discard_orphan(&id));
+                    let what = format!("discarding what waits for `{id}`");
+                    let _ = reply.send(self.guarded(what, |it| it.discard_orphan(&id)).flatten());
                 }
-                Command::MendBuffers => self.mend_buffers(),
-                Command::OpenSources => self.open_sources(),
-                Command::Started => self.follow_starts(),
+                Command::MendBuffers => drop(self.guarded("mending buffers", Self::mend_buffers)),
+                Command::OpenSources => drop(self.guarded("opening sources", Self::open_sources)),
+                Command::Started => drop(self.guarded("starting a resource", |it| it.follow_starts())),
                 Command::Stop(reply) => {
                     let _ = reply.send(self.live.connectors.values().cloned().collect());
                     return;
                 }
             }
-            self.free_retired();
+            drop(self.guarded("freeing generations", Self::free_retired));
         }
+    }
+
+    /// Does something. If that breaks off in a panic, what is in force stays so, and the next command finds everything as if
+    /// this one had not been.
+    fn guarded<T>(&mut self, what: impl Display, work: impl FnOnce(&mut Self) -> T) -> Result<T, WriteError> {
+        supervise::caught(what, || work(self)).map_err(|_| {
+            self.reloads.broke_off();
+            self.recover();
+            WriteError::BrokeOff
+        })
+    }
+
+    /// Goes back to what is in force. What was opened for more than that is used, or let go of, at the next reload.
+    fn recover(&mut self) {
+        let current = self.current.load_full();
+        self.live.keep_all(&current.live);
+        for (id, metrics) in &current.metrics {
+            self.metrics.entry(Arc::clone(id)).or_insert_with(|| Arc::clone(metrics));
+        }
+        // What was read may not have become known.
+        self.unchanged = Unchanged::default();
+        self.discarded.clear();
+        tracing::error!("generation {} stays in force", current.number);
     }
 
     /// Reads every file and makes the result live.
@@ -352,7 +376,7 @@ impl Reloader {
     }
 
     /// Makes a change of the store that was asked for over the API, unless something speaks against it.
-    fn change(&mut self, change: Change) -> Result<(), WriteError> {
+    fn change(&mut self, change: Change) -> Result<Vec<Finding>, WriteError> {
         let current = self.current.load_full();
         let discarded = match &change {
             Change::DeleteResource { category: Category::Action, id, .. } => Some(id.to_string()),
@@ -365,11 +389,16 @@ impl Reloader {
             current: &current,
             newest: &self.newest,
         };
-        write.make(change)?;
+        let made = write.make(change);
+        if let Err(WriteError::Storage(_)) = &made {
+            // A disk that failed in the middle has some of it: what is shown and runs is what is there.
+            self.reload();
+        }
+        let warnings = made?;
         // Whoever deletes an action over the API was told what is discarded with it.
         self.discarded.extend(discarded);
         self.reload();
-        Ok(())
+        Ok(warnings)
     }
 }
 

@@ -224,8 +224,19 @@ pub enum WriteError {
     Strict(Vec<Finding>),
     /// The data folder could not be written.
     Storage(String),
+    /// It broke off because of a mistake in the server; what was in force stays so.
+    BrokeOff,
     /// The server is stopping.
     Closed,
+}
+
+/// What was created or replaced over the API.
+#[derive(Debug, Clone)]
+pub struct Written<V> {
+    /// As it is now.
+    pub view: V,
+    /// What is probably not meant so, placed as errors would be.
+    pub warnings: Vec<Finding>,
 }
 
 impl WriteError {

@@ -1,5 +1,6 @@
 //! Changes that come over the API: checked as a file would be, then stored as one.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -60,6 +61,24 @@ pub(crate) enum Change {
     DeleteResource { category: Category, id: ResourceId, deletion: Deletion },
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = |id: &Arc<str>| Declared::Rule(Arc::clone(id));
+        let resource = |category: &Category, id: &ResourceId| Declared::Resource(*category, id.clone());
+        match self {
+            Change::PutRule { id, .. } => write!(out, "putting {}", rule(id)),
+            Change::DeleteRule { id } => write!(out, "deleting {}", rule(id)),
+            Change::PutResource { declaration: Declaration { category, kind, name, .. }, .. } => {
+                write!(out, "putting {}", resource(category, &ResourceId::new(kind, name)))
+            }
+            Change::EnableResource { category, id, .. } => {
+                write!(out, "enabling or disabling {}", resource(category, id))
+            }
+            Change::DeleteResource { category, id, .. } => write!(out, "deleting {}", resource(category, id)),
+        }
+    }
+}
+
 /// Makes changes of the store, which the next reload makes live.
 pub(crate) struct Write<'a> {
     pub(crate) origins: &'a Origins,
@@ -71,22 +90,25 @@ pub(crate) struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// Checks a change and stores it.
-    pub(crate) fn make(&self, change: Change) -> Result<(), WriteError> {
+    /// Checks a change and stores it. What is probably not meant so is told all the same.
+    pub(crate) fn make(&self, change: Change) -> Result<Vec<Finding>, WriteError> {
         let Some(store) = &self.origins.store else { return Err(WriteError::Closed) };
         match change {
             Change::PutRule { id, mut settings, sql, mode } => {
                 let path = store.rule_path(&id).map_err(refused)?;
                 self.may_put(&Declared::Rule(Arc::clone(&id)), mode)?;
                 self.note_creation(&id, &mut settings);
-                self.try_out(&path, FileKind::Rule, rule_text(&settings, &sql), Some(&sql))?;
-                store.put_rule(&id, &settings, &sql).map_err(refused)
+                let text = rule_text(&settings, &sql);
+                let warnings = self.try_out(&path, FileKind::Rule, text, Some(&sql))?;
+                store.put_rule(&id, &settings, &sql).map_err(refused)?;
+                Ok(warnings)
             }
             Change::DeleteRule { id } => {
                 self.may_change(&Declared::Rule(Arc::clone(&id)))?;
                 let path = store.rule_path(&id).map_err(refused)?;
                 self.hold_to_strict(|| Ok(self.set(Vec::new(), Some(&path))))?;
-                store.delete_rule(&id).map(drop).map_err(refused)
+                store.delete_rule(&id).map_err(refused)?;
+                Ok(Vec::new())
             }
             Change::PutResource { declaration, mode } => self.put_resource(store, declaration, mode),
             Change::EnableResource { category, id, enable } => {
@@ -123,10 +145,9 @@ impl Write<'_> {
                     };
                     Ok(self.set(rules.iter().map(rule).collect::<Result<_, _>>()?, Some(&path)))
                 })?;
-                for (rule, file) in rules {
-                    store.put_rule(&rule, &file.section, &file.sql).map_err(refused)?;
-                }
-                store.delete_resource(category, &id.kind, &id.name).map(drop).map_err(refused)
+                store.put_rules(&rules).map_err(refused)?;
+                store.delete_resource(category, &id.kind, &id.name).map_err(refused)?;
+                Ok(Vec::new())
             }
         }
     }
@@ -157,7 +178,7 @@ impl Write<'_> {
         store: &Store,
         mut declaration: Declaration,
         mode: WriteMode,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Vec<Finding>, WriteError> {
         let Declaration { category, kind, name, .. } = &declaration;
         let Some(known) = find_kind(self.kinds, kind) else {
             return Err(WriteError::UnknownKind(kind.clone()));
@@ -174,8 +195,9 @@ impl Write<'_> {
             };
             keep_secrets(&mut declaration.section, &before.section, fields);
         }
-        self.try_out(&path, FileKind::Resources, declaration.to_toml(), None)?;
-        store.put_resource(&declaration).map_err(refused)
+        let warnings = self.try_out(&path, FileKind::Resources, declaration.to_toml(), None)?;
+        store.put_resource(&declaration).map_err(refused)?;
+        Ok(warnings)
     }
 
     fn may_put(&self, id: &Declared, mode: WriteMode) -> Result<(), WriteError> {
@@ -209,20 +231,24 @@ impl Write<'_> {
         settings.set("metadata", Node::new(NodeValue::Table(metadata)));
     }
 
-    /// Refuses a file of this text if it, or under `strict` anything, would have an error. Nothing is stored.
+    /// Refuses a file of this text if it, or under `strict` anything, would have an error; gives its warnings otherwise. Nothing
+    /// is stored.
     fn try_out(
         &self,
         path: &Path,
         kind: FileKind,
         text: String,
         sql: Option<&str>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Vec<Finding>, WriteError> {
         let unit = self.unit(path, kind, text);
         let slots = self.set(vec![Arc::clone(&unit)], None);
-        if let Some(slot) = slots.iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit)) {
-            self.findings(slot, sql)?;
+        let slot = slots.iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit));
+        let findings = slot.map(|slot| findings(slot, sql)).unwrap_or_default();
+        if slot.is_some_and(Slot::has_errors) {
+            return Err(WriteError::Invalid(findings));
         }
-        self.hold_to_strict(|| Ok(slots))
+        self.hold_to_strict(|| Ok(slots))?;
+        Ok(findings)
     }
 
     /// What a file of this text says.
@@ -261,33 +287,33 @@ impl Write<'_> {
         let errors: Vec<Finding> = set()?.iter().flat_map(Slot::errors).collect();
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Strict(errors)) }
     }
+}
 
-    /// Refuses a file with errors. What is wrong in the SQL is placed in the SQL as it was sent, everything else by the path
-    /// of its setting.
-    fn findings(&self, slot: &Slot, sql: Option<&str>) -> Result<(), WriteError> {
-        if !slot.has_errors() {
-            return Ok(());
-        }
-        let start = slot.newest.rule().map_or(u32::MAX, |rule| rule.id_span.start);
-        let query = sql.map(|sql| Arc::new(Source::new("sql", sql)));
-        let settings = settings_of(slot.newest.source.text(), sql.is_some());
-        // The file has the SQL without what stands above its first word.
-        let above = sql.map_or(0, |sql| sql.len() - sql.trim_start().len()) as u32;
-        let place = |mut diagnostic: Diagnostic| match &query {
-            Some(query) if diagnostic.span.start >= start && diagnostic.span.end > start => {
-                let back = |span: Span| Span::new(span.start - start + above, span.end - start + above);
-                diagnostic.span = back(diagnostic.span);
-                diagnostic.related.retain(|related| related.span.start >= start);
-                diagnostic.related.iter_mut().for_each(|related| related.span = back(related.span));
-                vec![Finding {
-                    setting: Some(SettingPath::key("sql")),
-                    ..Finding::new(Arc::clone(query), diagnostic)
-                }]
-            }
-            _ => Finding::of_body(vec![diagnostic], &settings),
-        };
-        Err(WriteError::Invalid(slot.diagnostics.iter().cloned().flat_map(place).collect()))
+/// What is wrong with a file. What is wrong in the SQL is placed in the SQL as it was sent, everything else by the path of its
+/// setting.
+fn findings(slot: &Slot, sql: Option<&str>) -> Vec<Finding> {
+    if slot.diagnostics.is_empty() {
+        return Vec::new();
     }
+    let start = slot.newest.rule().map_or(u32::MAX, |rule| rule.id_span.start);
+    let query = sql.map(|sql| Arc::new(Source::new("sql", sql)));
+    let settings = settings_of(slot.newest.source.text(), sql.is_some());
+    // The file has the SQL without what stands above its first word.
+    let above = sql.map_or(0, |sql| sql.len() - sql.trim_start().len()) as u32;
+    let place = |mut diagnostic: Diagnostic| match &query {
+        Some(query) if diagnostic.span.start >= start && diagnostic.span.end > start => {
+            let back = |span: Span| Span::new(span.start - start + above, span.end - start + above);
+            diagnostic.span = back(diagnostic.span);
+            diagnostic.related.retain(|related| related.span.start >= start);
+            diagnostic.related.iter_mut().for_each(|related| related.span = back(related.span));
+            vec![Finding {
+                setting: Some(SettingPath::key("sql")),
+                ..Finding::new(Arc::clone(query), diagnostic)
+            }]
+        }
+        _ => Finding::of_body(vec![diagnostic], &settings),
+    };
+    slot.diagnostics.iter().cloned().flat_map(place).collect()
 }
 
 /// The settings in the text of a file of the store, each where it stands there.

@@ -36,10 +36,15 @@ struct State {
 
 impl LogQueue {
     /// Starts the thread that writes to `out`, until [`LogQueue::end`].
-    pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(mut out: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }));
         let writer = queue.clone();
-        std::thread::Builder::new().name("log".into()).spawn(move || writer.run(out))?;
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            // What was to be written then is missing from the log, the next lines are not.
+            while supervise::caught("writing the log", || writer.run(&mut out)).is_err() {
+                std::thread::sleep(supervise::PAUSE);
+            }
+        })?;
         Ok(queue)
     }
 
@@ -54,7 +59,7 @@ impl LogQueue {
         {}
     }
 
-    fn run(&self, mut out: impl Write) {
+    fn run(&self, out: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
             let left_out = {

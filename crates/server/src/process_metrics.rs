@@ -51,6 +51,12 @@ pub(crate) fn samples() -> Vec<Sample> {
         MetricKind::Gauge,
         limit.map(|limit| limit as f64),
     );
+    add(
+        "sluicegate_panics",
+        "Panics that were caught: each is a bug, and the log tells of it.",
+        MetricKind::Counter,
+        Some(supervise::panics() as f64),
+    );
     all
 }
 

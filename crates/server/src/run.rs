@@ -52,6 +52,11 @@ pub enum ServerError {
     /// `[rules] strict` is set, and a file has an error.
     #[error("`[rules] strict` is set and a rule or resource file has an error, so nothing was started")]
     Strict,
+    /// A part that nothing works without has broken off.
+    #[error(
+        "{0} broke off in a panic, and nothing goes on without it; what is on disk is taken up at the next start"
+    )]
+    Lost(String),
     /// Something that the system did not give: threads, signals, the watch over the files.
     #[error("the system did not give what is needed: {0}")]
     System(#[from] std::io::Error),
@@ -59,11 +64,14 @@ pub enum ServerError {
 
 /// Part of the time to stop in which the connections of clients, or the link to the broker of local topics, may end.
 const LOCAL_SHARE: u32 = 4;
+/// How long the end may take past its time after something was lost.
+const LOST_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to stop, then ends it within `shutdown_timeout`.
 ///
 /// Start order: sinks and rules, then listeners, then sources, so that whatever comes finds everything ready. Blocks.
 pub fn run(config: &ServerConfig, log: &Log) -> Result<(), ServerError> {
+    supervise::tell_panics();
     raise_file_limit();
     let runtimes = Runtimes::start(config.worker_threads)?;
     let result = runtimes.messages.block_on(serve(config, log, &runtimes));
@@ -104,24 +112,44 @@ async fn serve(config: &ServerConfig, log: &Log, runtimes: &Runtimes) -> Result<
     };
     engine.open_sources().await;
     let watch = local.door().map(Door::watch).transpose()?;
-    let minder = tokio::spawn(certificates::mind(engine.clone(), local.door().cloned()));
+    let minder = tokio::spawn({
+        let (engine, door) = (engine.clone(), local.door().cloned());
+        let mind = move || certificates::mind(engine.clone(), door.clone());
+        supervise::restarting("the watch over certificates", mind)
+    });
     let (stop_http, stopped) = watch::channel(());
     let context = api_context(config, &engine, &local, &addresses, started_at);
-    let http = runtimes.http.spawn(api::serve(http, context, async move {
+    let serve = api::serve(http, context, async move {
         let mut stopped = stopped;
         // Ends when it is told to, and also when nobody is left to tell it.
         let _ = stopped.changed().await;
-    }));
+    });
+    let http = runtimes.http.spawn(async move {
+        const WHAT: &str = "the listener `http`";
+        if supervise::caught_in(WHAT, serve).await.is_err() {
+            supervise::lose(WHAT);
+        }
+    });
     first_screen(config, log, &engine, &addresses);
     supervisor.ready(&status_line(&engine));
     let watchdog = supervisor.watch();
 
-    until_stopped(&mut signals, &engine, &local, &supervisor).await;
+    let lost = tokio::select! {
+        () = until_stopped(&mut signals, &engine, &local, &supervisor) => None,
+        lost = supervise::lost() => Some(lost),
+    };
     supervisor.stopping();
+    if let Some(lost) = &lost {
+        tracing::error!("{lost} is lost, and nothing goes on without it");
+    }
     tracing::info!("stopping, within {:?}", config.shutdown_timeout);
     let deadline = Instant::now() + config.shutdown_timeout;
+    // What is in order ends in time; where something is lost, others may wait for it in vain.
+    let bound = lost.as_ref().map_or(Duration::MAX, |_| config.shutdown_timeout + LOST_GRACE);
     tokio::select! {
-        () = stop(config, &local, &engine, deadline) => {}
+        stopped = tokio::time::timeout(bound, stop(config, &local, &engine, deadline)) => if stopped.is_err() {
+            tracing::error!("not everything ended in time");
+        },
         () = told_again(&mut signals) => tracing::warn!("stopped at once, since it was asked for twice"),
     }
     drop((stop_http, watch));
@@ -133,7 +161,7 @@ async fn serve(config: &ServerConfig, log: &Log, runtimes: &Runtimes) -> Result<
         watchdog.abort();
     }
     tracing::info!("stopped");
-    Ok(())
+    lost.map_or(Ok(()), |lost| Err(ServerError::Lost(lost)))
 }
 
 /// Waits for a second signal to stop, from somebody who does not want to wait. One that comes with the first is no second
@@ -399,5 +427,30 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
         tracing::warn!("the limit of open files could not be raised to {:?}", limit.maximum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::server_file::{Overrides, load};
+
+    use super::*;
+
+    #[test]
+    fn without_what_nothing_works_without_it_stops_in_order_and_says_so() {
+        let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let flags = Overrides {
+            rules: vec![dir.path().join("rules")],
+            data: Some(dir.path().join("data")),
+            mqtt_listen: Some("127.0.0.1:0".to_owned()),
+            http_listen: Some("127.0.0.1:0".to_owned()),
+            allow_anonymous: false,
+        };
+        let (config, problems) = load(None, [], &flags);
+        assert!(problems.is_empty(), "{problems:?}");
+        let log = Log::install("off", crate::LogFormat::Text).unwrap_or_else(|error| panic!("{error}"));
+        supervise::lose("the log of something");
+        let outcome = run(&config, &log).map_err(|error| error.to_string());
+        assert!(outcome.is_err_and(|error| error.starts_with("the log of something broke off in a panic")));
     }
 }

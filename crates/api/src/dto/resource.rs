@@ -18,6 +18,7 @@ pub(crate) const READ_ONLY: &[&str] = &[
     "file",
     "error",
     "diagnostics",
+    "warnings",
 ];
 
 /// The fields of the request with defaults filled in, and how it is.
@@ -46,6 +47,9 @@ pub(crate) struct ResourceExtra<'v> {
     error: Option<DiagnosticBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<DiagnosticBody>,
+    /// Only in the answer to a write: what is probably not meant so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<DiagnosticBody>,
 }
 
 /// One entry of `GET /actions_summary` and `GET /sources_summary`: how it is and who uses it, without its settings.
@@ -105,8 +109,16 @@ impl<'v> ResourceInfo<'v> {
                 management: Management::new(&view.managed_by),
                 error: first_error(&diagnostics),
                 diagnostics,
+                warnings: Vec::new(),
             },
         }
+    }
+
+    /// The answer to a write.
+    pub(crate) fn written(view: &'v ResourceView, node: &'v str, warnings: Vec<DiagnosticBody>) -> Self {
+        let mut info = Self::new(view, node);
+        info.extra.warnings = warnings;
+        info
     }
 }
 

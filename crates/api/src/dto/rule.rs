@@ -19,6 +19,7 @@ pub(crate) const READ_ONLY: &[&str] = &[
     "file",
     "error",
     "diagnostics",
+    "warnings",
 ];
 
 /// One page of `GET /api/v5/rules`.
@@ -50,6 +51,9 @@ pub(crate) struct RuleInfo<'v> {
     error: Option<DiagnosticBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<DiagnosticBody>,
+    /// Only in the answer to a write: what is probably not meant so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<DiagnosticBody>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -84,6 +88,12 @@ impl<'v> RuleInfo<'v> {
             management: Management::new(&view.managed_by),
             error: first_error(&diagnostics),
             diagnostics,
+            warnings: Vec::new(),
         }
+    }
+
+    /// The answer to a write.
+    pub(crate) fn written(view: &'v RuleView, warnings: Vec<DiagnosticBody>) -> Self {
+        Self { warnings, ..Self::new(view) }
     }
 }

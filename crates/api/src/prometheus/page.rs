@@ -101,9 +101,12 @@ fn server(page: &mut Exposition, engine: &Engine) {
     let reloads = engine.reloads();
     let mut metric =
         page.metric("reloads", MetricKind::Counter, "Readings of all files, by what came of them.");
-    for (result, count) in
-        [("good", reloads.good), ("partial", reloads.partial), ("refused", reloads.refused)]
-    {
+    for (result, count) in [
+        ("good", reloads.good),
+        ("partial", reloads.partial),
+        ("refused", reloads.refused),
+        ("broken", reloads.broken),
+    ] {
         metric.value(&[("result", result)], count);
     }
     if let Some(last) = reloads.last {

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use engine::Category;
 
 use crate::error::ApiError;
@@ -56,11 +56,12 @@ async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
 }
 
-/// One line per request, without headers and query, where secrets could be.
+/// One line per request, without headers and query, where secrets could be. A panic is answered like any other failure.
 async fn log(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = std::time::Instant::now();
-    let response = next.run(request).await;
+    let answered = supervise::caught_in(format!("{method} {path}"), next.run(request)).await;
+    let response = answered.unwrap_or_else(|_| ApiError::broke_off().into_response());
     tracing::debug!(%method, path, status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
     response
 }
@@ -69,12 +70,7 @@ async fn log(request: Request, next: Next) -> Response {
 async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::spawn(change).await.map_err(|error| {
-        tracing::error!(%error, "a change over HTTP broke off");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "INTERNAL_ERROR",
-            "the change broke off; the log has more",
-        )
-    })
+    let change = tokio::spawn(supervise::caught_in("a change over HTTP", change));
+    // Either a panic was caught, or the process ends and takes its tasks away.
+    change.await.ok().and_then(Result::ok).ok_or_else(ApiError::broke_off)
 }

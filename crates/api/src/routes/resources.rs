@@ -6,13 +6,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use config::Field;
 use connector::ConnectorKind;
-use engine::{Category, Deletion, Dependants, Kinds, ResourceId, ResourceView, WriteMode};
+use engine::{Category, Deletion, Dependants, Kinds, ResourceId, ResourceView, WriteMode, Written};
 use serde_json::{Value, json};
 
 use super::to_the_end;
 use crate::Context;
 use crate::auth::Caller;
 use crate::body::{Id, IdAndWord, Object, Params};
+use crate::dto::diagnostic::{DiagnosticBody, in_request};
 use crate::dto::metrics::{ActionMetrics, ConnectorMetrics, MetricsInfo, ResourceMetrics, SourceMetrics};
 use crate::dto::resource::{READ_ONLY, ResourceExtra, ResourceInfo};
 use crate::error::{ApiError, Subject};
@@ -188,8 +189,9 @@ async fn create(
     mut body: Object,
 ) -> Result<Response, ApiError> {
     let id = ResourceId::new(&body.take_string("type")?, &body.take_string("name")?);
-    let view = write(&context, &caller, category, id, body, WriteMode::Create).await?;
-    Ok((StatusCode::CREATED, Json(ResourceInfo::new(&view, context.engine.node()))).into_response())
+    let (view, warnings) = write(&context, &caller, category, id, body, WriteMode::Create).await?;
+    let info = ResourceInfo::written(&view, context.engine.node(), warnings);
+    Ok((StatusCode::CREATED, Json(info)).into_response())
 }
 
 /// `GET /…/:id`.
@@ -216,8 +218,8 @@ async fn replace(
     body.take_expected("type", &id.kind)?;
     body.take_expected("name", &id.name)?;
     READ_ONLY.iter().for_each(|key| drop(body.map.remove(*key)));
-    let view = write(&context, &caller, category, id, body, WriteMode::Replace).await?;
-    Ok(Json(ResourceInfo::new(&view, context.engine.node())).into_response())
+    let (view, warnings) = write(&context, &caller, category, id, body, WriteMode::Replace).await?;
+    Ok(Json(ResourceInfo::written(&view, context.engine.node(), warnings)).into_response())
 }
 
 /// `PUT /…/:id/enable/:bool`: lets it run, or stops it.
@@ -292,6 +294,7 @@ fn not_found(category: Category, id: ResourceId) -> ApiError {
     ApiError::not_found(&Subject::Resource(category, id))
 }
 
+/// Writes one; with what is probably not meant so in it.
 async fn write(
     context: &Context,
     caller: &Caller,
@@ -299,7 +302,7 @@ async fn write(
     id: ResourceId,
     body: Object,
     mode: WriteMode,
-) -> Result<ResourceView, ApiError> {
+) -> Result<(ResourceView, Vec<DiagnosticBody>), ApiError> {
     let (engine, written) = (context.engine.clone(), id.clone());
     let Object { map, text } = body;
     let outcome =
@@ -307,7 +310,8 @@ async fn write(
             async move { engine.write_resource(category, &written.kind, &written.name, &map, mode).await },
         );
     let subject = || Subject::Resource(category, id.clone());
-    let view = outcome.await?.map_err(|error| ApiError::write(&error, &subject(), &text))?;
+    let Written { view, warnings } =
+        outcome.await?.map_err(|error| ApiError::write(&error, &subject(), &text))?;
     tracing::info!(%caller, category = category.singular(), %id, ?mode, "written over HTTP");
-    Ok(view)
+    Ok((view, in_request(&warnings, &text)))
 }

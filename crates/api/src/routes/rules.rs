@@ -5,13 +5,14 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use config::rule_file::RULE_FIELDS;
-use engine::{REPUBLISH_FIELDS, RuleView, WriteMode};
+use engine::{REPUBLISH_FIELDS, RuleView, WriteMode, Written};
 use serde_json::{Value, json};
 
 use super::to_the_end;
 use crate::Context;
 use crate::auth::Caller;
 use crate::body::{Id, Object, Params};
+use crate::dto::diagnostic::{DiagnosticBody, in_request};
 use crate::dto::metrics::{MetricsInfo, RuleMetrics};
 use crate::dto::rule::{READ_ONLY, RuleInfo, RuleList};
 use crate::error::{ApiError, Subject};
@@ -159,8 +160,8 @@ async fn create(
     if id.as_deref() == Some("") {
         return Err(ApiError::bad_request("empty rule id is not allowed"));
     }
-    let rule = write(&context, &caller, id, body, WriteMode::Create).await?;
-    Ok((StatusCode::CREATED, Json(RuleInfo::new(&rule))).into_response())
+    let (rule, warnings) = write(&context, &caller, id, body, WriteMode::Create).await?;
+    Ok((StatusCode::CREATED, Json(RuleInfo::written(&rule, warnings))).into_response())
 }
 
 /// `GET /rules/:id`.
@@ -178,8 +179,8 @@ async fn replace(
 ) -> Result<Response, ApiError> {
     body.take_expected("id", &id)?;
     READ_ONLY.iter().for_each(|key| drop(body.map.remove(*key)));
-    let rule = write(&context, &caller, Some(id), body, WriteMode::Replace).await?;
-    Ok(Json(RuleInfo::new(&rule)).into_response())
+    let (rule, warnings) = write(&context, &caller, Some(id), body, WriteMode::Replace).await?;
+    Ok(Json(RuleInfo::written(&rule, warnings)).into_response())
 }
 
 /// `DELETE /rules/:id`.
@@ -216,17 +217,18 @@ fn find(context: &Context, id: &str) -> Result<RuleView, ApiError> {
     context.engine.rule(id).ok_or_else(|| ApiError::not_found(&Subject::Rule(Some(id.to_owned()))))
 }
 
+/// Writes a rule; with what is probably not meant so in it.
 async fn write(
     context: &Context,
     caller: &Caller,
     id: Option<String>,
     body: Object,
     mode: WriteMode,
-) -> Result<RuleView, ApiError> {
+) -> Result<(RuleView, Vec<DiagnosticBody>), ApiError> {
     let (engine, subject) = (context.engine.clone(), Subject::Rule(id.clone()));
     let Object { map, text } = body;
     let written = to_the_end(async move { engine.write_rule(id.as_deref(), &map, mode).await }).await?;
-    let rule = written.map_err(|error| ApiError::write(&error, &subject, &text))?;
-    tracing::info!(%caller, rule = %rule.id, ?mode, "rule written over HTTP");
-    Ok(rule)
+    let Written { view, warnings } = written.map_err(|error| ApiError::write(&error, &subject, &text))?;
+    tracing::info!(%caller, rule = %view.id, ?mode, "rule written over HTTP");
+    Ok((view, in_request(&warnings, &text)))
 }

@@ -29,7 +29,7 @@ pub(crate) static KIND: ConnectorKind = ConnectorKind {
         PARAMETERS,
         options::ACTION_RESOURCE_OPTS,
     ],
-    check: |_, _| {},
+    check: |settings, _| assert_ne!(settings.str("server"), "breaks", "as bugs do"),
     source: |_, _| {},
     action: |_, _| Some(Box::new(Nothing)),
     open: |_, _| Arc::new(Far),

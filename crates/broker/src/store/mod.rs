@@ -179,7 +179,8 @@ impl Store {
         });
         let writer = Writer::new(Arc::clone(&shared), log, image.clone(), persistence.fsync);
         let thread = std::thread::Builder::new().name("broker-store".to_owned());
-        let writer = thread.spawn(move || writer.run()).map_err(StoreError::io(&persistence.dir))?;
+        let writer = supervise::thread(thread, "the log of sessions and retained messages", || writer.run())
+            .map_err(StoreError::io(&persistence.dir))?;
         let store = Self { shared, bytes_max: persistence.bytes_max, writer: Mutex::new(Some(writer)) };
         Ok((store, image))
     }

@@ -397,7 +397,8 @@ struct Syncing {
 impl Syncer {
     fn start(interval: Duration) -> Self {
         let state = Arc::new(Syncing::default());
-        let thread = std::thread::Builder::new().name("broker-fsync".to_owned()).spawn({
+        let thread = std::thread::Builder::new().name("broker-fsync".to_owned());
+        let thread = supervise::thread(thread, "the sync of sessions and retained messages", {
             let state = Arc::clone(&state);
             move || state.work(interval)
         });

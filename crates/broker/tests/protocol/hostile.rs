@@ -140,3 +140,25 @@ async fn who_does_not_connect_in_time_is_let_go() {
     client.send(&[0x10]).await;
     assert_eq!(client.next().await, None);
 }
+
+#[tokio::test]
+async fn a_mistake_of_ours_ends_one_connection_in_order_and_no_session() {
+    let server = Server::start().await;
+    let mut other = server.client("other").await;
+    let mut sender = server.connect(Hello::v5("sender").kept()).await;
+    sender.subscribe(&[("back", 1)]).await;
+    server.rules.breaks(true);
+    sender.publish(&message("t", "x").qos(1, 1)).await;
+    // Implementation specific error.
+    sender.ended(0x83).await;
+    server.rules.breaks(false);
+    until(|| server.broker.metrics().connections == 1, "the connection is no longer counted").await;
+    other.ping().await;
+    other.publish(&message("back", "kept").qos(1, 1)).await;
+    assert_eq!(other.acked(0x40, 1).await, 0);
+    let (mut sender, ack) = server.try_connect(Hello::v5("sender").kept()).await;
+    assert!(ack.present, "the session is still there");
+    assert_eq!(sender.payload().await, "kept");
+    sender.publish(&message("t", "x").qos(1, 2)).await;
+    assert_eq!(sender.acked(0x40, 2).await & 0x80, 0, "and it goes on");
+}

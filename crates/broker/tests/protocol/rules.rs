@@ -12,6 +12,7 @@ pub struct Rules {
     seen: Mutex<Vec<Seen>>,
     parts: Mutex<Vec<Part>>,
     hold: AtomicBool,
+    breaks: AtomicBool,
     pings: AtomicBool,
 }
 
@@ -26,6 +27,11 @@ impl Rules {
     /// From now on every message with a completion is held until [`Rules::settle`] or [`Rules::abandon`].
     pub fn hold(&self) {
         self.hold.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a message ends in a panic from now on.
+    pub fn breaks(&self, breaks: bool) {
+        self.breaks.store(breaks, Ordering::SeqCst);
     }
 
     /// From now on pings are written down too: some tests send millions of them.
@@ -59,6 +65,9 @@ impl Rules {
 
 impl Dispatch for Rules {
     fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
+        if event.kind == EventKind::MessagePublish {
+            assert!(!self.breaks.load(Ordering::SeqCst), "as bugs do");
+        }
         let arena = Arena::new();
         let columns = Column::ALL
             .iter()

@@ -30,6 +30,7 @@ pub(crate) fn context(guard: Guard) -> Context {
         dispatch: Arc::new(NoEvents),
         runtime: tokio::runtime::Handle::current(),
         guard: Arc::new(guard),
+        broken: Arc::default(),
     }
 }
 

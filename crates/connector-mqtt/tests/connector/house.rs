@@ -163,6 +163,7 @@ impl House {
             dispatch: Arc::clone(self) as Arc<dyn Dispatch>,
             runtime: tokio::runtime::Handle::current(),
             guard: Arc::default(),
+            broken: Arc::default(),
         }
     }
 

@@ -118,8 +118,9 @@ impl DiskLog {
         let committer =
             Committer::new(Arc::clone(&shared), journal, recovered.gone, key_of, Arc::clone(&syncer));
         let spawn = |suffix: &str, run: Box<dyn FnOnce() + Send>| {
+            let what = format!("the {suffix} of the buffer of `{name}`");
             let name: String = format!("{suffix} {name}").chars().take(15).collect();
-            std::thread::Builder::new().name(name).spawn(run).map_err(failed)
+            supervise::thread(std::thread::Builder::new().name(name), what, run).map_err(failed)
         };
         let mut threads = vec![spawn("log", Box::new(move || committer.run()))?];
         if !options.is_volatile {

@@ -17,7 +17,7 @@ use crate::replay::ReplayOutcome;
 use crate::unit::Declared;
 use crate::view::{
     Finding, OrphanView, ProbeError, ResourceId, ResourceReading, ResourceView, RuleMetricsView, RuleView,
-    StartError, WriteError,
+    StartError, WriteError, Written,
 };
 use crate::write::{Change, Deletion, WriteMode};
 
@@ -66,7 +66,7 @@ impl Engine {
         id: Option<&str>,
         body: &serde_json::Map<String, serde_json::Value>,
         mode: WriteMode,
-    ) -> Result<RuleView, WriteError> {
+    ) -> Result<Written<RuleView>, WriteError> {
         let id: Arc<str> = id.map_or_else(new_id, str::to_owned).into();
         let mut settings = Section::from_json(body);
         let sql = match settings.remove("sql").map(|entry| entry.node) {
@@ -74,13 +74,14 @@ impl Engine {
             None => None,
         };
         let sql = sql.ok_or_else(|| WriteError::missing("sql"))?;
-        self.change(Change::PutRule { id: Arc::clone(&id), settings, sql, mode }).await?;
-        self.rule(&id).ok_or(WriteError::NotFound)
+        let warnings = self.change(Change::PutRule { id: Arc::clone(&id), settings, sql, mode }).await?;
+        let view = self.rule(&id).ok_or(WriteError::NotFound)?;
+        Ok(Written { view, warnings })
     }
 
     /// Deletes a rule.
     pub async fn delete_rule(&self, id: &str) -> Result<(), WriteError> {
-        self.change(Change::DeleteRule { id: id.into() }).await
+        self.change(Change::DeleteRule { id: id.into() }).await.map(drop)
     }
 
     /// Every declared connector, source or action, by id.
@@ -125,10 +126,11 @@ impl Engine {
         name: &str,
         body: &serde_json::Map<String, serde_json::Value>,
         mode: WriteMode,
-    ) -> Result<ResourceView, WriteError> {
+    ) -> Result<Written<ResourceView>, WriteError> {
         let declaration = declaration(category, kind, name, body);
-        self.change(Change::PutResource { declaration, mode }).await?;
-        self.resource(category, &ResourceId::new(kind, name)).ok_or(WriteError::NotFound)
+        let warnings = self.change(Change::PutResource { declaration, mode }).await?;
+        let view = self.resource(category, &ResourceId::new(kind, name)).ok_or(WriteError::NotFound)?;
+        Ok(Written { view, warnings })
     }
 
     /// Lets a connector, source or action run, or stops it; it keeps everything else.
@@ -138,7 +140,7 @@ impl Engine {
         id: &ResourceId,
         enable: bool,
     ) -> Result<(), WriteError> {
-        self.change(Change::EnableResource { category, id: id.clone(), enable }).await
+        self.change(Change::EnableResource { category, id: id.clone(), enable }).await.map(drop)
     }
 
     /// Deletes a connector, source or action, together with no more than `deletion` allows: the hold of its rules on it, and
@@ -149,7 +151,7 @@ impl Engine {
         id: &ResourceId,
         deletion: Deletion,
     ) -> Result<(), WriteError> {
-        self.change(Change::DeleteResource { category, id: id.clone(), deletion }).await
+        self.change(Change::DeleteResource { category, id: id.clone(), deletion }).await.map(drop)
     }
 
     /// What could not be delivered.
@@ -249,7 +251,7 @@ impl Engine {
         }
     }
 
-    async fn change(&self, change: Change) -> Result<(), WriteError> {
+    async fn change(&self, change: Change) -> Result<Vec<Finding>, WriteError> {
         let (reply, answered) = oneshot::channel();
         self.0.commands.send(Command::Change(change, reply)).await.map_err(|_| WriteError::Closed)?;
         answered.await.map_err(|_| WriteError::Closed)?

@@ -23,7 +23,10 @@ async fn what_is_created_runs_and_survives_a_restart() {
     let (house, _) = House::open(&[]);
     let made =
         house.engine.write_rule(Some("r1"), &rule("SELECT * FROM \"in\""), WriteMode::Create).await.unwrap();
-    assert_eq!((&*made.id, made.managed_by, made.from), ("r1", ManagedBy::Rest, vec!["in".to_owned()]));
+    assert_eq!(
+        (&*made.view.id, made.view.managed_by, made.view.from),
+        ("r1", ManagedBy::Rest, vec!["in".to_owned()])
+    );
     house.publish("in", "x");
     assert_eq!(house.published(), ["out x"]);
     let (house, outcome) = House::over(house.dir);
@@ -124,8 +127,8 @@ async fn creation_time_survives_a_replacement() {
         .write_rule(Some("r"), &rule("SELECT 2 AS a FROM \"t\""), WriteMode::Replace)
         .await
         .unwrap();
-    assert_eq!(first.created_at, second.created_at);
-    assert_eq!(second.sql, "SELECT 2 AS a FROM \"t\"");
+    assert_eq!(first.view.created_at, second.view.created_at);
+    assert_eq!(second.view.sql, "SELECT 2 AS a FROM \"t\"");
 }
 
 #[tokio::test]
@@ -138,7 +141,7 @@ async fn what_others_use_cannot_be_deleted() {
     assert!(matches!(missing, Err(WriteError::Invalid(_))), "{missing:?}");
     house.engine.write_resource(connectors, "fake", "far", &connector, WriteMode::Create).await.unwrap();
     let made = house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await.unwrap();
-    assert_eq!(made.settings["qos"], json!(1), "defaults are filled in");
+    assert_eq!(made.view.settings["qos"], json!(1), "defaults are filled in");
     let far = ResourceId::new("fake", "far");
     match house.engine.delete_resource(connectors, &far, Deletion::ALONE).await {
         Err(WriteError::InUse(users)) => assert_eq!(users, ["action `fake:up`"]),
@@ -173,6 +176,37 @@ async fn rules_let_go_of_what_is_deleted_if_they_may() {
     let rule = house.engine.rule("r").unwrap();
     assert_eq!((rule.actions, rule.description.as_str()), (vec![json!({ "function": "console" })], "both"));
     assert!(rule.errors.is_empty(), "{:?}", rule.errors);
+}
+
+#[tokio::test]
+async fn rules_let_go_all_or_none_where_the_disk_fails() {
+    let (house, _) = House::open(&[]);
+    let (connector, action) =
+        (object(json!({ "server": "api" })), object(json!({ "connector": "far", "topic": "t" })));
+    let (connectors, actions) = (Category::Connector, Category::Action);
+    house.engine.write_resource(connectors, "fake", "far", &connector, WriteMode::Create).await.unwrap();
+    house.engine.write_resource(actions, "fake", "up", &action, WriteMode::Create).await.unwrap();
+    let body = object(json!({ "sql": "SELECT * FROM \"t\"", "actions": ["fake:up"] }));
+    for id in ["r1", "r2", "r3"] {
+        house.engine.write_rule(Some(id), &body, WriteMode::Create).await.unwrap();
+    }
+    // A folder where the next version of the second rule is to be written, which root too cannot write over.
+    let store = config::store::Store::open(&house.dir.path().join("data")).unwrap();
+    let rule = store.rule_path("r2").unwrap();
+    let hash = config::ContentHash::of(rule.as_os_str().as_encoded_bytes());
+    let blocked = rule.with_file_name(format!(".tmp-{hash}"));
+    std::fs::create_dir(&blocked).unwrap();
+    let up = ResourceId::new("fake", "up");
+    let refused = house.engine.delete_resource(actions, &up, LET_GO).await;
+    assert!(matches!(refused, Err(WriteError::Storage(_))), "{refused:?}");
+    house.reload().await;
+    let users = house.engine.rules_using(actions, &up);
+    assert_eq!(users, ["r1", "r2", "r3"].map(Into::into), "nobody has let go");
+    std::fs::remove_dir(&blocked).unwrap();
+    house.engine.delete_resource(actions, &up, LET_GO).await.unwrap();
+    assert!(house.engine.rules_using(actions, &up).is_empty());
+    let left = std::fs::read_dir(rule.parent().unwrap()).unwrap().count();
+    assert_eq!(left, 3, "nothing half written is left");
 }
 
 #[tokio::test]

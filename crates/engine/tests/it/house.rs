@@ -118,10 +118,16 @@ fn write(dir: &Path, name: &str, text: &str) {
 #[derive(Default)]
 pub(crate) struct Local {
     pub(crate) published: Mutex<Vec<String>>,
+    breaks_listening: std::sync::atomic::AtomicBool,
     dispatch: Mutex<Option<Arc<dyn event::Dispatch>>>,
 }
 
 impl Local {
+    /// Whether being told what rules listen to is to end in a panic.
+    pub(crate) fn breaks_listening(&self, breaks: bool) {
+        self.breaks_listening.store(breaks, std::sync::atomic::Ordering::Relaxed);
+    }
+
     pub(crate) fn emit(&self, topic: &str, payload: &[u8], trail: &Trail, completion: Option<&Completion>) {
         let message = MessagePublish {
             id: MessageId::default(),
@@ -160,6 +166,10 @@ impl LocalPublish for Local {
         self.emit(message.topic, message.payload, &message.trail, completion);
         Ok(1)
     }
+
+    fn listen(&self, _: &mut dyn Iterator<Item = &str>) {
+        assert!(!self.breaks_listening.load(std::sync::atomic::Ordering::Relaxed), "as bugs do");
+    }
 }
 
 /// Hears of acknowledgements.
@@ -195,13 +205,14 @@ static FAKE: ConnectorKind = ConnectorKind {
     fields: CONNECTOR_FIELDS,
     source_fields: SOURCE_FIELDS,
     action_fields: ACTION_FIELDS,
-    check: |_, _| {},
+    check: |settings, _| assert_ne!(settings.str("server"), "breaks check", "as bugs do"),
     source: |_, _| {},
     action: |settings, diagnostics| {
         let templates = PublishTemplates::compile(settings, Missing::Empty, diagnostics)?;
-        Some(Box::new(FakeRender(templates)))
+        let breaks = settings.str("topic") == "breaks assembling";
+        Some(Box::new(FakeRender { templates, breaks }))
     },
-    open: |settings, _| Arc::new(Fake { server: settings.str("server").to_owned() }),
+    open,
     probe: |settings: config::Settings, _: Context, _| {
         Box::pin(async move {
             match settings.str("server") {
@@ -213,13 +224,34 @@ static FAKE: ConnectorKind = ConnectorKind {
     reach: connector::Reach::NOTHING,
 };
 
-struct FakeRender(PublishTemplates);
+/// How often the server of each name has been opened.
+pub(crate) static OPENED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn open(settings: config::Settings, context: Context) -> Arc<dyn Connector> {
+    let server = settings.str("server").to_owned();
+    let is_first = {
+        let mut opened = OPENED.lock();
+        opened.push(server.clone());
+        opened.iter().filter(|other| **other == server).count() == 1
+    };
+    assert!(server != "breaks open" || !is_first, "as bugs do");
+    if server == "breaks task" && is_first {
+        drop(context.spawn(async { panic!("as bugs do") }));
+    }
+    Arc::new(Fake { server })
+}
+
+struct FakeRender {
+    templates: PublishTemplates,
+    /// Whether whoever holds its templates against a rule ends in a panic.
+    breaks: bool,
+}
 
 impl Render for FakeRender {
     fn render(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
-        self.0.render_topic(row, arena, out)?;
+        self.templates.render_topic(row, arena, out)?;
         out.push(b' ');
-        self.0.render_payload(row, arena, out);
+        self.templates.render_payload(row, arena, out);
         Ok(())
     }
 
@@ -228,7 +260,8 @@ impl Render for FakeRender {
     }
 
     fn templates(&self) -> Vec<(&'static str, &Template)> {
-        self.0.templates()
+        assert!(!self.breaks, "as bugs do");
+        self.templates.templates()
     }
 }
 

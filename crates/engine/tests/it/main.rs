@@ -4,6 +4,7 @@
 
 mod acks;
 mod api;
+mod broken;
 mod files;
 mod flow;
 mod house;
