@@ -235,7 +235,7 @@ impl Link {
         let now = Now::read();
         self.settle(&mut conn.output)?;
         self.is_held = self.broker.store().is_some_and(|store| store.is_congested(&self.session));
-        while !self.is_paused() {
+        while !self.is_paused() && !wake::is_spent() {
             let Some(packet) = conn.input.next().map_err(End::Unreadable)? else { break };
             self.handle(&packet, &mut conn.output, now)?;
         }
@@ -418,23 +418,27 @@ impl Connection {
             let work = || wake::batched(|| self.link.work(&mut self.conn));
             // What a panic leaves undone, the client sends again; its session is left in order, as at any other end.
             let worked = supervise::caught("the work for a client", work).unwrap_or(Err(End::Abandoned));
+            let is_spent = wake::is_spent();
             self.link.gate.moved(&self.link.tally);
             self.link.broker.counters.add(&mut self.link.tally);
             if let Err(end) = worked {
                 return end;
             }
-            if is_closed {
+            if is_spent {
+                // There may be more to do, which others need not wait for.
+                tokio::task::yield_now().await;
+            } else if is_closed {
                 return End::Closed;
             }
             if let Some(at) = self.link.paused_until {
                 timer.as_mut().reset(at);
             }
-            let reading = self.reading();
+            let reading = if is_spent { Reading::Paused } else { self.reading() };
             tokio::select! {
                 biased;
                 turn = self.conn.turn(reading) => match turn {
                     Ok(turn) => {
-                        is_closed = turn.closed;
+                        is_closed |= turn.closed;
                         self.link.tally.bytes_received += turn.read_bytes as u64;
                         self.link.tally.bytes_sent += turn.written_bytes as u64;
                         if turn.read_bytes > 0 {
@@ -448,6 +452,7 @@ impl Connection {
                     Ok(next) => timer.as_mut().reset(next),
                     Err(end) => return end,
                 },
+                () = std::future::ready(()), if is_spent => {}
             }
         }
     }

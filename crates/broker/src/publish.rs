@@ -155,6 +155,7 @@ impl Broker {
             let delivery = Delivery::new(message, message.qos, false, SubscriptionIds::None);
             events::delivery_dropped(self, rules, own, &delivery, "no_local");
         }
+        wake::spend(targets.len());
         let mut taken = 0;
         for target in targets {
             let (session, delivery) = match target {

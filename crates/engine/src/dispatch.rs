@@ -122,6 +122,7 @@ impl Dispatch for Dispatcher {
             None => matches.find(event, &self.live.load().rules),
         };
         if !found.rules.is_empty() {
+            wake::spend(found.rules.len());
             let message = worker.begin(event, &found.union);
             // Only rows need it: clock and key are no cost of a rule that lets nothing through.
             let around = LazyCell::new(|| Surroundings {

@@ -7,8 +7,10 @@
 //! *Invariant:* nothing here waits for anything but a [`Wake`], and no wake is lost, whatever happens in a batch.
 
 mod courtesy;
+mod share;
 
 pub use courtesy::Courtesy;
+pub use share::{SHARE, is_spent, spend};
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -32,6 +34,9 @@ struct Batch {
 /// within a batch is part of it.
 pub fn batched<T>(batch: impl FnOnce() -> T) -> T {
     let is_outermost = BATCH.with_borrow_mut(|batch| !std::mem::replace(&mut batch.is_open, true));
+    if is_outermost {
+        share::begin();
+    }
     let _scope = Scope { is_outermost };
     batch()
 }

@@ -162,3 +162,32 @@ async fn a_mistake_of_ours_ends_one_connection_in_order_and_no_session() {
     sender.publish(&message("t", "x").qos(1, 2)).await;
     assert_eq!(sender.acked(0x40, 2).await & 0x80, 0, "and it goes on");
 }
+
+#[tokio::test]
+async fn a_flood_to_many_lets_others_run_in_between() {
+    const SESSIONS: usize = 200;
+    const MESSAGES: u64 = 1000;
+    let server = Server::start().await;
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        let mut client = server.connect(Hello::v5(&format!("s{number}")).kept()).await;
+        client.subscribe(&[("a", 0)]).await;
+        sessions.push(client);
+    }
+    let mut sender = server.client("sender").await;
+    let received = || server.broker.metrics().messages_received;
+    // The smallest PUBLISH there is, as many as one read brings; gone before the last is looked at.
+    sender.send(&[0x30, 4, 0, 1, b'a', 0].repeat(MESSAGES as usize)).await;
+    sender.send(&[0xE0, 0]).await;
+    // On one thread with the broker: what is new since the last look was done in one go.
+    let (mut seen, mut longest) = (received(), 0);
+    while seen < MESSAGES {
+        tokio::task::yield_now().await;
+        let now = received();
+        longest = longest.max(now - seen);
+        seen = now;
+    }
+    assert_eq!(seen, MESSAGES, "all that came before the end is dealt with");
+    let share = (wake::SHARE / SESSIONS) as u64 + 1;
+    assert!(longest <= share, "{longest} messages to {SESSIONS} in one go, {share} are its share");
+}

@@ -227,6 +227,7 @@ static FAKE: ConnectorKind = ConnectorKind {
 /// How often the server of each name has been opened.
 pub(crate) static OPENED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+#[allow(clippy::needless_pass_by_value)] // the contract is the same for connectors that keep them
 fn open(settings: config::Settings, context: Context) -> Arc<dyn Connector> {
     let server = settings.str("server").to_owned();
     let is_first = {
