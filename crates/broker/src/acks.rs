@@ -98,7 +98,8 @@ impl Acks {
     }
 }
 
-/// Packets that answer the client and wait until what they say is stored, in the order of what they answer.
+/// Packets that answer the client and wait until what they say is stored, in the order of what they answer: each with its
+/// ticket, which never is less than that before it, and whether it may go out.
 #[derive(Debug, Default)]
 pub(crate) struct Answers(VecDeque<(u64, bool, Packet<'static>)>);
 
@@ -110,15 +111,16 @@ impl Answers {
 
     /// Puts one behind the others, to go out when its ticket is settled; one without ticket when those before it have.
     pub(crate) fn owe(&mut self, ticket: Option<u64>, packet: Packet<'static>) {
-        self.0.push_back((ticket.unwrap_or_default(), ticket.is_none(), packet));
+        let before = self.0.back().map_or(0, |(ticket, ..)| *ticket);
+        self.0.push_back((ticket.unwrap_or(before), ticket.is_none(), packet));
     }
 
     /// What has this ticket is stored, or, if it was abandoned, never will be. Returns whether any has it.
     pub(crate) fn settle(&mut self, ticket: u64, outcome: Outcome) -> Result<bool, End> {
+        let first = self.0.partition_point(|(theirs, ..)| *theirs < ticket);
+        let its = self.0.range_mut(first..).take_while(|(theirs, ..)| *theirs == ticket);
         let mut is_one = false;
-        for (_, is_ready, _) in
-            self.0.iter_mut().filter(|(theirs, is_ready, _)| !is_ready && *theirs == ticket)
-        {
+        for (_, is_ready, _) in its.filter(|(_, is_ready, _)| !is_ready) {
             (is_one, *is_ready) = (true, true);
         }
         if is_one && outcome == Outcome::Abandoned {

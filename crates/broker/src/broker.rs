@@ -190,6 +190,7 @@ impl Broker {
             connections: self.clients.load(Ordering::Relaxed),
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
+            subscription_bytes: self.subscriptions.bytes(),
             retained: self.retained.len(),
             store_bytes: self.store().map_or(0, Store::log_bytes),
             store_healthy: self.store().is_none_or(Store::is_healthy),
@@ -272,6 +273,7 @@ impl Broker {
         for subscribed in std::mem::take(&mut kept.subscriptions).into_values() {
             self.subscriptions.remove(&subscribed.subscription, session);
         }
+        self.subscriptions.give_back(std::mem::take(&mut kept.subscription_bytes));
         // In this order: what others are to get is stored for them before it goes with the session.
         self.hand_on(session, kept);
         if let Some(store) = self.store().filter(|_| session.is_stored()) {

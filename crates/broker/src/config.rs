@@ -22,6 +22,8 @@ pub struct BrokerConfig {
     pub session_expiry_max: Duration,
     /// Sessions. Past it no client gets a new one that would be kept when it leaves.
     pub sessions_max: usize,
+    /// Bytes of the topic filters of all sessions, roughly. Past it no session gets a new one.
+    pub subscription_bytes_max: usize,
     /// Retained messages. Past it no new topic is retained.
     pub retained_messages_max: usize,
     /// Bytes of retained messages. Past it no new topic is retained.
@@ -41,6 +43,8 @@ impl BrokerConfig {
     pub const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
     /// Default of `sessions_max`.
     pub const SESSIONS_MAX: usize = 1_000_000;
+    /// Default of `subscription_bytes_max`: 1 GiB.
+    pub const SUBSCRIPTION_BYTES_MAX: usize = 1 << 30;
     /// Default of `retained_messages_max`.
     pub const RETAINED_MESSAGES_MAX: usize = 100_000;
     /// Default of `retained_bytes_max`: 64 MiB.
@@ -53,6 +57,7 @@ impl BrokerConfig {
             limits: Limits::declared(),
             session_expiry_max: Self::SESSION_EXPIRY_MAX,
             sessions_max: Self::SESSIONS_MAX,
+            subscription_bytes_max: Self::SUBSCRIPTION_BYTES_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
             sys_interval: None,

@@ -327,7 +327,7 @@ impl Link {
             End::Stopped => self.session.is_stored(),
             _ => true,
         });
-        self.session.connected.store(false, Ordering::Relaxed);
+        self.kept.set_connected(&self.session, false);
         broker.clients.fetch_sub(1, Ordering::Relaxed);
         if self.session_expiry.is_zero() {
             broker.end_session(&self.session, &mut self.kept);
@@ -380,8 +380,8 @@ impl Connection {
 
     /// The client is accepted.
     fn begin(&self) {
-        let Link { broker, rules, session, client, session_expiry, .. } = &self.link;
-        session.connected.store(true, Ordering::Relaxed);
+        let Link { broker, rules, session, kept, client, session_expiry, .. } = &self.link;
+        kept.set_connected(session, true);
         broker.clients.fetch_add(1, Ordering::Relaxed);
         broker.counters.add(&mut Tally { clients_connected: 1, ..Tally::default() });
         tracing::debug!(

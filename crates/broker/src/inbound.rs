@@ -126,7 +126,7 @@ impl Link {
             (QoS::ExactlyOnce, Some(packet_id)) => {
                 if !matches!(state, AckState::Ready(reason) if reason.is_error()) {
                     let is_settled = state != AckState::Waiting;
-                    self.kept.incoming.insert(packet_id, Incoming { ticket, is_settled });
+                    self.kept.take_in(packet_id, Incoming { ticket, is_settled });
                 }
                 self.acks.owe(ticket, packet_id, AckKind::PubRec, state);
             }
@@ -143,7 +143,7 @@ impl Link {
         let known = publish.packet_id.and_then(|id| Some((id, *self.kept.incoming.get(&id)?)));
         let Some((packet_id, Incoming { ticket, is_settled })) = known else { return Repetition::None };
         if ticket == Incoming::FORGOTTEN && !is_settled {
-            self.kept.incoming.remove(&packet_id);
+            self.kept.free(packet_id);
             return Repetition::ForRules;
         }
         if !self.acks.owes_pubrec(packet_id) {
@@ -173,11 +173,11 @@ impl Link {
 
     /// The client gives the packet id of a message of QoS 2 free.
     pub(crate) fn on_pubrel(&mut self, ack: &Ack<'_>, output: &mut Output) -> Result<(), End> {
-        let reason = match self.kept.incoming.remove(&ack.packet_id) {
-            Some(_) => ReasonCode::Success,
-            None => ReasonCode::PacketIdentifierNotFound,
-        };
         let packet_id = ack.packet_id;
+        let reason = match self.kept.free(packet_id) {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
         if reason == ReasonCode::Success {
             self.note(|session| Change::Freed { session, packet_id });
         }

@@ -37,6 +37,7 @@ mod connection;
 mod end;
 mod events;
 mod gate;
+mod groups;
 mod idle;
 mod inbound;
 mod inbox;

@@ -7,7 +7,7 @@ use event::{MessageId, Properties, Trail};
 use mqtt::QoS;
 
 use crate::acl::Who;
-use crate::subscriptions::Group;
+use crate::groups::Group;
 
 /// A message on its way to sessions: shared by all of them, and never changed.
 #[derive(Debug)]

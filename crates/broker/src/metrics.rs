@@ -12,6 +12,8 @@ macro_rules! counters {
             pub sessions: usize,
             /// Subscriptions of all sessions.
             pub subscriptions: usize,
+            /// Bytes that their topic filters take, roughly.
+            pub subscription_bytes: usize,
             /// Retained messages.
             pub retained: usize,
             /// Bytes of the log of sessions and retained messages; 0 if they are kept in memory alone.
@@ -58,6 +60,8 @@ counters! {
     messages_republished,
     /// PUBLISH packets that went out, repeated ones included.
     messages_sent,
+    /// Subscriptions past what their client, or all clients, may have.
+    subscriptions_refused,
     /// Messages that no session wanted.
     dropped_no_subscribers,
     /// Messages whose publisher may not publish to their topic.

@@ -15,6 +15,7 @@ use crate::message::Now;
 use crate::metrics::Tally;
 use crate::session::{Incoming, Kept, Session, Subscribed};
 use crate::store::{Change, Entry, Image, SessionImage};
+use crate::subscriptions::filter_bytes;
 
 impl Broker {
     /// Goes on where an earlier process has stopped, or was stopped. Time went on meanwhile.
@@ -58,8 +59,12 @@ impl Broker {
         for (text, options) in &image.subscriptions {
             // It was checked when it came; a version that knows less of filters would leave it out.
             let Ok(subscription) = Subscription::parse(text) else { continue };
-            self.subscriptions.add(&subscription, session, *options);
-            let subscribed = Subscribed { subscription, options: *options, feed: None };
+            let group = self.subscriptions.add(&subscription, session, *options);
+            let bytes = filter_bytes(text);
+            // What was there may stay, even if it may take less now.
+            self.subscriptions.reserve(bytes, usize::MAX);
+            kept.subscription_bytes += bytes;
+            let subscribed = Subscribed { subscription, options: *options, group, feed: None };
             kept.subscriptions.insert(Box::from(&**text), subscribed);
         }
     }
@@ -117,6 +122,6 @@ fn restore_under_way(session: &Session, kept: &mut Kept, image: &SessionImage) {
     kept.inflight = Inflight::restore(slots);
     for (packet_id, is_settled) in &image.incoming {
         let incoming = Incoming { ticket: Incoming::FORGOTTEN, is_settled: *is_settled };
-        kept.incoming.insert(*packet_id, incoming);
+        kept.take_in(*packet_id, incoming);
     }
 }

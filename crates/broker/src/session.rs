@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use topic::Subscription;
 use wake::Wake;
 
+use crate::groups::Group;
 use crate::inbox::Inbox;
 use crate::inflight::Inflight;
 use crate::janitor::Reminders;
@@ -57,10 +58,14 @@ pub(crate) struct Session {
 pub(crate) struct Kept {
     /// By the text that the client subscribed with.
     pub(crate) subscriptions: HashMap<Box<str>, Subscribed>,
+    /// What their filters take, as [`filter_bytes`](crate::subscriptions::filter_bytes) counts it.
+    pub(crate) subscription_bytes: usize,
     /// Messages of QoS 1 and 2 to the client that are not acknowledged.
     pub(crate) inflight: Inflight,
     /// Messages of QoS 2 from the client whose packet id is not given free yet.
     pub(crate) incoming: HashMap<PacketId, Incoming>,
+    /// Those of them that the rules are not done with, by ticket.
+    judged: BTreeMap<u64, PacketId>,
     /// Tickets are never used twice in a session, also not by its next connection.
     pub(crate) ticket_next: u64,
     /// Goes out when its delay is over, unless the client is back by then.
@@ -83,6 +88,8 @@ pub(crate) struct Kept {
 pub(crate) struct Subscribed {
     pub(crate) subscription: Subscription,
     pub(crate) options: Options,
+    /// The share group that it is in.
+    pub(crate) group: Option<Arc<Group>>,
     /// The retained messages that it has yet to get. Who subscribes again while there are some gets all of them again, once.
     pub(crate) feed: Option<Feed>,
 }
@@ -198,8 +205,10 @@ impl Kept {
     fn new() -> Self {
         Self {
             subscriptions: HashMap::new(),
+            subscription_bytes: 0,
             inflight: Inflight::new(),
             incoming: HashMap::new(),
+            judged: BTreeMap::new(),
             ticket_next: 0,
             will: None,
             feeds: VecDeque::new(),
@@ -217,17 +226,71 @@ impl Kept {
         self.ticket_next
     }
 
+    /// Notes that a client has a connection, or has none any more, for those who prefer such.
+    pub(crate) fn set_connected(&self, session: &Session, is_connected: bool) {
+        session.connected.store(is_connected, Ordering::Relaxed);
+        let groups = self.subscriptions.values().filter_map(|subscribed| subscribed.group.as_ref());
+        groups.for_each(|group| group.set_connected(session, is_connected));
+    }
+
+    /// A message of QoS 2 has come.
+    pub(crate) fn take_in(&mut self, packet_id: PacketId, incoming: Incoming) {
+        if !incoming.is_settled && incoming.ticket != Incoming::FORGOTTEN {
+            self.judged.insert(incoming.ticket, packet_id);
+        }
+        self.incoming.insert(packet_id, incoming);
+    }
+
+    /// The packet id of a message of QoS 2 is free again. Whether it was not.
+    pub(crate) fn free(&mut self, packet_id: PacketId) -> bool {
+        let incoming = self.incoming.remove(&packet_id);
+        if let Some(incoming) = incoming {
+            self.judged.remove(&incoming.ticket);
+        }
+        incoming.is_some()
+    }
+
     /// The rules are done with a message of QoS 2 that no connection waits for at the moment. One that was abandoned
     /// is forgotten, so that its repetition counts as new. Returns its packet id.
     pub(crate) fn settle_incoming(&mut self, ticket: u64, outcome: Outcome) -> Option<PacketId> {
-        let (id, incoming) = self.incoming.iter_mut().find(|(_, incoming)| incoming.ticket == ticket)?;
-        let id = *id;
+        let packet_id = self.judged.remove(&ticket)?;
         match outcome {
-            Outcome::Settled => incoming.is_settled = true,
-            Outcome::Abandoned => {
-                self.incoming.remove(&id);
-            }
+            Outcome::Settled => self.incoming.get_mut(&packet_id)?.is_settled = true,
+            Outcome::Abandoned => drop(self.incoming.remove(&packet_id)),
         }
-        Some(id)
+        Some(packet_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u16) -> PacketId {
+        PacketId::new(number).expect("not zero")
+    }
+
+    #[test]
+    fn what_the_rules_are_done_with_is_found_by_its_ticket() {
+        let mut kept = Kept::new();
+        for number in 1..=3 {
+            kept.take_in(id(number), Incoming { ticket: 10 + u64::from(number), is_settled: false });
+        }
+        kept.take_in(id(4), Incoming { ticket: Incoming::FORGOTTEN, is_settled: false });
+        kept.take_in(id(5), Incoming { ticket: 15, is_settled: true });
+        assert_eq!(kept.settle_incoming(12, Outcome::Settled), Some(id(2)));
+        assert!(kept.incoming[&id(2)].is_settled);
+        assert_eq!(kept.settle_incoming(12, Outcome::Settled), None, "once");
+        assert_eq!(kept.settle_incoming(11, Outcome::Abandoned), Some(id(1)));
+        assert!(!kept.incoming.contains_key(&id(1)));
+        // Free, and taken again by another message.
+        assert!(kept.free(id(3)) && !kept.free(id(3)));
+        kept.take_in(id(3), Incoming { ticket: 16, is_settled: false });
+        assert_eq!(kept.settle_incoming(13, Outcome::Abandoned), None);
+        assert_eq!(kept.settle_incoming(16, Outcome::Settled), Some(id(3)));
+        for ticket in [Incoming::FORGOTTEN, 15] {
+            assert_eq!(kept.settle_incoming(ticket, Outcome::Settled), None);
+        }
+        assert!(kept.judged.is_empty());
     }
 }

@@ -17,7 +17,7 @@ use crate::events;
 use crate::retained::Feed;
 use crate::session::{Kept, Subscribed};
 use crate::store::Change;
-use crate::subscriptions::Options;
+use crate::subscriptions::{Options, filter_bytes};
 
 impl Link {
     pub(crate) fn on_subscribe(&mut self, subscribe: &Subscribe, output: &mut Output) -> Result<(), End> {
@@ -76,6 +76,7 @@ impl Link {
         let before = self.kept.subscriptions.get(text);
         let (was, is_new) = (before.map(|before| before.options), before.is_none());
         if *looks == 0 || is_new && self.kept.subscriptions.len() >= subscriptions_max {
+            self.tally.subscriptions_refused += 1;
             return refused(SubscribeAckReason::QuotaExceeded);
         }
         *looks -= 1;
@@ -86,19 +87,24 @@ impl Link {
                 DenyAction::Disconnect => Err(Refused::AndEnd(End::Fault(mqtt::ReasonCode::NotAuthorized))),
             };
         }
+        let bytes = filter_bytes(text);
+        if is_new && !self.has_room(bytes) {
+            return refused(SubscribeAckReason::QuotaExceeded);
+        }
         let options = Options {
             qos: asked.qos,
             no_local: asked.no_local,
             retain_as_published: asked.retain_as_published,
             id,
         };
+        let mut group = None;
         if was != Some(options) {
-            self.broker.subscriptions.add(&subscription, &self.session, options);
+            group = self.broker.subscriptions.add(&subscription, &self.session, options);
             self.note(|session| Change::Subscribed { session, filter: text.into(), options });
         }
         let feed = is_retained_wanted(&subscription, asked.retain_handling, is_new)
             .then(|| Feed::new(subscription.clone(), asked.qos, id));
-        let Kept { subscriptions, feeds, .. } = &mut *self.kept;
+        let Kept { subscriptions, subscription_bytes, feeds, .. } = &mut *self.kept;
         match (subscriptions.get_mut(text), feed) {
             (Some(there), feed) => {
                 there.options = options;
@@ -110,10 +116,28 @@ impl Link {
                 if feed.is_some() {
                     feeds.push_back(text.into());
                 }
-                subscriptions.insert(text.into(), Subscribed { subscription, options, feed });
+                *subscription_bytes += bytes;
+                subscriptions.insert(text.into(), Subscribed { subscription, options, group, feed });
             }
         }
         Ok(())
+    }
+
+    /// Whether one more filter of so many bytes has room, for this client and for all; it is counted among them then.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let (of_client, of_all) =
+            (self.gate.limits().subscription_bytes_max, self.broker.config.subscription_bytes_max);
+        let has_room = self.kept.subscription_bytes + bytes <= of_client
+            && self.broker.subscriptions.reserve(bytes, of_all);
+        if !has_room {
+            self.tally.subscriptions_refused += 1;
+            tracing::debug!(
+                clientid = &*self.client.clientid,
+                bytes,
+                "a subscription is refused: the filters of the client, or of all clients, take as much as they may"
+            );
+        }
+        has_room
     }
 
     pub(crate) fn on_unsubscribe(
@@ -127,6 +151,9 @@ impl Link {
             status.push(match self.kept.subscriptions.remove(&**text) {
                 Some(subscribed) => {
                     self.broker.subscriptions.remove(&subscribed.subscription, &self.session);
+                    let bytes = filter_bytes(text);
+                    self.broker.subscriptions.give_back(bytes);
+                    self.kept.subscription_bytes -= bytes;
                     self.note(|session| Change::Unsubscribed { session, filter: Arc::from(&**text) });
                     let kind = EventKind::SessionUnsubscribed;
                     self.tell_subscription(kind, text, subscribed.options.qos, None, &properties);

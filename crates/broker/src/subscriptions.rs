@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use rustc_hash::FxBuildHasher;
 use topic::{Index, Subscription, TopicFilter};
 
+use crate::groups::{Group, Groups};
 use crate::message::{Delivery, Message, SubscriptionIds};
 use crate::session::Session;
 
@@ -18,8 +19,11 @@ use crate::session::Session;
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     index: RwLock<Index<Entry>>,
-    /// Subscriptions that the index does not count, since they are in a crowd with others. Changed under its lock.
+    /// Subscriptions that the index does not count, since they are in a crowd, or among groups, with others. Changed under
+    /// its lock.
     crowded: AtomicUsize,
+    /// What the filters of all sessions take, as [`filter_bytes`] counts it.
+    bytes: AtomicUsize,
     generation: AtomicU64,
 }
 
@@ -28,7 +32,8 @@ enum Entry {
     /// Those that listen to one filter where they are very many: when thousands of clients come or go at the same time, each is
     /// found without a look at all the others.
     Crowd(Crowd),
-    Shared(Arc<Group>),
+    /// The share groups of one filter, all of them. Behind a pointer, so that the others take no more room for it.
+    Shared(Box<Groups>),
 }
 
 /// Subscribers by the number of their session.
@@ -54,6 +59,13 @@ impl Subscriber {
     }
 }
 
+/// What a subscription takes in memory and on the disk, roughly (bytes): its text, several times, and a node of the index
+/// for each level, which may be as short as nothing.
+pub(crate) fn filter_bytes(text: &str) -> usize {
+    const BYTES_A_LEVEL: usize = 64;
+    text.len() + BYTES_A_LEVEL * topic::split_levels(text).count()
+}
+
 /// What a subscription asks for (MQTT 5.0 §3.8.3.1), without Retain Handling, which matters once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -61,13 +73,6 @@ pub(crate) struct Options {
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     pub(crate) id: Option<u32>,
-}
-
-/// Sessions that take turns at the messages of one filter.
-pub(crate) struct Group {
-    name: Arc<str>,
-    members: RwLock<Vec<Subscriber>>,
-    turn: AtomicUsize,
 }
 
 /// Where the messages of one topic go.
@@ -95,15 +100,45 @@ impl Subscriptions {
         self.index.read().len() + self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Adds a subscription, or changes the options of the one that is there.
-    pub(crate) fn add(&self, subscription: &Subscription, session: &Arc<Session>, options: Options) {
+    /// What the filters of all sessions take (bytes).
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one more filter takes so many bytes, unless all of them would take more than `bytes_max` then. Whether it
+    /// did.
+    pub(crate) fn reserve(&self, bytes: usize, bytes_max: usize) -> bool {
+        let add = |taken: usize| Some(taken + bytes).filter(|taken| *taken <= bytes_max);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Gives back what filters took.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Adds a subscription, or changes the options of the one that is there. Gives the group that it is in.
+    pub(crate) fn add(
+        &self,
+        subscription: &Subscription,
+        session: &Arc<Session>,
+        options: Options,
+    ) -> Option<Arc<Group>> {
         let subscriber = Subscriber { session: Arc::clone(session), options };
         let mut index = self.index.write();
-        match &subscription.share {
-            None => self.add_one(&mut index, &subscription.filter, subscriber),
-            Some(group) => add_shared(&mut index, &subscription.filter, group, subscriber),
-        }
+        let group = match &subscription.share {
+            None => {
+                self.add_one(&mut index, &subscription.filter, subscriber);
+                None
+            }
+            Some(name) => {
+                let group = self.group(&mut index, &subscription.filter, name);
+                group.put(subscriber);
+                Some(group)
+            }
+        };
         self.generation.fetch_add(1, Ordering::Release);
+        group
     }
 
     /// Takes a subscription away.
@@ -111,7 +146,7 @@ impl Subscriptions {
         let mut index = self.index.write();
         match &subscription.share {
             None => self.remove_one(&mut index, &subscription.filter, session),
-            Some(group) => remove_shared(&mut index, &subscription.filter, group, session),
+            Some(name) => self.remove_shared(&mut index, &subscription.filter, name, session),
         }
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -163,6 +198,40 @@ impl Subscriptions {
         self.crowded.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The group of this name, which is made if there is none yet.
+    fn group(&self, index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>) -> Arc<Group> {
+        let Some(groups) = groups(index, filter) else {
+            let group = Arc::new(Group::new(Arc::clone(name)));
+            let groups = Groups::from_iter([(Arc::clone(name), Arc::clone(&group))]);
+            index.insert(filter, Entry::Shared(Box::new(groups)));
+            return group;
+        };
+        let new = || {
+            self.crowded.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Group::new(Arc::clone(name)))
+        };
+        Arc::clone(groups.entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    fn remove_shared(
+        &self,
+        index: &mut Index<Entry>,
+        filter: &TopicFilter,
+        name: &Arc<str>,
+        session: &Arc<Session>,
+    ) {
+        let Some(groups) = groups(index, filter) else { return };
+        if !groups.get(name).is_some_and(|group| group.remove(session)) {
+            return;
+        }
+        groups.remove(name);
+        if groups.is_empty() {
+            index.remove(filter, |entry| matches!(entry, Entry::Shared(_)));
+        } else {
+            self.crowded.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Where messages to `topic` from `publisher` go. A session with several matching subscriptions is one target,
     /// with the highest QoS and every identifier of them [MQTT-3.3.4-2, MQTT-3.3.4-4].
     pub(crate) fn route(&self, topic: &str, publisher: Option<&Arc<Session>>, route: &mut Route) {
@@ -184,16 +253,23 @@ impl Subscriptions {
                 });
             }
         };
-        let mut groups = Vec::new();
+        let (mut shared, mut entries) = (Vec::new(), 0);
         self.index.read().matching(topic, |entry| match entry {
-            Entry::One(subscriber) => one(subscriber),
-            Entry::Crowd(crowd) => crowd.values().for_each(&mut one),
-            Entry::Shared(group) => groups.push(Target::Group(Arc::clone(group))),
+            Entry::One(subscriber) => {
+                entries += 1;
+                one(subscriber);
+            }
+            Entry::Crowd(crowd) => {
+                entries += 1;
+                crowd.values().for_each(&mut one);
+            }
+            Entry::Shared(groups) => shared.extend(groups.values().cloned().map(Target::Group)),
         });
-        targets.append(&mut groups);
-        if targets.len() > 1 {
+        // Nobody is twice in a crowd: where there is nothing else, as for many that listen to one filter, none is to be merged.
+        if entries > 1 {
             merge(targets);
         }
+        targets.append(&mut shared);
         let gets_it = |own: &mut Arc<Session>| {
             targets
                 .iter()
@@ -211,33 +287,12 @@ fn crowd<'i>(index: &'i mut Index<Entry>, filter: &TopicFilter) -> Option<&'i mu
     })
 }
 
-fn add_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, subscriber: Subscriber) {
-    let there = index.get(filter).iter().find_map(|entry| match entry {
-        Entry::Shared(group) if group.name == *name => Some(group),
-        Entry::Shared(_) | Entry::One(_) | Entry::Crowd(_) => None,
-    });
-    let Some(group) = there else {
-        let members = RwLock::new(vec![subscriber]);
-        let group = Group { name: Arc::clone(name), members, turn: AtomicUsize::new(0) };
-        index.insert(filter, Entry::Shared(Arc::new(group)));
-        return;
-    };
-    let mut members = group.members.write();
-    match members.iter_mut().find(|member| Arc::ptr_eq(&member.session, &subscriber.session)) {
-        Some(member) => member.options = subscriber.options,
-        None => members.push(subscriber),
-    }
-}
-
-fn remove_shared(index: &mut Index<Entry>, filter: &TopicFilter, name: &Arc<str>, session: &Arc<Session>) {
-    index.remove(filter, |entry| match entry {
-        Entry::Shared(group) if group.name == *name => {
-            let mut members = group.members.write();
-            members.retain(|member| !Arc::ptr_eq(&member.session, session));
-            members.is_empty()
-        }
-        Entry::Shared(_) | Entry::One(_) | Entry::Crowd(_) => false,
-    });
+/// The groups of a filter, if there are any.
+fn groups<'i>(index: &'i mut Index<Entry>, filter: &TopicFilter) -> Option<&'i mut Groups> {
+    index.get_mut(filter).iter_mut().find_map(|entry| match entry {
+        Entry::Shared(groups) => Some(&mut **groups),
+        Entry::One(_) | Entry::Crowd(_) => None,
+    })
 }
 
 /// Makes one target of those that are the same session.
@@ -259,25 +314,6 @@ fn merge(targets: &mut Vec<Target>) {
         }
         _ => false,
     });
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_tuple("Group").field(&self.name).finish()
-    }
-}
-
-impl Group {
-    /// Whose turn it is: the next member that is connected, or the next at all. `None` if all have left.
-    pub(crate) fn next(&self) -> Option<Subscriber> {
-        let members = self.members.read();
-        let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || (0..members.len()).map(|at| &members[start.wrapping_add(at) % members.len()]);
-        in_turn()
-            .find(|member| member.session.connected.load(Ordering::Relaxed))
-            .or_else(|| in_turn().next())
-            .cloned()
-    }
 }
 
 /// The routes of the topics that one publisher used last.
@@ -369,8 +405,10 @@ mod tests {
             let sessions: Vec<Arc<Session>> =
                 (0..150).map(|number| Arc::new(Session::new("c".into(), number, Inbox::new(1, 1)))).collect();
             let parse = |text| Subscription::parse(text).expect("a filter");
-            let (plain, shared) = (parse("a/+"), parse("$share/g/a/+"));
-            subscriptions.add(&shared, &sessions[0], OPTIONS);
+            let plain = parse("a/+");
+            let shared = ["$share/g/a/+", "$share/h/a/+", "$share/i/a/+"].map(parse);
+            shared.iter().for_each(|shared| drop(subscriptions.add(shared, &sessions[0], OPTIONS)));
+            subscriptions.remove(&shared[1], &sessions[0]);
             let mut expected = BTreeMap::new();
             let first = (0..all_at_first).map(|number| (number, true, 1));
             for (number, comes, id) in first.chain(steps) {
@@ -395,9 +433,11 @@ mod tests {
                 }
             }
             prop_assert_eq!(&found, &expected);
-            prop_assert_eq!((groups, subscriptions.len()), (1, expected.len() + 1));
+            prop_assert_eq!((groups, subscriptions.len()), (2, expected.len() + 2));
             expected.keys().for_each(|number| subscriptions.remove(&plain, &sessions[*number as usize]));
-            prop_assert_eq!(subscriptions.len(), 1);
+            prop_assert_eq!(subscriptions.len(), 2);
+            shared.iter().for_each(|shared| subscriptions.remove(shared, &sessions[0]));
+            prop_assert_eq!(subscriptions.len(), 0);
         }
     }
 }

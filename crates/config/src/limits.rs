@@ -36,6 +36,8 @@ pub struct Limits {
     pub session_bytes_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
+    /// Bytes of the topic filters of one session, roughly.
+    pub subscription_bytes_max: usize,
     /// Levels of a topic or filter.
     pub topic_levels_max: usize,
     /// Bytes of a client id.
@@ -72,6 +74,7 @@ impl Limits {
         session_messages_max: 0,
         session_bytes_max: 0,
         subscriptions_max: 0,
+        subscription_bytes_max: 0,
         topic_levels_max: 0,
         clientid_bytes_max: 0,
         keepalive_max: None,
@@ -104,6 +107,7 @@ impl Limits {
             "max_mqueue_len" => self.session_messages_max = int(),
             "max_mqueue_bytes" => self.session_bytes_max = bytes(),
             "max_subscriptions" => self.subscriptions_max = int(),
+            "max_subscription_bytes" => self.subscription_bytes_max = bytes(),
             "max_topic_levels" => self.topic_levels_max = int(),
             "max_clientid_len" => self.clientid_bytes_max = int(),
             "max_keepalive" => self.keepalive_max = Some(short()).filter(|seconds| *seconds > 0),
@@ -139,6 +143,7 @@ mod tests {
             session_messages_max,
             session_bytes_max,
             subscriptions_max,
+            subscription_bytes_max,
             topic_levels_max,
             clientid_bytes_max,
             keepalive_max,
@@ -149,6 +154,7 @@ mod tests {
         assert_eq!((inflight_max, receive_max), (1_000, 1_000));
         assert_eq!((session_messages_max, session_bytes_max), (10_000, 16 << 20));
         assert_eq!((subscriptions_max, topic_levels_max, clientid_bytes_max), (10_000, 128, 65_535));
+        assert_eq!(subscription_bytes_max, 16 << 20);
         assert_eq!((keepalive_max, message_rate_max), (None, None));
     }
 }

@@ -8,7 +8,7 @@ const fn count(name: &'static str, min: i64, max: i64, default: i64, summary: &'
 }
 
 /// What the clients of a listener may cost.
-pub(crate) const LIMITS: [Field; 14] = [
+pub(crate) const LIMITS: [Field; 15] = [
     count(
         "max_connections",
         1,
@@ -63,6 +63,12 @@ pub(crate) const LIMITS: [Field; 14] = [
         "Bytes of the messages that wait for one client; past it the oldest go, those of QoS 0 first.",
     ),
     count("max_subscriptions", 1, 10_000_000, 10_000, "Subscriptions of one client."),
+    field(
+        "max_subscription_bytes",
+        FieldKind::Bytes,
+        FieldDefault::Text("16MB"),
+        "Bytes of the topic filters of one client, each counted with 64 for every level; past it SUBACK says 0x97.",
+    ),
     count("max_topic_levels", 1, 65_535, 128, "Levels of a topic or topic filter."),
     count("max_clientid_len", 1, 65_535, 65_535, "Bytes of a client id."),
     count(
@@ -172,7 +178,7 @@ pub(crate) const LISTENER_WEBSOCKET: [Field; 2] = [
 ];
 
 const LISTENER_ITS: [Field; 13] = joined(LISTENER_OWN, joined::<8, 2, 10>(LISTENER_TLS, LISTENER_WEBSOCKET));
-const LISTENER_ALL: [Field; 27] = joined(LISTENER_ITS, inherited(LIMITS));
+const LISTENER_ALL: [Field; 28] = joined(LISTENER_ITS, inherited(LIMITS));
 const LISTENER_FIELDS: &[Field] = &LISTENER_ALL;
 
 const JWT_FIELDS: &[Field] = &[
@@ -250,7 +256,7 @@ const PERSISTENCE_FIELDS: &[Field] = &[
     ),
 ];
 
-const OWN: [Field; 12] = [
+const OWN: [Field; 13] = [
     field(
         "listen",
         FieldKind::Str,
@@ -290,6 +296,12 @@ const OWN: [Field; 12] = [
         "Sessions, with and without a connection; past it no client gets a new one that would be kept when it leaves.",
     ),
     field(
+        "max_total_subscription_bytes",
+        FieldKind::Bytes,
+        FieldDefault::Text("1GB"),
+        "Bytes of the topic filters of all clients, in the same way.",
+    ),
+    field(
         "max_retained_messages",
         FieldKind::Int { min: 0, max: 100_000_000 },
         FieldDefault::Int(100_000),
@@ -322,7 +334,7 @@ const OWN: [Field; 12] = [
     ),
 ];
 
-const ALL: [Field; 26] = joined(OWN, LIMITS);
+const ALL: [Field; 28] = joined(OWN, LIMITS);
 /// What `[mqtt]` may hold.
 pub(crate) const MQTT_FIELDS: &[Field] = &ALL;
 

@@ -46,6 +46,8 @@ pub struct SessionsConfig {
     pub expiry_max: Duration,
     /// Sessions.
     pub sessions_max: usize,
+    /// Bytes of the topic filters of all sessions.
+    pub subscription_bytes_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// Bytes of retained messages.

@@ -144,6 +144,10 @@ impl Layers {
         SessionsConfig {
             expiry_max: mqtt("session_expiry_interval").duration("session_expiry_interval"),
             sessions_max: count(mqtt("max_sessions"), "max_sessions"),
+            subscription_bytes_max: bytes(
+                mqtt("max_total_subscription_bytes"),
+                "max_total_subscription_bytes",
+            ),
             retained_messages_max: count(mqtt("max_retained_messages"), "max_retained_messages"),
             retained_bytes_max: bytes(mqtt("max_retained_bytes"), "max_retained_bytes"),
             sys_interval: Some(mqtt("sys_msg_interval").duration("sys_msg_interval"))

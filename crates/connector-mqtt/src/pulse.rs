@@ -14,6 +14,8 @@ pub(crate) struct Pulse {
     stalled_since: Option<Instant>,
     /// When the remote last proved itself while a publish was overdue.
     proved_at: Instant,
+    /// Whether it was told that nothing moves, since something did.
+    is_trimmed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) enum Beat {
 
 /// Longer than anything here waits for.
 const FAR: Duration = Duration::from_secs(3600);
+/// A connection on which nothing has moved for this long gives its buffers back.
+const TRIM_AFTER: Duration = Duration::from_secs(5);
 
 impl Pulse {
     pub(crate) fn new(keepalive: Duration, timeout: Duration, now: Instant) -> Self {
@@ -52,6 +56,7 @@ impl Pulse {
             ping: Ping::Idle,
             stalled_since: None,
             proved_at: now,
+            is_trimmed: false,
         }
     }
 
@@ -62,6 +67,7 @@ impl Pulse {
 
     /// Bytes have moved; `written` is how many were written since the connection began, `pending` how many wait.
     pub(crate) fn moved(&mut self, read: usize, sent: usize, written: u64, pending: usize, now: Instant) {
+        self.is_trimmed &= read == 0 && sent == 0;
         if read > 0 {
             self.received_at = now;
         }
@@ -119,6 +125,17 @@ impl Pulse {
         }
     }
 
+    /// Whether buffers are to be given back now, since nothing moves: told once until something does.
+    pub(crate) fn is_idle(&mut self, now: Instant) -> bool {
+        let is_idle = !self.is_trimmed && now >= self.trim_at();
+        self.is_trimmed |= is_idle;
+        is_idle
+    }
+
+    fn trim_at(&self) -> Instant {
+        self.received_at.max(self.sent_at) + TRIM_AFTER
+    }
+
     /// When to ask again.
     pub(crate) fn next(&self, overdue: Option<Instant>, listening: bool, now: Instant) -> Instant {
         let far = now + FAR;
@@ -137,7 +154,8 @@ impl Pulse {
                 }
             }
         };
-        stalled.min(beat)
+        let trim = if self.is_trimmed { far } else { self.trim_at() };
+        stalled.min(beat).min(trim)
     }
 
     /// Pings at half of the keep-alive, since one that is sent at its end comes too late.
@@ -161,6 +179,7 @@ mod tests {
         let start = Instant::now();
         let mut pulse = Pulse::new(Duration::from_secs(60), TIMEOUT, start);
         assert_eq!(pulse.beat(None, true, after(start, 29)), Beat::Rest);
+        assert!(pulse.is_idle(after(start, 29)));
         assert_eq!(pulse.next(None, true, start), after(start, 30));
         assert_eq!(pulse.beat(None, true, after(start, 30)), Beat::Ping);
         pulse.pinged(2);
@@ -184,6 +203,24 @@ mod tests {
         pulse.answered(after(start, 6));
         assert_eq!(pulse.beat(Some(start), true, after(start, 10)), Beat::Rest);
         assert_eq!(pulse.beat(Some(start), true, after(start, 11)), Beat::Ping, "and again while it lasts");
+    }
+
+    #[test]
+    fn where_nothing_moves_buffers_are_given_back_once() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(Duration::ZERO, TIMEOUT, start);
+        assert!(!pulse.is_idle(after(start, 4)));
+        assert_eq!(pulse.next(None, true, after(start, 4)), after(start, 5));
+        assert!(pulse.is_idle(after(start, 5)));
+        assert!(!pulse.is_idle(after(start, 20)));
+        assert!(pulse.next(None, true, after(start, 20)) > after(start, 60));
+        for (read, sent) in [(1, 0), (0, 1)] {
+            let mut pulse = Pulse::new(Duration::ZERO, TIMEOUT, start);
+            assert!(pulse.is_idle(after(start, 20)));
+            pulse.moved(read, sent, 0, 0, after(start, 30));
+            assert_eq!(pulse.next(None, true, after(start, 30)), after(start, 35));
+            assert!(!pulse.is_idle(after(start, 34)) && pulse.is_idle(after(start, 35)));
+        }
     }
 
     #[test]

@@ -200,6 +200,9 @@ impl<'c> Serving<'c> {
     /// Looks at the clocks.
     fn beat(&mut self, now: Instant) -> Option<End> {
         self.pulse.pending(self.conn.output.pending_bytes(), now);
+        if self.pulse.is_idle(now) {
+            self.conn.trim();
+        }
         let overdue = self.client.outflow.oldest_since();
         let timeout = self.client.options.ping_timeout;
         self.doubt(overdue.filter(|since| now >= *since + timeout), now);

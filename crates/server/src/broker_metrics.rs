@@ -13,6 +13,11 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
         gauge("mqtt_connections", "Clients that are connected.", metrics.connections),
         gauge("mqtt_sessions", "Sessions, connected or kept.", metrics.sessions),
         gauge("mqtt_subscriptions", "Subscriptions of all sessions.", metrics.subscriptions),
+        gauge(
+            "mqtt_subscription_bytes",
+            "Bytes that the topic filters of all sessions take, roughly.",
+            metrics.subscription_bytes,
+        ),
         gauge("mqtt_retained_messages", "Retained messages.", metrics.retained),
         sample(
             "mqtt_store_bytes",
@@ -33,6 +38,11 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
         counter("mqtt_messages_received", "Messages that came from clients.", metrics.messages_received),
         counter("mqtt_messages_republished", "Messages that rules published.", metrics.messages_republished),
         counter("mqtt_messages_sent", "Messages that went to clients.", metrics.messages_sent),
+        counter(
+            "mqtt_subscriptions_refused",
+            "Subscriptions past what their client, or all clients, may have.",
+            metrics.subscriptions_refused,
+        ),
         counter(
             "mqtt_dropped_no_subscribers",
             "Messages that nobody wanted.",

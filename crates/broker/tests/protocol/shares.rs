@@ -113,3 +113,22 @@ async fn mqtt_3_3_1_9_shares_get_no_retained_messages() {
     let mut client = member(&server, "c").await;
     client.silence().await;
 }
+
+#[tokio::test]
+async fn who_comes_back_takes_turns_again() {
+    let server = Server::start().await;
+    let (away, mut here) = (member(&server, "away").await, member(&server, "here").await);
+    let mut publisher = server.client("p").await;
+    away.disconnect().await;
+    until(|| server.broker.metrics().connections == 2, "it has left").await;
+    for id in 1..=4 {
+        publish(&mut publisher, id, 1).await;
+        assert_eq!(here.payload().await, id.to_string(), "all goes to who is there");
+    }
+    let mut back = server.connect(Hello::v5("away").kept()).await;
+    for id in 5..=6 {
+        publish(&mut publisher, id, 1).await;
+    }
+    let got = (back.payload().await, here.payload().await);
+    assert!(got == ("5".into(), "6".into()) || got == ("6".into(), "5".into()), "{got:?}");
+}

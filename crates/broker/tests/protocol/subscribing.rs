@@ -195,3 +195,30 @@ async fn of_one_packet_no_more_filters_are_looked_at_than_a_client_may_have() {
     assert_eq!(client.subscribe(&[("b", 0), ("c", 0), ("d", 0)]).await, [0, 0, 0x97]);
     assert_eq!(server.rules.seen(event::EventKind::ClientCheckAuthzComplete).len(), 5);
 }
+
+#[tokio::test]
+async fn filters_are_bounded_in_bytes_for_a_client_and_for_all() {
+    // Room for two filters of one level and about a hundred bytes each, and for three in all.
+    let server = Server::with(|config| {
+        config.limits.subscription_bytes_max = 400;
+        config.subscription_bytes_max = 600;
+    })
+    .await;
+    let filter = |letter: &str| letter.repeat(100);
+    let (a, b, c) = (filter("a"), filter("b"), filter("c"));
+    let mut one = server.connect(Hello::v5("one").kept()).await;
+    assert_eq!(one.subscribe(&[(&a, 0), (&b, 1), (&c, 0), (&a, 1)]).await, [0, 1, 0x97, 1]);
+    let levels = "/".repeat(50);
+    let mut two = server.client("two").await;
+    assert_eq!(two.subscribe(&[(&levels, 0), ("x", 0)]).await, [0x97, 0], "what has many levels costs more");
+    assert_eq!(two.subscribe(&[(&a, 0), (&b, 0)]).await, [0, 0x97], "that is all there is, for all of them");
+    assert_eq!(one.unsubscribe(&[&b]).await, [0]);
+    assert_eq!(two.subscribe(&[(&b, 0)]).await, [0]);
+    let metrics = server.broker.metrics();
+    assert_eq!((metrics.subscription_bytes, metrics.subscriptions_refused), (65 + 3 * 164, 3));
+    // A session gives back what it had.
+    two.disconnect().await;
+    crate::server::until(|| server.broker.metrics().subscription_bytes == 164, "given back").await;
+    let mut old = server.connect(Hello::v311("old")).await;
+    assert_eq!(old.subscribe(&[(&levels, 0)]).await, [0x80], "3.1.1 has no reason");
+}
