@@ -28,12 +28,10 @@ async fn takes(reader: &Client, numbers: std::ops::Range<usize>) {
     assert!(found.iter().copied().eq(numbers), "{found:?}");
 }
 
+/// A step of its own in `cargo xtask test`, which says so where it is left out.
 #[tokio::test]
+#[ignore = "needs an /etc/hosts of its own, by `unshare`, which containers often forbid"]
 async fn a_name_that_leads_elsewhere_is_looked_up_again() {
-    if !Sluicegate::can_have_names() {
-        eprintln!("not tried: the system gives processes no names of their own");
-        return;
-    }
     let names = |address: &str| format!("127.0.0.1 localhost\n{address} remote.test\n");
     let mut before = Mosquitto::start().await;
     let port = before.address().port();

@@ -121,12 +121,6 @@ impl Sluicegate {
         .await;
     }
 
-    /// Whether the system lets processes see files of their own, as [`SluicegateBuilder::names`] needs: containers often do not.
-    pub fn can_have_names() -> bool {
-        let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
-        tried.is_ok_and(|output| output.status.success())
-    }
-
     /// Replaces what it finds in `/etc/hosts`.
     pub fn set_names(&self, hosts: &str) {
         assert!(self.builder.names.is_some(), "this server has no names of its own");
@@ -191,8 +185,8 @@ impl SluicegateBuilder {
         self
     }
 
-    /// Gives it names of its own: this `/etc/hosts`, which [`Sluicegate::set_names`] replaces. Only where
-    /// [`Sluicegate::can_have_names`].
+    /// Gives it names of its own: this `/etc/hosts`, which [`Sluicegate::set_names`] replaces. Only where `unshare` may give
+    /// it files of its own, which containers often forbid.
     #[must_use]
     pub fn names(mut self, hosts: &str) -> Self {
         self.names = Some(hosts.to_owned());

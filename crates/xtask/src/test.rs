@@ -33,6 +33,7 @@ pub(crate) fn run() -> bool {
         ])
     });
     report.step("tests", || Outcome::from(tests().run()));
+    report.step("tests with names of their own", names);
     report.step("examples in docs", || passes(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
     report.step("api", api::check);
     report.step("docs", || {
@@ -59,6 +60,23 @@ pub(crate) fn tests() -> Cargo {
         println!("cargo-nextest is not installed: `cargo test` takes its place");
         Cargo::new(&["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"])
     }
+}
+
+/// The end-to-end tests of a server with an `/etc/hosts` of its own.
+fn names() -> Outcome {
+    if !tools::has_namespaces() {
+        println!(
+            "`unshare` gives processes no files of their own here, so a remote whose name moves is not tried"
+        );
+        return Outcome::Skipped;
+    }
+    let (nextest, test) = (["nextest", "run"], ["test", "--no-fail-fast"]);
+    let which = ["--package", "cli", "--test", "e2e", "--locked"];
+    Outcome::from(if tools::on_path("cargo-nextest") {
+        Cargo::new(&nextest).args(&which).args(&["--run-ignored", "only"]).run()
+    } else {
+        Cargo::new(&test).args(&which).args(&["--", "--ignored"]).run()
+    })
 }
 
 fn passes(args: &[&str]) -> Outcome {

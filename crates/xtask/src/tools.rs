@@ -50,6 +50,12 @@ pub(crate) fn on_path(program: &str) -> bool {
         .any(|folder| folder.join(program).is_file())
 }
 
+/// Whether a process may be given files of its own.
+pub(crate) fn has_namespaces() -> bool {
+    let tried = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
 fn install(packages: &[&str]) -> bool {
     // Debian starts a server as soon as it is installed, and mosquitto would then sit on port 1883, where a newcomer's
     // `cargo run` wants to listen. Debian asks this file first whether a service may be started.
