@@ -102,13 +102,14 @@ impl Inflow {
         TopicName::parse(publish.topic)
             .map_err(|error| format!("the remote sent a message to no topic: {error}"))?;
         let is_ours = self.house.origin.is_of(publish.properties);
-        let sources = self.subscriptions.matching(publish.topic, publish.subscription_ids);
-        let sources = sources.filter(|source| !(is_ours && source.options.no_local));
+        self.subscriptions.find(publish.topic, publish.subscription_ids);
         // A local message is one event, whatever filters it matches, and however many copies the broker sends.
-        let sources = sources.take(match self.house.is_local {
+        let count = match self.house.is_local {
             false => usize::MAX,
             true => usize::from(self.subscriptions.is_first_copy(publish.topic, publish.subscription_ids)),
-        });
+        };
+        let sources = self.subscriptions.found();
+        let sources = sources.filter(|source| !(is_ours && source.options.no_local)).take(count);
         let Some(id) = publish.packet_id else {
             sources.for_each(|source| self.dispatch(source, publish, moment, None));
             return Ok(());

@@ -1,5 +1,6 @@
 //! What one client has subscribed to, and for which sources.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use mqtt::{
     ByteString, Output, Packet, PacketId, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeAck,
     SubscriptionOptions, Unsubscribe,
 };
+use rustc_hash::FxBuildHasher;
+use topic::Index;
 
 use crate::link::Limits;
 use crate::ring::PUBLISH_IDS;
@@ -40,6 +43,10 @@ impl SourceEntry {
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     groups: Vec<Group>,
+    /// Where in `groups` a message finds its own; made when the first message comes after they have changed.
+    finder: Option<Finder>,
+    /// The groups that the message is for that is being looked at, in their order; kept for its memory.
+    found: Vec<usize>,
     /// Filters to leave as soon as there is a connection.
     forgotten: Vec<Arc<str>>,
     next_id: u16,
@@ -47,6 +54,15 @@ pub(crate) struct Subscriptions {
     /// The remote has refused them, though it did not say so beforehand.
     without_identifiers: bool,
     seed: u64,
+}
+
+/// Places in the list of groups. A message looks at those that it is for, however many there are, and whatever number of
+/// identifiers the remote puts into it.
+#[derive(Debug, Default)]
+struct Finder {
+    /// Two filters may share one.
+    by_identifier: HashMap<u32, Vec<usize>, FxBuildHasher>,
+    by_topic: Index<usize>,
 }
 
 /// One filter.
@@ -78,8 +94,16 @@ enum State {
 
 impl Subscriptions {
     pub(crate) fn new(clean_start: bool, seed: u64) -> Self {
-        let (groups, forgotten) = (Vec::new(), Vec::new());
-        Self { groups, forgotten, next_id: 0, clean_start, without_identifiers: false, seed }
+        Self {
+            groups: Vec::new(),
+            finder: None,
+            found: Vec::new(),
+            forgotten: Vec::new(),
+            next_id: 0,
+            clean_start,
+            without_identifiers: false,
+            seed,
+        }
     }
 
     /// Adds a source, or replaces the one of its name.
@@ -114,6 +138,7 @@ impl Subscriptions {
     }
 
     fn take_out(&mut self, name: &str, stays: Option<&Arc<str>>) {
+        self.finder = None;
         for group in &mut self.groups {
             group.sources.retain(|source| &*source.name != name);
         }
@@ -221,19 +246,37 @@ impl Subscriptions {
         self.groups.iter().flat_map(each).collect()
     }
 
-    /// The sources that a message is for: by subscription identifier where the remote gives one that is ours, otherwise
-    /// by filter.
-    pub(crate) fn matching<'s>(
-        &'s self,
-        topic: &'s str,
-        identifiers: &'s [u32],
-    ) -> impl Iterator<Item = &'s SourceEntry> + Clone {
-        let is_named = |group: &Group| identifiers.contains(&group.identifier.get());
-        let by_name = self.groups.iter().any(is_named);
-        let groups = self.groups.iter().filter(move |group| {
-            if by_name { identifiers.contains(&group.identifier.get()) } else { group.matches(topic) }
-        });
-        groups.flat_map(|group| group.sources().map(|source| &**source))
+    /// Finds the sources that a message is for: by subscription identifier where the remote gives one that is ours,
+    /// otherwise by filter.
+    pub(crate) fn find(&mut self, topic: &str, identifiers: &[u32]) {
+        let finder = self.finder.get_or_insert_with(|| Finder::of(&self.groups));
+        self.found.clear();
+        for identifier in identifiers {
+            self.found.extend(finder.by_identifier.get(identifier).into_iter().flatten());
+        }
+        if self.found.is_empty() {
+            finder.by_topic.matching(topic, |group| self.found.push(*group));
+        }
+        self.found.sort_unstable();
+        self.found.dedup();
+    }
+
+    /// The sources that were found last.
+    pub(crate) fn found(&self) -> impl Iterator<Item = &SourceEntry> + Clone {
+        self.found.iter().flat_map(|group| self.groups[*group].sources()).map(|source| &**source)
+    }
+}
+
+impl Finder {
+    fn of(groups: &[Group]) -> Self {
+        let mut finder = Self::default();
+        for (place, group) in groups.iter().enumerate() {
+            finder.by_identifier.entry(group.identifier.get()).or_default().push(place);
+            if let Some(source) = group.sources.first() {
+                finder.by_topic.insert(&source.options.subscription.filter, place);
+            }
+        }
+        finder
     }
 }
 
@@ -249,11 +292,25 @@ struct Wanted {
 impl Subscriptions {
     /// Whether this is the one of perhaps several copies of a message that counts: where its subscriptions overlap, a
     /// broker may send one for each. It is that for the first filter that matches, on every node the same.
-    pub(crate) fn is_first_copy(&self, topic: &str, identifiers: &[u32]) -> bool {
-        let matching = self.groups.iter().filter(|group| group.matches(topic));
-        let Some(first) = matching.min_by_key(|group| &group.filter) else { return false };
-        let is_ours = |group: &Group| identifiers.contains(&group.identifier.get());
-        is_ours(first) || !self.groups.iter().any(is_ours)
+    pub(crate) fn is_first_copy(&mut self, topic: &str, identifiers: &[u32]) -> bool {
+        let Self { groups, finder, .. } = self;
+        let finder = finder.get_or_insert_with(|| Finder::of(groups));
+        let mut first: Option<&Group> = None;
+        finder.by_topic.matching(topic, |place| {
+            let group = &groups[*place];
+            if first.is_none_or(|first| group.filter < first.filter) {
+                first = Some(group);
+            }
+        });
+        let Some(first) = first else { return false };
+        let mut is_said = false;
+        for identifier in identifiers {
+            if *identifier == first.identifier.get() {
+                return true;
+            }
+            is_said |= finder.by_identifier.contains_key(identifier);
+        }
+        !is_said
     }
 }
 
@@ -271,12 +328,6 @@ impl Group {
 
     fn sources(&self) -> std::slice::Iter<'_, Arc<SourceEntry>> {
         self.sources.iter()
-    }
-
-    fn matches(&self, topic: &str) -> bool {
-        self.sources
-            .first()
-            .is_some_and(|source| topic::matches(source.options.subscription.filter.as_str(), topic))
     }
 
     fn is_shared(&self) -> bool {
@@ -357,8 +408,9 @@ mod tests {
         Arc::new(SourceEntry::new(name.into(), options, Arc::default()))
     }
 
-    fn names(subscriptions: &Subscriptions, topic: &str, identifiers: &[u32]) -> Vec<String> {
-        subscriptions.matching(topic, identifiers).map(|source| source.name.to_string()).collect()
+    fn names(subscriptions: &mut Subscriptions, topic: &str, identifiers: &[u32]) -> Vec<String> {
+        subscriptions.find(topic, identifiers);
+        subscriptions.found().map(|source| source.name.to_string()).collect()
     }
 
     #[test]
@@ -367,17 +419,44 @@ mod tests {
         for (name, filter) in [("a", "t/#"), ("b", "t/1"), ("c", "t/#"), ("d", "$share/g/t/+")] {
             subscriptions.add(source(name, filter));
         }
-        assert_eq!(names(&subscriptions, "t/1", &[]), ["a", "c", "b", "d"]);
-        assert_eq!(names(&subscriptions, "t/1", &[identifier("t/1").get()]), ["b"]);
+        assert_eq!(names(&mut subscriptions, "t/1", &[]), ["a", "c", "b", "d"]);
+        assert_eq!(names(&mut subscriptions, "t/1", &[identifier("t/1").get()]), ["b"]);
         assert_eq!(
-            names(&subscriptions, "t/1", &[77]),
+            names(&mut subscriptions, "t/1", &[77]),
             ["a", "c", "b", "d"],
             "an identifier of somebody else"
         );
         subscriptions.add(source("a", "u"));
         subscriptions.remove("b");
-        assert_eq!(names(&subscriptions, "t/1", &[]), ["c", "d"]);
+        assert_eq!(names(&mut subscriptions, "t/1", &[]), ["c", "d"]);
         assert_eq!(subscriptions.forgotten, ["t/1".into()]);
+    }
+
+    #[test]
+    fn of_very_many_a_message_looks_at_its_own() {
+        const SOURCES: usize = 20_000;
+        let groups: Vec<Group> = (0..SOURCES)
+            .map(|n| {
+                let filter = format!("t/{n}/#");
+                let mut group = Group::new(filter.as_str().into(), 0);
+                group.sources.push(source(&n.to_string(), &filter));
+                group
+            })
+            .collect();
+        let mut subscriptions = Subscriptions { groups, ..Subscriptions::new(true, 0) };
+        let mine = identifier("t/7/#").get();
+        // As many as a packet has room for: those of others, and the same again and again.
+        let many: Vec<u32> = (0..50_000).map(|n| if n % 2 == 0 { mine } else { 300_000_000 + n }).collect();
+        for identifiers in [&[][..], &[mine], &many, &[300_000_000]] {
+            for _ in 0..20 {
+                assert_eq!(names(&mut subscriptions, "t/7/x", identifiers), ["7"]);
+                assert!(subscriptions.is_first_copy("t/7/x", identifiers));
+                assert!(subscriptions.finder.is_some() && subscriptions.found.len() == 1);
+            }
+        }
+        subscriptions.remove("7");
+        assert!(subscriptions.finder.is_none(), "made anew for the next message");
+        assert_eq!(names(&mut subscriptions, "t/7/x", &[mine]), [""; 0]);
     }
 
     #[test]
@@ -386,7 +465,7 @@ mod tests {
         for filter in ["b/#", "a/+", "+/1"] {
             subscriptions.add(source(filter, filter));
         }
-        let counts = |filters: &[&str]| {
+        let mut counts = |filters: &[&str]| {
             let identifiers: Vec<u32> = filters.iter().map(|filter| identifier(filter).get()).collect();
             subscriptions.is_first_copy("a/1", &identifiers)
         };

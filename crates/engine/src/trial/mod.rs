@@ -7,6 +7,7 @@ mod compare;
 mod coverage;
 mod file;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -192,7 +193,13 @@ struct Rules<'s> {
     by_id: BTreeMap<&'s str, &'s Path>,
     /// The declared actions that are enabled.
     renders: HashMap<&'s ResourceId, &'s Arc<dyn Render>>,
+    /// How often all ids were looked through for one that is near.
+    searches: Cell<usize>,
 }
+
+/// Test files without a rule for which one is looked for that is near: whoever has more has a folder too few, and holding
+/// each against each would take a while.
+const SEARCHES_MAX: usize = 100;
 
 impl<'s> Rules<'s> {
     fn of(slots: &'s [Slot]) -> Self {
@@ -206,7 +213,7 @@ impl<'s> Rules<'s> {
         let items = slots.iter().filter_map(|slot| slot.in_force.as_ref()).flat_map(|unit| unit.resources());
         let actions = items.filter(|item| item.category == Category::Action && item.enable);
         let renders = actions.filter_map(|item| Some((&item.id, item.render.as_ref()?))).collect();
-        Self { by_path, by_id, renders }
+        Self { by_path, by_id, renders, searches: Cell::new(0) }
     }
 
     /// Says that there is no rule of this id at this path.
@@ -214,7 +221,11 @@ impl<'s> Rules<'s> {
         let elsewhere = self.by_id.get(id).map(|path| {
             format!("`{}` has a rule of this id: test files stand in the same folder", path.display())
         });
-        let near = || diagnostic::did_you_mean(id, self.by_id.keys().copied());
+        let near = || {
+            self.searches.set(self.searches.get() + 1);
+            let names = self.by_id.keys().copied();
+            (self.searches.get() <= SEARCHES_MAX).then(|| diagnostic::did_you_mean(id, names))?
+        };
         let message = format!("there is no rule `{id}`: `{}` is not there", beside.display());
         Diagnostic::new(Code::UnknownRule, Span::at(0), message).maybe_help(elsewhere.or_else(near))
     }

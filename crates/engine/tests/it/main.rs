@@ -8,3 +8,4 @@ mod broken;
 mod files;
 mod flow;
 mod house;
+mod trial;
