@@ -398,6 +398,12 @@ impl<'a> Cursor<'a> {
         Some(self.at)
     }
 
+    /// The end of the string that begins here.
+    pub(super) fn string_end(mut self) -> Option<usize> {
+        self.string()?;
+        Some(self.at)
+    }
+
     /// The end of the escape that begins here; two units that make a pair are one.
     pub(super) fn escape_end(mut self) -> Option<usize> {
         self.escape()?;

@@ -4,16 +4,21 @@
 //! integers keep every digit, and a float beyond range is an error, as there is no infinity in the dialect.
 
 mod cursor;
+mod document;
 mod lanes;
 mod name;
 mod outline;
 mod parse;
+mod shape;
+mod windows;
 mod write;
 
 pub use cursor::{Cursor, RawString, Token};
+pub use document::{Document, Place};
 pub use name::Name;
-pub use outline::{Entries, Items, Outline, Place};
+pub use outline::{Entries, Items, Outline};
 pub use parse::{parse, parse_at};
+pub use shape::{Fit, Misfit, Shape};
 pub use write::{write, write_string};
 
 /// Where and why a document is not JSON, or is more than is allowed.

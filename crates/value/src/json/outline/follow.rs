@@ -1,8 +1,7 @@
-use super::{Outline, Place, WIDTH};
+use super::{Outline, WIDTH};
 use crate::json::cursor::plain_end;
 use crate::json::name::{Name, head_at};
-use crate::json::{Cursor, RawString, parse_at};
-use crate::{Arena, Value, number};
+use crate::json::{Place, RawString};
 
 impl<'a> Outline<'a> {
     /// Visits those entries of an object whose keys are among `wanted`, in their order, doubled ones included; none of
@@ -17,7 +16,7 @@ impl<'a> Outline<'a> {
         wanted: &[(Name, T)],
         mut visit: impl FnMut(T, Place),
     ) -> Option<usize> {
-        if self.first_byte(place) != b'{' {
+        if self.document().first_byte(place) != b'{' {
             return None;
         }
         if self.escaped_keys {
@@ -96,31 +95,13 @@ impl<'a> Outline<'a> {
 
     #[inline]
     fn inside(&self, place: Place, bracket: u8) -> Inside<'_, 'a> {
-        let more = self.first_byte(place) == bracket;
+        let more = self.document().first_byte(place) == bracket;
         let mut inside = Inside { outline: self, at: 0, depth: place.depth + 1, more };
         if more {
             inside.at = after_space(self.bytes, place.start as usize + 1);
             inside.more = self.bytes.get(inside.at) != Some(&(bracket + 2));
         }
         inside
-    }
-
-    /// Decodes a value. Strings without escapes are borrowed from the document; the rest goes into the arena.
-    #[inline]
-    pub fn value(&self, place: Place, arena: &'a Arena) -> Value<'a> {
-        let start = place.start as usize;
-        match self.first_byte(place) {
-            b'"' => {
-                let end = plain_end(self.bytes, start + 1);
-                if let Some(b'"') = self.bytes.get(end) {
-                    return Value::Str(&self.bytes[start + 1..end]);
-                }
-            }
-            b'-' | b'0'..=b'9' => return number::parse_in_json(&self.bytes[start..], arena),
-            _ => {}
-        }
-        // The text has been checked, so this cannot fail.
-        parse_at(&mut Cursor::within(self.bytes, start), arena).unwrap_or_default()
     }
 }
 
@@ -180,7 +161,7 @@ impl<'a> Inside<'_, 'a> {
     #[inline(always)]
     fn pass(&mut self, behind: Option<usize>) {
         let outline = self.outline;
-        let behind = behind.unwrap_or_else(|| match outline.first_byte(self.place()) {
+        let behind = behind.unwrap_or_else(|| match outline.document().first_byte(self.place()) {
             b'{' | b'[' => outline.behind(self.at, self.depth),
             _ => self.at,
         });

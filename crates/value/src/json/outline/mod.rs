@@ -9,7 +9,7 @@ mod marks;
 mod nesting;
 mod numbers;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod walk;
 
 pub use follow::{Entries, Items};
@@ -17,7 +17,7 @@ pub use follow::{Entries, Items};
 use marks::Marks;
 use walk::Walk;
 
-use super::{Cursor, JsonError};
+use super::{Cursor, Document, JsonError, Place};
 use crate::Arena;
 
 /// A document that has been checked from end to end, with what it takes to find one's way in it.
@@ -30,26 +30,8 @@ pub struct Outline<'a> {
     root: Place,
 }
 
-/// Where a value begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    start: u32,
-    /// How many arrays and objects it stands in.
-    depth: u32,
-}
-
 /// How many bytes a block has.
 const WIDTH: usize = 64;
-
-impl Place {
-    /// Where nothing is.
-    pub const NOWHERE: Place = Place { start: u32::MAX, depth: 0 };
-
-    /// Whether nothing is there.
-    pub fn is_nowhere(self) -> bool {
-        self.start == u32::MAX
-    }
-}
 
 impl<'a> Outline<'a> {
     /// Checks a document, UTF-8 included, and finds the way through it.
@@ -94,10 +76,10 @@ impl<'a> Outline<'a> {
         self.root
     }
 
-    /// The byte with which a value begins; 0 where nothing is.
+    /// The document, which needs no outline to be read from.
     #[inline]
-    pub fn first_byte(&self, place: Place) -> u8 {
-        self.bytes.get(place.start as usize).copied().unwrap_or(0)
+    pub fn document(&self) -> Document<'a> {
+        Document { bytes: self.bytes }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::json::lanes::Lanes;
 use crate::{Value, json};
 
 /// What the cursor, which goes byte by byte, says of a document.
-fn by_cursor(bytes: &[u8]) -> Result<(), JsonError> {
+pub(in crate::json) fn by_cursor(bytes: &[u8]) -> Result<(), JsonError> {
     check_utf8(bytes)?;
     let mut cursor = Cursor::new(bytes);
     cursor.skip(0).and_then(|_| cursor.end()).ok_or_else(|| cursor.error())
@@ -17,7 +17,7 @@ fn by_cursor(bytes: &[u8]) -> Result<(), JsonError> {
 
 /// The document, read by following the outline alone.
 fn read<'a>(outline: &Outline<'a>, place: Place, arena: &'a Arena) -> String {
-    match outline.first_byte(place) {
+    match outline.document().first_byte(place) {
         b'{' => {
             let entries = outline.entries(place).map(|(key, value)| {
                 let mut name = std::vec::Vec::new();
@@ -32,7 +32,7 @@ fn read<'a>(outline: &Outline<'a>, place: Place, arena: &'a Arena) -> String {
             let items = outline.items(place).map(|item| read(outline, item, arena));
             format!("[{}]", items.collect::<std::vec::Vec<_>>().join(","))
         }
-        _ => shown(&outline.value(place, arena)),
+        _ => shown(&outline.document().value(place, arena)),
     }
 }
 
@@ -238,7 +238,7 @@ fn pieces() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
-fn documents() -> impl Strategy<Value = serde_json::Value> {
+pub(in crate::json) fn documents() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
@@ -321,7 +321,7 @@ fn doubled_keys_are_found_twice_and_nested_ones_not() {
     let found = |name: &str| {
         let mut found = std::vec::Vec::new();
         outline.find(outline.root(), &[(Name::new(name.as_bytes()), ())], |(), place| {
-            found.push(shown(&outline.value(place, &arena)));
+            found.push(shown(&outline.document().value(place, &arena)));
         });
         found
     };
