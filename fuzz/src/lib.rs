@@ -6,4 +6,5 @@ pub mod mqtt_packets;
 pub mod parser;
 pub mod rule_file;
 pub mod scan;
+pub mod shape;
 pub mod templates;

@@ -250,6 +250,8 @@ fn instructions(counts: &Value, out: &mut String) {
     table(out, &["one evaluation", "instructions", "target"]);
     for (case, count) in counts {
         let target = match case.as_bytes().first() {
+            // What is met for the first time is walked over; the targets are for what devices send over and over.
+            _ if case.ends_with("new shapes") => "",
             Some(b'b') => "1.2 k",
             Some(b'c') => "6 k",
             Some(b'd') => "7 k",

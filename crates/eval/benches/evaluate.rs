@@ -21,17 +21,18 @@ const CASES: [(usize, bool); 7] =
 #[divan::bench(args = CASES)]
 fn sluicegate(bencher: Bencher<'_, '_>, (at, accepted): (usize, bool)) {
     let rule = &rules::all()[at];
-    let rejected = rule.rejected.as_ref().unwrap_or(&rule.accepted);
-    let payload = if accepted { &rule.accepted } else { rejected };
+    let payloads = rule.payloads(accepted, 16);
     let program = eval::prepare(&rule.sql, 0, "bench").0.expect("the rule is good");
     let union = Union::of(&[&program]);
-    let message = rules::message(payload.as_bytes());
-    let event = rules::event(&message);
+    let messages: Vec<_> = payloads.iter().map(|payload| rules::message(payload.as_bytes())).collect();
+    let events: Vec<_> = messages.iter().map(rules::event).collect();
+    let mut events = events.iter().cycle();
     let mut worker = Worker::new(Arc::new(Surroundings::default()), 1);
     let mut out = Vec::new();
     bencher.bench_local(|| {
         out.clear();
-        let message = worker.begin(divan::black_box(&event), &union);
+        let event = events.next().expect("they come round");
+        let message = worker.begin(divan::black_box(event), &union);
         if let Ok(Verdict::Rows(rows)) = message.run(0, &program) {
             rows.iter().for_each(|row| value::json::write(row, &mut out));
         }
@@ -45,7 +46,8 @@ fn wheres(bencher: Bencher<'_, '_>, count: usize) {
     let rule = &rules::all()[1];
     let program = eval::prepare(&rule.sql, 0, "bench").0.expect("the rule is good");
     let union = Union::of(&vec![&program; count]);
-    let message = rules::message(rule.rejected.as_deref().unwrap_or_default().as_bytes());
+    let payload = rule.payloads(false, 1).remove(0);
+    let message = rules::message(payload.as_bytes());
     let event = rules::event(&message);
     let mut worker = Worker::new(Arc::new(Surroundings::default()), 1);
     bencher.bench_local(|| {
@@ -57,8 +59,8 @@ fn wheres(bencher: Bencher<'_, '_>, count: usize) {
 /// Reading the payload into `serde_json::Value`, and nothing else: the floor of evaluating on a tree.
 #[divan::bench(args = [1, 2, 3])]
 fn serde_json_value(bencher: Bencher<'_, '_>, at: usize) {
-    let rule = &rules::all()[at];
+    let payload = rules::all()[at].payloads(true, 1).remove(0);
     bencher.bench_local(|| {
-        serde_json::from_slice::<serde_json::Value>(divan::black_box(rule.accepted.as_bytes())).is_ok()
+        serde_json::from_slice::<serde_json::Value>(divan::black_box(payload.as_bytes())).is_ok()
     });
 }

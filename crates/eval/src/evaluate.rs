@@ -208,7 +208,7 @@ impl<'m> Run<'m> {
 
     #[inline]
     fn found(&self, scan: &'m Scan<'m>, path: u32) -> Value<'m> {
-        self.slots.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
+        self.reads.nodes.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
     }
 
     fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, Box<EvalError>> {

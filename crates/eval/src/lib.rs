@@ -18,6 +18,7 @@ mod prepare;
 mod program;
 mod run;
 mod scan;
+mod shapes;
 pub mod test;
 mod watch;
 mod worker;

@@ -1,6 +1,10 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use value::json::Name;
 
 use crate::Program;
+use crate::program::Shape;
 
 /// One step of a payload path that the scan can follow by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +47,30 @@ impl PathSet {
 /// root, parents before children, so that what lies below a node is a range.
 #[derive(Debug, Default)]
 pub struct Union {
+    /// Unlike that of every other one of the process: what is remembered for this one is worth nothing for any other. 0 where
+    /// nothing is.
+    id: u64,
     nodes: Vec<Node>,
-    /// For each program, the node at the end of each of its paths.
-    programs: Vec<Box<[u32]>>,
+    programs: Vec<Reads>,
+    loops: Vec<ElementLoop>,
+}
+
+/// What a program reads of the payload.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    /// The node at the end of each of its paths.
+    pub(crate) nodes: Vec<u32>,
+    /// The number of its loop, if that goes over an array where it stands in the payload.
+    pub(crate) element_loop: Option<u32>,
+}
+
+/// A loop over an array of the payload.
+#[derive(Debug)]
+pub(crate) struct ElementLoop {
+    /// The node of the array.
+    pub(crate) array: u32,
+    /// What is read of each element.
+    pub(crate) elements: Arc<Union>,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +103,20 @@ struct Growing {
 impl Union {
     /// The union of what these programs read. Their places in the list are how [`crate::Message::run`] knows them.
     pub fn of(programs: &[&Program]) -> Self {
-        Self::of_sets(programs.iter().map(|program| program.paths()))
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let mut union = Self::of_sets(programs.iter().map(|program| program.paths()));
+        if union.needs_scan() {
+            union.id = IDS.fetch_add(1, Relaxed);
+        }
+        for (program, reads) in programs.iter().zip(&mut union.programs) {
+            if let Shape::Foreach(foreach) = &program.shape
+                && let Some(array) = foreach.array_path.and_then(|path| reads.nodes.get(path as usize))
+            {
+                reads.element_loop = u32::try_from(union.loops.len()).ok();
+                union.loops.push(ElementLoop { array: *array, elements: Arc::clone(&foreach.element_union) });
+            }
+        }
+        union
     }
 
     /// The union of these paths, each set in the place of a program.
@@ -88,15 +126,21 @@ impl Union {
         for set in sets {
             ends.push(set.0.iter().map(|path| insert(&mut growing, path)).collect::<Vec<_>>());
         }
-        if ends.iter().all(Vec::is_empty) {
-            return Self { nodes: Vec::new(), programs: ends.into_iter().map(|_| Box::default()).collect() };
-        }
-        let mut nodes = Vec::with_capacity(growing.len());
+        let mut nodes = Vec::new();
         let mut numbers = vec![0; growing.len()];
-        number(&growing, 0, 0, &mut nodes, &mut numbers);
-        let programs =
-            ends.into_iter().map(|ends| ends.into_iter().map(|end| numbers[end]).collect()).collect();
-        Self { nodes, programs }
+        if !ends.iter().all(Vec::is_empty) {
+            number(&growing, 0, 0, &mut nodes, &mut numbers);
+        }
+        let reads = |ends: Vec<usize>| Reads {
+            nodes: ends.into_iter().map(|end| numbers[end]).collect(),
+            element_loop: None,
+        };
+        Self { id: 0, nodes, programs: ends.into_iter().map(reads).collect(), loops: Vec::new() }
+    }
+
+    /// What tells this one from every other; 0 where nothing is read of a payload.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether any of the programs reads inside of the payload.
@@ -108,9 +152,20 @@ impl Union {
         &self.nodes
     }
 
-    /// The nodes of one program's paths; empty for a program that does not belong to the union.
-    pub(crate) fn program(&self, place: usize) -> &[u32] {
-        self.programs.get(place).map_or(&[], |nodes| nodes)
+    /// What one program reads; nothing for a program that does not belong to the union.
+    pub(crate) fn program(&self, place: usize) -> &Reads {
+        static NOTHING: Reads = Reads { nodes: Vec::new(), element_loop: None };
+        self.programs.get(place).unwrap_or(&NOTHING)
+    }
+
+    /// All loops over arrays of the payload, by their numbers.
+    pub(crate) fn loops(&self) -> &[ElementLoop] {
+        &self.loops
+    }
+
+    /// The loop with this number, which must be one of its programs'.
+    pub(crate) fn element_loop(&self, number: u32) -> &ElementLoop {
+        &self.loops[number as usize]
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use diagnostic::Span;
 use event::{Column, Event, EventKind};
 use functions::Function;
@@ -223,7 +225,7 @@ pub(crate) struct Foreach {
     pub(crate) array_path: Option<u32>,
     /// The paths of [`Node::Element`], and the same as a trie.
     pub(crate) element_paths: PathSet,
-    pub(crate) element_union: Union,
+    pub(crate) element_union: Arc<Union>,
 }
 
 /// Which list of fields.

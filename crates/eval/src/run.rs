@@ -3,14 +3,14 @@ use std::cell::Cell;
 use bumpalo::collections::Vec;
 use diagnostic::Span;
 use event::Column;
-use value::json::Items;
 use value::path;
 use value::{Arena, Entry, Map, Value, json, size};
 
 use crate::catalog::bit;
 use crate::evaluate::{fault, is_composite};
+use crate::paths::Reads;
 use crate::program::{Base, Condition, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
-use crate::scan::Scan;
+use crate::scan::{Elements, Scan};
 use crate::watch::Watch;
 use crate::worker::Clause;
 use crate::{EvalError, Fault, Message};
@@ -39,15 +39,15 @@ enum Element<'m> {
     /// A value that was computed, or decoded with the array that it is part of.
     Value(Value<'m>),
     /// One that stands in the payload: what the loop reads of it, found there, and the nodes of its paths.
-    Scanned(&'m Scan<'m>, &'m [u32]),
+    Scanned(&'m Scan<'m>, &'m Reads),
 }
 
 /// One program on one message.
 pub(crate) struct Run<'m> {
     pub(crate) message: Message<'m>,
     program: &'m Program,
-    /// The nodes of the union at which the program's payload paths end.
-    pub(crate) slots: &'m [u32],
+    /// What the program reads of the payload.
+    pub(crate) reads: &'m Reads,
     /// What each field of SELECT or FOREACH, and of DO, has left under its root.
     fields: &'m [Cell<Value<'m>>],
     body: &'m [Cell<Value<'m>>],
@@ -69,7 +69,7 @@ fn cells<'m>(list: &List, arena: &'m Arena) -> &'m [Cell<Value<'m>>] {
 
 impl<'m> Run<'m> {
     #[inline]
-    pub(crate) fn new(message: Message<'m>, program: &'m Program, slots: &'m [u32]) -> Self {
+    pub(crate) fn new(message: Message<'m>, program: &'m Program, reads: &'m Reads) -> Self {
         let (fields, body): (_, &[_]) = match &program.shape {
             Shape::Select(list) => (cells(list, message.arena()), &[]),
             Shape::Foreach(foreach) => {
@@ -79,7 +79,7 @@ impl<'m> Run<'m> {
         Self {
             message,
             program,
-            slots,
+            reads,
             fields,
             body,
             array: Cell::default(),
@@ -222,14 +222,13 @@ impl<'m> Run<'m> {
 
     fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
         let mut rows = Vec::with_capacity_in(ROWS_USUAL, self.arena().bump());
-        if let Some((scan, mut elements)) = self.elements_in_place(foreach)? {
-            let scan = scan.of_elements(&foreach.element_union);
-            self.element.set(Element::Scanned(scan, foreach.element_union.program(0)));
+        if let Some(mut elements) = self.elements_in_place(foreach)? {
+            let reads = foreach.element_union.program(0);
+            self.element.set(Element::Scanned(elements.element(), reads));
             let mut count = 0;
-            while let Some(element) = elements.peek() {
+            while elements.advance() {
                 count += 1;
                 self.affordable(foreach, count)?;
-                elements.pass(scan.read(element));
                 self.row_of_element(foreach, &mut rows)?;
             }
             return Ok(rows.into_bump_slice());
@@ -254,20 +253,24 @@ impl<'m> Run<'m> {
     /// Whether the array of a loop is looked at where it stands, and so is not decoded.
     fn is_in_place(&self) -> Result<bool, Box<EvalError>> {
         match &self.program.shape {
-            Shape::Foreach(foreach) => Ok(self.elements_in_place(foreach)?.is_some()),
+            Shape::Foreach(foreach) => {
+                let found = self.array_in_place(foreach)?;
+                Ok(found.is_some_and(|(scan, number)| scan.is_loop_over_array(number)))
+            }
             Shape::Select(_) => Ok(false),
         }
     }
 
     /// The elements where they stand in the payload, if the array is there and nobody else wants it.
-    fn elements_in_place(
-        &self,
-        foreach: &'m Foreach,
-    ) -> Result<Option<(&'m Scan<'m>, Items<'m, 'm>)>, Box<EvalError>> {
-        let Some(path) = foreach.array_path else { return Ok(None) };
+    fn elements_in_place(&self, foreach: &'m Foreach) -> Result<Option<Elements<'m>>, Box<EvalError>> {
+        Ok(self.array_in_place(foreach)?.and_then(|(scan, number)| scan.elements(number)))
+    }
+
+    /// The payload with the number of the loop, if the array is read there and nobody else wants it.
+    fn array_in_place(&self, foreach: &'m Foreach) -> Result<Option<(&'m Scan<'m>, u32)>, Box<EvalError>> {
+        let Some(number) = self.reads.element_loop else { return Ok(None) };
         let scan = self.message.scan().map_err(|error| fault(foreach.span, Fault::Payload(error)))?;
-        let slot = self.slots.get(path as usize);
-        Ok(scan.zip(slot).and_then(|(scan, slot)| Some((scan, scan.elements(*slot)?))))
+        Ok(scan.map(|scan| (scan, number)))
     }
 
     /// Evaluates the element that the loop has come to, and adds its row unless INCASE filters it out.
@@ -295,8 +298,8 @@ impl<'m> Run<'m> {
     #[inline]
     pub(crate) fn element(&self, path: u32) -> Value<'m> {
         match self.element.get() {
-            Element::Scanned(scan, slots) => {
-                slots.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
+            Element::Scanned(scan, reads) => {
+                reads.nodes.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
             }
             Element::Value(value) => self.in_element(value, path),
         }

@@ -10,29 +10,39 @@ use crate::catalog::{bit, declared};
 use crate::paths::Union;
 use crate::run::{Run, Verdict};
 use crate::scan::Scan;
+use crate::shapes::Shapes;
 use crate::{EvalError, Program};
 
 /// What one thread needs to evaluate: its arena and what lies outside of messages.
 ///
-/// Keep one per thread and use it for every message; after the first few it takes no more memory from the heap.
+/// Keep one per thread and use it for every message; after the first few it takes no more memory from the heap, but seldom
+/// to remember how a payload looks that it has not met before.
 #[derive(Debug)]
 pub struct Worker {
     arena: Arena,
     random: Random,
     surroundings: Arc<Surroundings>,
     effort: Effort,
+    shapes: Shapes,
 }
 
 impl Worker {
     /// A worker whose random numbers begin at `seed`.
     pub fn new(surroundings: Arc<Surroundings>, seed: u64) -> Self {
-        Self { arena: Arena::new(), random: Random::new(seed), surroundings, effort: Effort::default() }
+        Self {
+            arena: Arena::new(),
+            random: Random::new(seed),
+            surroundings,
+            effort: Effort::default(),
+            shapes: Shapes::default(),
+        }
     }
 
     /// Takes up the next message: everything that was built for the one before is gone. `union` belongs to the
     /// programs that will run on it.
     pub fn begin<'m>(&'m mut self, event: &'m Event<'m>, union: &'m Union) -> Message<'m> {
         self.arena.reset();
+        self.shapes.settle();
         let worker: &'m Worker = self;
         Message(worker.arena.bump().alloc(Ground {
             worker,
@@ -173,9 +183,17 @@ impl<'m> Message<'m> {
             self.0.unscanned.set(Unscanned::Absent);
             return Ok(None);
         };
-        let scan = Scan::new(payload, self.0.union, self.arena());
+        let (shapes, union) = (&self.0.worker.shapes, self.0.union);
+        if let Some(scan) = shapes.find(payload, union, self.arena()) {
+            self.0.scan.set(Some(scan));
+            return Ok(Some(scan));
+        }
+        let scan = Scan::new(payload, union, self.arena());
         match scan {
-            Ok(scan) => self.0.scan.set(Some(scan)),
+            Ok(scan) => {
+                shapes.walked(scan, union);
+                self.0.scan.set(Some(scan));
+            }
             Err(error) => self.0.unscanned.set(Unscanned::Faulty(error)),
         }
         scan.map(Some)

@@ -1,4 +1,4 @@
-//! The fuzz targets `evaluator` and `scan`, for a moment.
+//! The fuzz targets `evaluator`, `scan` and `shape`, for a moment.
 
 use std::path::Path;
 
@@ -8,6 +8,9 @@ mod evaluator;
 #[path = "../../../fuzz/src/scan.rs"]
 #[allow(unreachable_pub)] // the fuzz targets are another crate
 mod scan;
+#[path = "../../../fuzz/src/shape.rs"]
+#[allow(unreachable_pub)] // the fuzz targets are another crate
+mod shape;
 #[path = "../../../fuzz/src/twin.rs"]
 mod twin;
 
@@ -32,6 +35,27 @@ fn any_statement_on_any_payload_ends() {
 
 #[test]
 fn the_scan_finds_what_a_full_read_finds() {
+    twin::run(&payloads(), 500, scan::run);
+}
+
+/// Damage meets the payload that is learned, or the one that comes then, or both.
+#[test]
+fn what_is_remembered_changes_nothing() {
+    let payloads = payloads();
+    let sensors = |t: &str| {
+        let one = |at: usize| format!(r#"{{"id":"s{at}","t":{t},"idx":{at}}}"#);
+        format!(r#"{{"a":{{"b":{t}}},"sensors":[{},{},{}]}}"#, one(1), one(2), one(30))
+    };
+    let same = payloads.iter().map(|payload| [payload, &b"\0"[..], payload].concat());
+    let mut seeds: Vec<_> = same.collect();
+    seeds.extend(
+        ["1", "-22.5", "null", "\"x\\n\"", "{}"]
+            .map(|t| format!("{}\0{}", sensors("3"), sensors(t)).into_bytes()),
+    );
+    twin::run(&seeds, 2000, shape::run);
+}
+
+fn payloads() -> Vec<Vec<u8>> {
     let payload = |case: &serde_json::Value| Some(case["context"]["payload"].as_str()?.as_bytes().to_vec());
     let mut seeds: Vec<Vec<u8>> = cases().iter().filter_map(payload).collect();
     seeds.extend([
@@ -41,5 +65,5 @@ fn the_scan_finds_what_a_full_read_finds() {
     ]);
     seeds.sort_unstable();
     seeds.dedup();
-    twin::run(&seeds, 500, scan::run);
+    seeds
 }

@@ -13,15 +13,19 @@ use crate::tools;
 const GROWTH_MAX: f64 = 0.15;
 
 /// What is counted: its name, the crate whose example does it over and over, the example, and what it is told before
-/// the number of times. The rules have their number in the benchmark, and whether they let the payload through.
+/// the number of times. The rules have their number in the benchmark, whether they let the payload through, and whether
+/// payloads have the same shape, with other values each time, or each another one.
 const CASES: &[(&str, &str, &str, &[&str])] = &[
-    ("a", "eval", "evaluate", &["0", "accept"]),
-    ("b accept", "eval", "evaluate", &["1", "accept"]),
-    ("b reject", "eval", "evaluate", &["1", "reject"]),
-    ("c accept", "eval", "evaluate", &["2", "accept"]),
-    ("c reject", "eval", "evaluate", &["2", "reject"]),
-    ("d accept", "eval", "evaluate", &["3", "accept"]),
-    ("d reject", "eval", "evaluate", &["3", "reject"]),
+    ("a", "eval", "evaluate", &["0", "accept", "same"]),
+    ("b accept", "eval", "evaluate", &["1", "accept", "same"]),
+    ("b reject", "eval", "evaluate", &["1", "reject", "same"]),
+    ("b reject, new shapes", "eval", "evaluate", &["1", "reject", "new"]),
+    ("c accept", "eval", "evaluate", &["2", "accept", "same"]),
+    ("c reject", "eval", "evaluate", &["2", "reject", "same"]),
+    ("c reject, new shapes", "eval", "evaluate", &["2", "reject", "new"]),
+    ("d accept", "eval", "evaluate", &["3", "accept", "same"]),
+    ("d reject", "eval", "evaluate", &["3", "reject", "same"]),
+    ("d reject, new shapes", "eval", "evaluate", &["3", "reject", "new"]),
     ("template", "template", "render", &[]),
     ("topic, 1,000 filters", "topic", "lookup", &["1000"]),
     ("topic, 10,000 filters", "topic", "lookup", &["10000"]),

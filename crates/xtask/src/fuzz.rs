@@ -39,6 +39,12 @@ const TARGETS: &[Target] = &[
         twin: ["eval", "fuzz", "the_scan_finds_what_a_full_read_finds"],
     },
     Target {
+        name: "shape",
+        has_unsafe: true,
+        seeds: payloads_twice,
+        twin: ["eval", "fuzz", "what_is_remembered_changes_nothing"],
+    },
+    Target {
         name: "templates",
         has_unsafe: false,
         seeds: templates,
@@ -184,6 +190,10 @@ fn payloads() -> Vec<Vec<u8>> {
     payloads.sort_unstable();
     payloads.dedup();
     payloads
+}
+
+fn payloads_twice() -> Vec<Vec<u8>> {
+    payloads().iter().map(|payload| [payload, &b"\0"[..], payload].concat()).collect()
 }
 
 fn templates() -> Vec<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! Lists of fields, the rows that they make, and loops.
 
+use std::sync::Arc;
+
 use diagnostic::Span;
 use event::Column;
 use sql::ir;
@@ -214,7 +216,7 @@ impl<'s> Compiler<'s> {
         };
         self.settle(&mut body, Scope::Body);
         let element_paths = std::mem::take(&mut self.element_paths);
-        let element_union = Union::of_sets([&element_paths]);
+        let element_union = Arc::new(Union::of_sets([&element_paths]));
         Foreach { list, body, filter, span, cost, array_path, element_paths, element_union }
     }
 }
