@@ -13,11 +13,13 @@ thread_local! {
 pub const SHARE: usize = 8192;
 
 /// Notes so many steps. Costs a few instructions.
+#[inline]
 pub fn spend(units: usize) {
     SPENT.set(SPENT.get().saturating_add(units));
 }
 
 /// Whether the batch that this thread works on has done as much as it may: it is to end, and to go on after the others.
+#[inline]
 pub fn is_spent() -> bool {
     SPENT.get() >= SHARE
 }
