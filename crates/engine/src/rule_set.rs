@@ -83,8 +83,7 @@ impl RuleSet {
             _ => &self.events,
         };
         for name in event.from.iter().filter(|name| !name.is_empty()) {
-            let nodes = index.matching(name, |place| places.push(*place));
-            wake::spend(nodes);
+            index.matching(name, |place| places.push(*place));
         }
         places.sort_unstable();
         places.dedup();

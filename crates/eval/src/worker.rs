@@ -191,7 +191,7 @@ impl<'m> Message<'m> {
         let scan = Scan::new(payload, union, self.arena());
         match scan {
             Ok(scan) => {
-                shapes.walked(scan, union);
+                shapes.walked(scan, union, self.arena());
                 self.0.scan.set(Some(scan));
             }
             Err(error) => self.0.unscanned.set(Unscanned::Faulty(error)),

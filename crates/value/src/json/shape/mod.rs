@@ -61,12 +61,12 @@ pub struct Misfit {
 }
 
 /// What it costs to begin, and what a value costs that is looked at by itself, in windows.
-const BASE_COST: u32 = 3;
+const BASE_COST: u32 = 5;
 const VALUE_COST: u32 = 7;
 
 impl Shape {
     /// Whether a document is the one that was learned but for its scalar values.
-    #[inline]
+    #[inline(always)]
     pub fn fit<'a>(&'a self, bytes: &'a [u8], arena: &'a Arena) -> Result<Fit<'a>, Misfit> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
@@ -92,7 +92,7 @@ impl Shape {
         let text = Text { bytes, last: last_of(bytes, &mut padded) };
         // The place that comes next, here and in what was learned.
         let (mut at, mut known) = (0, 0);
-        let mut moved: Option<Moved<'a>> = None;
+        let mut moving = Moving::new(self);
         let mut hole = 0;
         let mut cost = BASE_COST;
         // Places are as wide as that.
@@ -107,10 +107,7 @@ impl Shape {
                 if (at, known) != (bytes.len(), self.length) {
                     return Err(Misfit { cost });
                 }
-                let places = match moved {
-                    None => &self.places,
-                    Some(moved) => moved.end(self, at.wrapping_sub(known) as u32),
-                };
+                let places = moving.end(at.wrapping_sub(known) as u32, arena);
                 return Ok(Fit { document: Document { bytes }, places, cost });
             }
             let misfit = known + misfits.trailing_zeros() as usize;
@@ -121,8 +118,9 @@ impl Shape {
             let shift = at.wrapping_sub(known);
             let value = (start as usize).wrapping_add(shift);
             let Some(behind) = text.value_end::<W>(value) else { return Err(Misfit { cost }) };
-            let moved = moved.get_or_insert_with(|| Moved::new(self, arena));
-            moved.up_to(self, start, shift as u32);
+            if start >= moving.next {
+                moving.up_to(start, shift as u32, arena);
+            }
             (at, known) = (behind, end as usize);
         }
     }
@@ -184,37 +182,52 @@ impl Shape {
     }
 }
 
-/// The places of a document in which some values are longer or shorter.
-struct Moved<'a> {
-    places: &'a mut [Place],
+/// The places of a document in which some values are longer or shorter than they were.
+struct Moving<'a> {
+    shape: &'a Shape,
+    /// A copy of the shape's places, once one of them is elsewhere.
+    moved: Option<&'a mut [Place]>,
     /// So many of the shape's order are done.
     done: usize,
+    /// Where the next one was; behind all places if there is none.
+    next: u32,
 }
 
-impl<'a> Moved<'a> {
-    #[inline(never)]
-    fn new(shape: &Shape, arena: &'a Arena) -> Self {
-        Self { places: arena.bump().alloc_slice_copy(&shape.places), done: 0 }
+impl<'a> Moving<'a> {
+    #[inline(always)]
+    fn new(shape: &'a Shape) -> Self {
+        Self { shape, moved: None, done: 0, next: 0 }
     }
 
-    /// Moves those that are not done yet up to this place.
+    /// Moves those that are not done yet and were not behind this place.
     #[inline(always)]
-    fn up_to(&mut self, shape: &Shape, last: u32, shift: u32) {
-        while let Some(at) = shape.order.get(self.done) {
-            let place = &mut self.places[*at as usize];
-            if place.start > last {
+    fn up_to(&mut self, last: u32, shift: u32, arena: &'a Arena) {
+        let Shape { places, order, .. } = self.shape;
+        self.next = u32::MAX;
+        for at in &order[self.done..] {
+            let start = places[*at as usize].start;
+            if start > last {
+                self.next = start;
                 break;
             }
-            place.start = place.start.wrapping_add(shift);
             self.done += 1;
+            if shift != 0 {
+                let moved = self.moved.get_or_insert_with(|| arena.bump().alloc_slice_copy(places));
+                moved[*at as usize].start = start.wrapping_add(shift);
+            }
         }
     }
 
-    /// Moves the rest.
+    /// All places, when the end has been reached.
     #[inline(always)]
-    fn end(mut self, shape: &Shape, shift: u32) -> &'a [Place] {
-        self.up_to(shape, u32::MAX, shift);
-        self.places
+    fn end(mut self, shift: u32, arena: &'a Arena) -> &'a [Place] {
+        if shift != 0 && self.next < u32::MAX {
+            self.up_to(u32::MAX - 1, shift, arena);
+        }
+        match self.moved {
+            Some(moved) => moved,
+            None => &self.shape.places,
+        }
     }
 }
 

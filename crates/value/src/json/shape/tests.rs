@@ -151,8 +151,14 @@ fn any_scalar_may_stand_for_any_other() {
 
 #[test]
 fn numbers_stay_in_range_and_digits_behind_zero_are_none() {
-    for (first, second) in [("[10]", "[00]"), ("[-10]", "[-00]"), ("[10.5]", "[01.5]"), ("[1e99]", "[9e999]")]
-    {
+    for (first, second) in [
+        ("[10]", "[00]"),
+        ("[-10]", "[-00]"),
+        ("[10.5]", "[01.5]"),
+        ("[1e99]", "[9e999]"),
+        ("[1e308]", "[9e308]"),
+        ("[1.5E308]", "[9.5E308]"),
+    ] {
         assert!(!check(&shape(first.as_bytes()), second.as_bytes()), "{second}");
     }
     let long = |digit: &str, digits| format!("[{}.5]", digit.repeat(digits));
