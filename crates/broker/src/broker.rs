@@ -28,7 +28,7 @@ use crate::session::{Kept, Session};
 use crate::store::{Change, Persistence, Store, StoreError};
 use crate::subscriptions::{RouteCache, Subscriptions};
 use crate::sys;
-use crate::will::Will;
+use crate::will::{Will, Wills};
 
 /// The embedded broker.
 ///
@@ -42,6 +42,7 @@ pub struct Broker {
     pub(crate) numbers: AtomicU32,
     pub(crate) sessions: DashMap<Arc<str>, Arc<Session>>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) wills: Wills,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     /// The listeners, once they are open.
@@ -110,6 +111,7 @@ impl Broker {
             numbers: AtomicU32::new(0),
             sessions: DashMap::new(),
             subscriptions: Subscriptions::default(),
+            wills: Wills::default(),
             retained: Retained::new(config.retained_messages_max, config.retained_bytes_max),
             counters: Counters::default(),
             gates: OnceLock::new(),
@@ -191,6 +193,7 @@ impl Broker {
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
             subscription_bytes: self.subscriptions.bytes(),
+            will_bytes: self.wills.bytes(),
             retained: self.retained.len(),
             store_bytes: self.store().map_or(0, Store::log_bytes),
             store_healthy: self.store().is_none_or(Store::is_healthy),

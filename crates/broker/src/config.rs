@@ -24,6 +24,8 @@ pub struct BrokerConfig {
     pub sessions_max: usize,
     /// Bytes of the topic filters of all sessions, roughly. Past it no session gets a new one.
     pub subscription_bytes_max: usize,
+    /// Bytes of the wills of all sessions. Past it no client with a will is let in.
+    pub will_bytes_max: usize,
     /// Retained messages. Past it no new topic is retained.
     pub retained_messages_max: usize,
     /// Bytes of retained messages. Past it no new topic is retained.
@@ -45,6 +47,8 @@ impl BrokerConfig {
     pub const SESSIONS_MAX: usize = 1_000_000;
     /// Default of `subscription_bytes_max`: 1 GiB.
     pub const SUBSCRIPTION_BYTES_MAX: usize = 1 << 30;
+    /// Default of `will_bytes_max`: 256 MiB.
+    pub const WILL_BYTES_MAX: usize = 256 << 20;
     /// Default of `retained_messages_max`.
     pub const RETAINED_MESSAGES_MAX: usize = 100_000;
     /// Default of `retained_bytes_max`: 64 MiB.
@@ -58,6 +62,7 @@ impl BrokerConfig {
             session_expiry_max: Self::SESSION_EXPIRY_MAX,
             sessions_max: Self::SESSIONS_MAX,
             subscription_bytes_max: Self::SUBSCRIPTION_BYTES_MAX,
+            will_bytes_max: Self::WILL_BYTES_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
             sys_interval: None,

@@ -198,14 +198,19 @@ async fn admit(
     let mut client = client(comer, connect, assigned.as_deref());
     let request = &connect.request;
     let checked = check(broker, comer, conn, request, &mut client).await;
+    let publisher = Arc::new(Publisher {
+        clientid: Arc::clone(&client.clientid),
+        username: client.username.clone(),
+        peername: Some(comer.peername),
+    });
+    let mut will = Will::of(connect, &publisher);
+    let is_kept = !link_expiry.is_zero();
+    let checked = checked.and_then(|found| has_room(broker, &client, is_kept, will.as_mut()).map(|()| found));
     if let Some(rules) = broker.rules() {
         let reason = checked.as_ref().err().copied().unwrap_or(ReasonCode::Success);
         admission::connack(broker, &*rules, &client, reason, granted);
     }
     let (mut permissions, expires_at) = checked?;
-    if !link_expiry.is_zero() && broker.is_full_for(&client.clientid) {
-        return Err(ReasonCode::QuotaExceeded);
-    }
 
     let Some(mut claimed) = broker.claim(&client.clientid, request.clean_start).await else {
         return Ok(None);
@@ -221,18 +226,24 @@ async fn admit(
         let Some(new) = broker.claim(&client.clientid, true).await else { return Ok(None) };
         claimed = new;
     }
-    let Client { clientid, username, .. } = &client;
-    let publisher = Arc::new(Publisher {
-        clientid: Arc::clone(clientid),
-        username: username.clone(),
-        peername: Some(comer.peername),
-    });
     acknowledge(comer, conn, &claimed, request, assigned, granted, client.keepalive);
-    let will = Will::of(connect, &publisher).map(Arc::new);
+    let will = will.map(Arc::new);
     let gate = Arc::clone(comer.gate);
     let topic_alias_max = request.topic_alias_max;
     let admitted = Admitted { gate, client, permissions, expires_at, topic_alias_max };
     Ok(Link::new(broker, claimed, admitted, publisher, will, link_expiry))
+}
+
+/// Whether there is room for what a client leaves behind: its session, if it is to be kept, and its will.
+fn has_room(
+    broker: &Broker,
+    client: &Client,
+    is_kept: bool,
+    will: Option<&mut Will>,
+) -> Result<(), ReasonCode> {
+    let for_session = !is_kept || !broker.is_full_for(&client.clientid);
+    let for_will = || will.is_none_or(|will| will.enter(&broker.wills, broker.config.will_bytes_max));
+    if for_session && for_will() { Ok(()) } else { Err(ReasonCode::QuotaExceeded) }
 }
 
 /// Whether a client may have what a session has: what waits in it came through its subscriptions, of which the access list was

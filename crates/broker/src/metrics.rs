@@ -14,6 +14,8 @@ macro_rules! counters {
             pub subscriptions: usize,
             /// Bytes that their topic filters take, roughly.
             pub subscription_bytes: usize,
+            /// Bytes that the wills of all sessions take.
+            pub will_bytes: usize,
             /// Retained messages.
             pub retained: usize,
             /// Bytes of the log of sessions and retained messages; 0 if they are kept in memory alone.

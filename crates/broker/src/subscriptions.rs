@@ -254,7 +254,7 @@ impl Subscriptions {
             }
         };
         let (mut shared, mut entries) = (Vec::new(), 0);
-        self.index.read().matching(topic, |entry| match entry {
+        let nodes = self.index.read().matching(topic, |entry| match entry {
             Entry::One(subscriber) => {
                 entries += 1;
                 one(subscriber);
@@ -265,6 +265,7 @@ impl Subscriptions {
             }
             Entry::Shared(groups) => shared.extend(groups.values().cloned().map(Target::Group)),
         });
+        wake::spend(nodes + targets.len());
         // Nobody is twice in a crowd: where there is nothing else, as for many that listen to one filter, none is to be merged.
         if entries > 1 {
             merge(targets);

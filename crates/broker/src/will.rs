@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event::Properties;
@@ -17,6 +18,38 @@ pub(crate) struct Will {
     pub(crate) properties: Option<Properties>,
     pub(crate) delay: Duration,
     pub(crate) publisher: Arc<Publisher>,
+    /// Its part of what all wills may take; none for one that an earlier process has let in.
+    pub(crate) room: Option<Room>,
+}
+
+/// What wills take together (bytes). Clones count the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wills(Arc<AtomicUsize>);
+
+/// What one will takes, until it is gone.
+#[derive(Debug)]
+pub(crate) struct Room {
+    all: Wills,
+    bytes: usize,
+}
+
+impl Wills {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Room for one more, unless all of them would take more than `bytes_max` then.
+    fn room(&self, bytes: usize, bytes_max: usize) -> Option<Room> {
+        let add = |taken: usize| Some(taken + bytes).filter(|taken| *taken <= bytes_max);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Room { all: self.clone(), bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Will {
@@ -31,11 +64,18 @@ impl Will {
                 .filter(|properties| !properties.is_empty()),
             delay: Duration::from_secs(will.will_delay_interval_sec.unwrap_or(0).into()),
             publisher: Arc::clone(publisher),
+            room: None,
         })
     }
-}
 
-impl Will {
+    /// Counts it among `wills`. Whether there is room for it.
+    pub(crate) fn enter(&mut self, wills: &Wills, bytes_max: usize) -> bool {
+        let of_properties = self.properties.as_ref().map_or(0, Properties::bytes);
+        let bytes = size_of::<Self>() + self.topic.len() + self.payload.len() + of_properties;
+        self.room = wills.room(bytes, bytes_max);
+        self.room.is_some()
+    }
+
     /// What it does when it is published, as the ACL asks for it.
     pub(crate) fn access(&self) -> Access<'_> {
         Access::Publish { topic: &self.topic, qos: self.qos, retain: self.retain }

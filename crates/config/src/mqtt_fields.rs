@@ -256,7 +256,7 @@ const PERSISTENCE_FIELDS: &[Field] = &[
     ),
 ];
 
-const OWN: [Field; 13] = [
+const OWN: [Field; 14] = [
     field(
         "listen",
         FieldKind::Str,
@@ -302,6 +302,12 @@ const OWN: [Field; 13] = [
         "Bytes of the topic filters of all clients, in the same way.",
     ),
     field(
+        "max_total_will_bytes",
+        FieldKind::Bytes,
+        FieldDefault::Text("256MB"),
+        "Bytes of the wills of all clients, connected or not; past it a client with a will is refused with 0x97.",
+    ),
+    field(
         "max_retained_messages",
         FieldKind::Int { min: 0, max: 100_000_000 },
         FieldDefault::Int(100_000),
@@ -334,7 +340,7 @@ const OWN: [Field; 13] = [
     ),
 ];
 
-const ALL: [Field; 28] = joined(OWN, LIMITS);
+const ALL: [Field; 29] = joined(OWN, LIMITS);
 /// What `[mqtt]` may hold.
 pub(crate) const MQTT_FIELDS: &[Field] = &ALL;
 

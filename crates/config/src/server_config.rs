@@ -48,6 +48,8 @@ pub struct SessionsConfig {
     pub sessions_max: usize,
     /// Bytes of the topic filters of all sessions.
     pub subscription_bytes_max: usize,
+    /// Bytes of the wills of all sessions.
+    pub will_bytes_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// Bytes of retained messages.

@@ -43,6 +43,8 @@ pub(crate) struct Serving<'c> {
     courtesy: Courtesy,
     /// Whether requests are to be taken from the queues, and not left there until more have gathered.
     takes: bool,
+    /// Whether packets have come that were left for after the others' turn.
+    has_more: bool,
 }
 
 /// How long the last words may take once the deadline has come.
@@ -75,6 +77,7 @@ impl<'c> Serving<'c> {
             gather,
             courtesy: Courtesy::default(),
             takes: true,
+            has_more: false,
         }
     }
 
@@ -94,7 +97,7 @@ impl<'c> Serving<'c> {
             if let Some(end) = self.prepare(now) {
                 return self.end(end).await;
             }
-            let reading = self.reading();
+            let reading = if self.has_more { Reading::Paused } else { self.reading() };
             let next = self.next(now);
             // A timer that rings early does no harm; moving it with every turn would.
             if timer.is_elapsed() || timer.deadline() > next.into() {
@@ -118,6 +121,11 @@ impl<'c> Serving<'c> {
                 () = acks.wake.wait(|| acks.is_due()) => {}
                 () = work.wait(|| outflow.is_ready()), if takes => self.let_others_first().await,
                 () = &mut timer => {}
+                () = tokio::task::yield_now(), if self.has_more => {
+                    if let Some(end) = self.packets(Instant::now()) {
+                        return self.end(end).await;
+                    }
+                }
             }
         }
     }
@@ -285,10 +293,12 @@ impl<'c> Serving<'c> {
         ended.or_else(|| turn.closed.then(|| End::ByRemote("the remote closed the connection".to_owned())))
     }
 
-    /// Takes in all packets that have come, as one batch: whom they concern hears of it at its end.
+    /// Takes in the packets that have come, as one batch: whom they concern hears of it at its end. Where they make more work
+    /// than is fair to the others, the rest is left.
     fn packets(&mut self, now: Instant) -> Option<End> {
         wake::batched(|| {
             let end = self.take_packets(now);
+            self.has_more = end.is_none() && wake::is_spent();
             self.client.outflow.settle_delivered();
             end
         })
@@ -299,6 +309,9 @@ impl<'c> Serving<'c> {
         let Client { outflow, inflow, view, deadline, publishes, .. } = &mut **client;
         let moment = Moment::now();
         loop {
+            if wake::is_spent() {
+                return None;
+            }
             let packet = match input.next() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return None,

@@ -16,7 +16,13 @@ pub enum Style {
 
 impl Source {
     /// Draws one diagnostic: headline, underlined excerpt, notes and help. Ends with a line end.
+    ///
+    /// What would steer a terminal rather than show on it is drawn as a sign: the file may be anybody's.
     pub fn render(&self, diagnostic: &Diagnostic, style: Style) -> String {
+        if self.name().contains(steers) || self.text().contains(steers) {
+            let text = shown_in_place(self.text());
+            return Source::new(shown(self.name()), text).render(diagnostic, style);
+        }
         let mut out = Vec::new();
         let (config, shown) = (config(), self.shown(diagnostic));
         let written = match style {
@@ -44,19 +50,45 @@ impl Source {
             let range = span.range();
             self.clamp(range.start)..self.clamp(range.end)
         };
-        let primary = cs::Label::primary((), range(diagnostic.span)).with_message(&diagnostic.label);
+        let primary = cs::Label::primary((), range(diagnostic.span)).with_message(shown(&diagnostic.label));
         let related = diagnostic
             .related
             .iter()
-            .map(|related| cs::Label::secondary((), range(related.span)).with_message(&related.label));
-        let notes = diagnostic.notes.iter().map(|note| format!("note: {note}"));
-        let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
+            .map(|related| cs::Label::secondary((), range(related.span)).with_message(shown(&related.label)));
+        let notes = diagnostic.notes.iter().map(|note| format!("note: {}", shown(note)));
+        let help = diagnostic.help.iter().map(|help| format!("help: {}", shown(help)));
         cs::Diagnostic::new(severity)
             .with_code(diagnostic.code.as_str())
-            .with_message(&diagnostic.message)
+            .with_message(shown(&diagnostic.message))
             .with_labels(std::iter::once(primary).chain(related).collect())
             .with_notes(notes.chain(help).collect())
     }
+}
+
+/// Whether a character steers a terminal, or the direction in which it writes, rather than shows.
+fn steers(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || character.is_control() && !matches!(character, '\n' | '\r' | '\t')
+}
+
+/// Text with a sign for each character that steers.
+fn shown(text: &str) -> String {
+    let sign = |character: char| match u32::from(character) {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x7f => '\u{2421}',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().map(|character| if steers(character) { sign(character) } else { character }).collect()
+}
+
+/// The same with signs of as many bytes as what they stand for, so that places stay where they are.
+fn shown_in_place(text: &str) -> String {
+    let sign = |character: char| match character.len_utf8() {
+        1 => '?',
+        2 => '\u{bf}',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().map(|character| if steers(character) { sign(character) } else { character }).collect()
 }
 
 fn config() -> Config {
@@ -154,6 +186,28 @@ error[E204]: `substr` takes 2 or 3 arguments, found 1
         let plain: Vec<String> =
             coloured.lines().map(|line| without_colour(line).trim_end().to_owned()).collect();
         assert_eq!(plain.join("\n").trim_end(), source.render(&diagnostic, Style::Plain).trim_end());
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let text = "SELECT a\u{1b}[31m\u{7f}\u{9b}\u{202e} FROM \"t\"\n";
+        let at = text.find("FROM").map_or(0, |at| at as u32);
+        let diagnostic = Diagnostic::new(Code::Arity, Span::new(at, at + 4), "`\u{1b}]0;x\u{7}` is none")
+            .label("l\u{1b}")
+            .note("n\u{1b}")
+            .help("h\u{202e}");
+        let expected = "\
+error[E204]: `␛]0;x␇` is none
+  ┌─ a␛.sql:1:18
+1 │ SELECT a?[31m?¿\u{fffd} FROM \"t\"
+  │                  ^^^^ l␛
+  = note: n␛
+  = help: h\u{fffd}
+";
+        let source = Source::new("a\u{1b}.sql", text);
+        assert_eq!(source.render(&diagnostic, Style::Plain), expected);
+        let coloured = source.render(&diagnostic, Style::Colour);
+        assert!(!coloured.contains("\u{1b}[31mSE") && !coloured.contains('\u{7}'), "{coloured:?}");
     }
 
     #[test]

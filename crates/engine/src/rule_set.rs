@@ -83,7 +83,8 @@ impl RuleSet {
             _ => &self.events,
         };
         for name in event.from.iter().filter(|name| !name.is_empty()) {
-            index.matching(name, |place| places.push(*place));
+            let nodes = index.matching(name, |place| places.push(*place));
+            wake::spend(nodes);
         }
         places.sort_unstable();
         places.dedup();

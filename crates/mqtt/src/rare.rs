@@ -136,6 +136,9 @@ fn connect(bytes: &mut BytesMut, header: usize, version: Version) -> Result<Pack
     let flags = bytes[flags_at];
     let clean_start = flags & 0x02 != 0;
     check_connect_flags(flags, version)?;
+    if goes_on_after_connect(&bytes[flags_at + 1..], flags, version) == Some(true) {
+        return Err(DecodeError::Malformed("bytes after the last field of CONNECT"));
+    }
     let bridge = bytes[level_at] & BRIDGE != 0;
     bytes[level_at] &= !BRIDGE;
     let mut will_expires_at_once = false;
@@ -213,6 +216,33 @@ mod will {
     pub(super) const CORRELATION_DATA: u8 = 0x09;
     pub(super) const WILL_DELAY_INTERVAL: u8 = 0x18;
     pub(super) const USER_PROPERTY: u8 = 0x26;
+}
+
+/// Whether something stands behind all that the flags of CONNECT announce, in what follows them, which the codec passes over.
+/// `None` where the format is broken, which is the codec's to tell.
+fn goes_on_after_connect(after_flags: &[u8], flags: u8, version: Version) -> Option<bool> {
+    let mut body = Reader(after_flags);
+    let properties = |body: &mut Reader<'_>| {
+        if version == Version::V5 {
+            let length = body.length().ok()?;
+            body.take(length).ok()?;
+        }
+        Some(())
+    };
+    body.u16().ok()?;
+    properties(&mut body)?;
+    body.bytes().ok()?;
+    if flags & WILL != 0 {
+        properties(&mut body)?;
+        body.bytes().ok()?;
+        body.bytes().ok()?;
+    }
+    for field in [0x80, 0x40] {
+        if flags & field != 0 {
+            body.bytes().ok()?;
+        }
+    }
+    Some(!body.is_empty())
 }
 
 fn check_connect_flags(flags: u8, version: Version) -> Result<(), DecodeError> {

@@ -18,6 +18,7 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
             "Bytes that the topic filters of all sessions take, roughly.",
             metrics.subscription_bytes,
         ),
+        gauge("mqtt_will_bytes", "Bytes that the wills of all sessions take.", metrics.will_bytes),
         gauge("mqtt_retained_messages", "Retained messages.", metrics.retained),
         sample(
             "mqtt_store_bytes",

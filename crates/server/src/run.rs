@@ -285,6 +285,7 @@ fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
         session_expiry_max: mqtt.sessions.expiry_max,
         sessions_max: mqtt.sessions.sessions_max,
         subscription_bytes_max: mqtt.sessions.subscription_bytes_max,
+        will_bytes_max: mqtt.sessions.will_bytes_max,
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,
         sys_interval: mqtt.sessions.sys_interval,

@@ -131,10 +131,11 @@ impl<T> Index<T> {
     }
 
     /// Calls `visit` with every value whose filter matches `topic`, by the rules of [`crate::matches`]. The order of
-    /// filters is not specified.
-    pub fn matching<'a>(&'a self, topic: &str, mut visit: impl FnMut(&'a T)) {
+    /// filters is not specified. Gives the number of nodes that were looked at: one for each way that filters can begin as
+    /// the topic does, which may be many where very many filters have `+` in all places.
+    pub fn matching<'a>(&'a self, topic: &str, mut visit: impl FnMut(&'a T)) -> usize {
         if self.len == 0 {
-            return;
+            return 0;
         }
         let mut levels = Levels::of(topic);
         if topic.starts_with('$') {
@@ -142,9 +143,10 @@ impl<T> Index<T> {
             if let Some(node) = self.literal(ROOT, 0, &mut levels) {
                 self.walk(node, 1, &mut levels, &mut visit);
             }
-            return;
+            return levels.nodes;
         }
         self.walk(ROOT, 0, &mut levels, &mut visit);
+        levels.nodes
     }
 
     /// Visits what ends at `node`, reached after `depth` levels, and goes on below it. Nests once for each `+` that
@@ -157,6 +159,7 @@ impl<T> Index<T> {
         visit: &mut impl FnMut(&'a T),
     ) {
         loop {
+            levels.nodes += 1;
             let at = &self.nodes[node as usize];
             at.below.as_slice().iter().for_each(&mut *visit);
             if !levels.reach(depth) {
@@ -370,6 +373,8 @@ struct Levels<'t> {
     rest: Option<&'t str>,
     /// The number of levels cut.
     cut: usize,
+    /// The number of nodes that the search has come to.
+    nodes: usize,
     /// The first levels, with their hash once it was asked for.
     kept: [Level<'t>; KEPT],
 }
@@ -383,7 +388,7 @@ struct Level<'t> {
 
 impl<'t> Levels<'t> {
     fn of(topic: &'t str) -> Self {
-        Self { topic, rest: Some(topic), cut: 0, kept: [Level { text: "", hash: 0 }; KEPT] }
+        Self { topic, rest: Some(topic), cut: 0, nodes: 0, kept: [Level { text: "", hash: 0 }; KEPT] }
     }
 
     /// Whether the topic has a level at `depth`.

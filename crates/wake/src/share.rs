@@ -8,15 +8,18 @@ thread_local! {
     static SPENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What one batch may do, in messages that are handed to a session or judged by a rule: about a millisecond of it.
+/// What one batch may do, in messages that are handed to a session or judged by a rule, and nodes of the index of filters
+/// that are looked at for a topic: about a millisecond of it.
 pub const SHARE: usize = 8192;
 
-/// Notes that a message is handed to so many, or judged by so many. Costs a few instructions.
+/// Notes so many steps. Costs a few instructions.
+#[inline]
 pub fn spend(units: usize) {
     SPENT.set(SPENT.get().saturating_add(units));
 }
 
 /// Whether the batch that this thread works on has done as much as it may: it is to end, and to go on after the others.
+#[inline]
 pub fn is_spent() -> bool {
     SPENT.get() >= SHARE
 }

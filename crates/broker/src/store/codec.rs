@@ -322,6 +322,7 @@ impl Decoder {
         let payload = from.bytes()?.to_vec();
         let (qos, flags) = from.qos_and_flags()?;
         Some(Will {
+            room: None,
             topic,
             payload,
             qos,

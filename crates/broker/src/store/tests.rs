@@ -76,6 +76,7 @@ fn opened(session: u64, with_will: bool) -> Change {
     let publisher = Arc::new(Publisher { clientid: "w".into(), username: None, peername: None });
     let will = with_will.then(|| {
         Arc::new(Will {
+            room: None,
             topic: "gone".into(),
             payload: b"x".to_vec(),
             qos: QoS::AtLeastOnce,

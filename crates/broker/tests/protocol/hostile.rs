@@ -174,20 +174,51 @@ async fn a_flood_to_many_lets_others_run_in_between() {
         client.subscribe(&[("a", 0)]).await;
         sessions.push(client);
     }
+    // The smallest PUBLISH there is, as many as one read brings.
+    let flood = [0x30, 4, 0, 1, b'a', 0].repeat(MESSAGES as usize);
+    let longest = longest_turn(&server, &flood, MESSAGES).await;
+    let share = (wake::SHARE / SESSIONS) as u64 + 1;
+    assert!(longest <= share, "{longest} messages to {SESSIONS} in one go, {share} are its share");
+}
+
+#[tokio::test]
+async fn topics_that_are_dear_to_look_up_let_others_run_in_between() {
+    const MESSAGES: u64 = 200;
+    let server = Server::start().await;
+    let mut client = server.client("c").await;
+    // Every way to write ten levels of `a` with `+`, none of which goes on as the messages do.
+    for first in 0..4u32 {
+        let ways = (0..256u32).map(|way| {
+            let level = |bit: u32| if (way | first << 8) & 1 << bit == 0 { "a/" } else { "+/" };
+            (0..10).map(level).collect::<String>() + "z"
+        });
+        let ways: Vec<String> = ways.collect();
+        let filters: Vec<(&str, u8)> = ways.iter().map(|way| (way.as_str(), 0)).collect();
+        client.subscribe(&filters).await;
+    }
+    let publish = |n: u64| message(&format!("a/a/a/a/a/a/a/a/a/a/{n}"), "").bytes(5);
+    let flood: Vec<u8> = (0..MESSAGES).flat_map(publish).collect();
+    let longest = longest_turn(&server, &flood, MESSAGES).await;
+    // The nodes that each of them leads to: 2, 4, … 1024, and the root.
+    let share = (wake::SHARE / 2047) as u64 + 1;
+    assert!(longest <= share, "{longest} messages in one go, {share} are its share");
+}
+
+/// Sends a flood whose client is gone before the last of it is looked at. How many of its messages were dealt with in one go
+/// at the most.
+async fn longest_turn(server: &Server, flood: &[u8], messages: u64) -> u64 {
     let mut sender = server.client("sender").await;
     let received = || server.broker.metrics().messages_received;
-    // The smallest PUBLISH there is, as many as one read brings; gone before the last is looked at.
-    sender.send(&[0x30, 4, 0, 1, b'a', 0].repeat(MESSAGES as usize)).await;
+    sender.send(flood).await;
     sender.send(&[0xE0, 0]).await;
     // On one thread with the broker: what is new since the last look was done in one go.
     let (mut seen, mut longest) = (received(), 0);
-    while seen < MESSAGES {
+    while seen < messages {
         tokio::task::yield_now().await;
         let now = received();
         longest = longest.max(now - seen);
         seen = now;
     }
-    assert_eq!(seen, MESSAGES, "all that came before the end is dealt with");
-    let share = (wake::SHARE / SESSIONS) as u64 + 1;
-    assert!(longest <= share, "{longest} messages to {SESSIONS} in one go, {share} are its share");
+    assert_eq!(seen, messages, "all that came before the end is dealt with");
+    longest
 }

@@ -150,5 +150,12 @@ refused! {
         hello
     } => None;
     mqtt_3_1_3_11_a_will_topic_is_utf_8_without_wildcard: Hello::v5("c").will("w/#", "x", 0, &[]).bytes() => Some(0x90);
+    a_connect_ends_with_its_last_field: Hello { rest: vec![0], ..Hello::v5("c") }.bytes() => None;
+    a_connect_ends_with_its_last_field_in_311: Hello { rest: string("more"), ..Hello::v311("c") }.bytes() => None;
+    a_connect_with_a_will_and_a_user_ends_there: {
+        let mut hello = Hello::v5("c").will("w", "x", 0, &[]).login("u", "p");
+        hello.rest.push(0);
+        hello.bytes()
+    } => None;
     a_connect_that_is_cut_short: { let mut hello = Hello::v5("client").bytes(); hello.truncate(9); hello[1] = 7; hello } => None;
 }

@@ -111,3 +111,25 @@ async fn mqtt_3_14_4_3_of_311_a_will_is_forgotten_at_disconnect() {
     watcher.publish(&message("will/x", "later")).await;
     assert_eq!(watcher.payload().await, "later");
 }
+
+#[tokio::test]
+async fn wills_have_a_bound_for_all_of_them() {
+    let server = Server::with(|config| config.will_bytes_max = 3000).await;
+    let payload = "z".repeat(1000);
+    let hello = |id: &str| Hello::v5(id).kept().will("w", &payload, 0, &[0x18, 0, 0, 1, 0]);
+    let (first, second) = (server.connect(hello("1")).await, server.connect(hello("2")).await);
+    let (_, ack) = server.try_connect(hello("3")).await;
+    assert_eq!(ack.code, 0x97);
+    let _other = server.connect(Hello::v5("without").kept()).await;
+    let connacks = server.rules.seen(event::EventKind::ClientConnack);
+    assert_eq!(connacks.last().map(|seen| seen.columns["reason_code"].clone()), Some("success".into()));
+    assert_eq!(connacks[2].columns["reason_code"], "quota_exceeded");
+    // One whose client has gone and left it for later takes its room on; one that will never be published gives it back.
+    drop(first);
+    until(|| server.broker.metrics().connections == 2, "it is gone").await;
+    let (_, ack) = server.try_connect(hello("3")).await;
+    assert_eq!(ack.code, 0x97);
+    second.disconnect().await;
+    until(|| server.broker.metrics().will_bytes < 1500, "given back").await;
+    server.connect(hello("3")).await;
+}

@@ -120,6 +120,16 @@ impl Peer {
         self.put(&Packet::Publish(publish(topic, payload, qos, id, identifiers))).await;
     }
 
+    /// Sends numbers as messages of QoS 0, all in one go, and closes.
+    pub(crate) async fn publish_and_close(mut self, topic: &str, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let payload = number.to_string();
+            let message = publish(topic, &payload, QoS::AtMostOnce, 0, &[]);
+            self.conn.output.put(&Packet::Publish(message)).unwrap();
+        }
+        self.conn.close().await.unwrap();
+    }
+
     /// Sends a message of QoS 1 with MQTT 5 properties.
     pub(crate) async fn publish_with(
         &mut self,

@@ -131,6 +131,8 @@ pub(crate) struct From<'a> {
 pub(crate) struct House {
     /// Whether to keep a part of every event, as an action does that has not delivered yet.
     pub(crate) holds: bool,
+    /// How much work each event makes.
+    pub(crate) cost: usize,
     seen: Mutex<Vec<Seen>>,
     parts: Mutex<Vec<Part>>,
 }
@@ -150,6 +152,11 @@ pub(crate) struct Seen {
 impl House {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Each event makes as much work as one may do before others have their turn.
+    pub(crate) fn busy() -> Arc<Self> {
+        Arc::new(Self { cost: wake::SHARE, ..Self::default() })
     }
 
     pub(crate) fn holding() -> Arc<Self> {
@@ -193,6 +200,7 @@ impl House {
 impl Dispatch for House {
     fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
         assert_eq!(event.kind, EventKind::Source);
+        wake::spend(self.cost);
         let arena = Arena::new();
         let text = |column| match event.columns.get(column, &arena) {
             Value::Str(bytes) => String::from_utf8_lossy(bytes).into_owned(),

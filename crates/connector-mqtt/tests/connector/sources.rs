@@ -277,3 +277,21 @@ async fn a_source_that_wants_no_more_than_receipt_says_so() {
     assert_eq!(house.wait_seen(1).await[0].level, Some(AckLevel::Received));
     assert_eq!(peer.next().await, Got::PublishAck(1));
 }
+
+#[tokio::test]
+async fn a_flood_lets_others_run_in_between_and_is_taken_whole() {
+    const COUNT: usize = 50;
+    let (broker, house) = (Broker::start().await, House::busy());
+    let (_connector, _sink, peer, _) = receiving(&broker, &house, "", "topic = \"t\"").await;
+    tokio::spawn(peer.publish_and_close("t", 0..COUNT));
+    // On one thread with the connector: what is new since the last look was done in one go.
+    let (mut seen, mut longest) = (0, 0);
+    while seen < COUNT {
+        tokio::task::yield_now().await;
+        let now = house.seen().len();
+        longest = longest.max(now - seen);
+        seen = now;
+    }
+    assert_eq!(longest, 1, "each is as much as may be done in one go");
+    assert!(house.payloads().iter().enumerate().all(|(n, payload)| *payload == n.to_string()));
+}
