@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event::{AckLevel, Acker, Completion, Dispatch, Outcome};
-use mqtt::{Conn, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version};
+use mqtt::{
+    Conn, Disconnect, DisconnectReasonCode, Gather, Output, Overdue, Packet, Reading, ReasonCode, Version,
+};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, Sleep};
 use wake::Courtesy;
@@ -39,6 +41,10 @@ pub(crate) struct Connection {
     link: Link,
     idle: Idle,
     courtesy: Courtesy,
+    /// How what the client sends gathers, once it has come early.
+    gather: Option<Box<Gather>>,
+    /// Whether what came last came early: for those alone who will look at it later.
+    is_early: bool,
 }
 
 /// A client that may connect.
@@ -365,7 +371,8 @@ pub(crate) fn seconds(duration: Duration) -> u32 {
 
 impl Connection {
     pub(crate) fn new(conn: Conn, link: Link) -> Self {
-        Self { conn, link, idle: Idle::new(Instant::now()), courtesy: Courtesy::default() }
+        let idle = Idle::new(Instant::now());
+        Self { conn, link, idle, courtesy: Courtesy::default(), gather: None, is_early: false }
     }
 
     /// Lives as long as the connection does.
@@ -414,11 +421,16 @@ impl Connection {
         tokio::pin!(timer);
         let session = Arc::clone(&self.link.session);
         let mut is_closed = false;
+        let mut has_read = false;
         loop {
-            let work = || wake::batched(|| self.link.work(&mut self.conn));
+            let work = || wake::batched_early(|| self.link.work(&mut self.conn));
             // What a panic leaves undone, the client sends again; its session is left in order, as at any other end.
-            let worked = supervise::caught("the work for a client", work).unwrap_or(Err(End::Abandoned));
+            let (worked, is_early) =
+                supervise::caught("the work for a client", work).unwrap_or((Err(End::Abandoned), false));
             let is_spent = wake::is_spent();
+            if std::mem::take(&mut has_read) {
+                self.is_early = is_early;
+            }
             self.link.gate.moved(&self.link.tally);
             self.link.broker.counters.add(&mut self.link.tally);
             if let Err(end) = worked {
@@ -433,6 +445,7 @@ impl Connection {
             if let Some(at) = self.link.paused_until {
                 timer.as_mut().reset(at);
             }
+            self.let_gather(timer.as_mut());
             let reading = if is_spent { Reading::Paused } else { self.reading() };
             tokio::select! {
                 biased;
@@ -442,7 +455,8 @@ impl Connection {
                         self.link.tally.bytes_received += turn.read_bytes as u64;
                         self.link.tally.bytes_sent += turn.written_bytes as u64;
                         if turn.read_bytes > 0 {
-                            self.heard(timer.as_mut());
+                            has_read = true;
+                            self.heard(turn.read_bytes, timer.as_mut());
                         }
                     }
                     Err(error) => return End::Lost(error),
@@ -453,6 +467,30 @@ impl Connection {
                     Err(end) => return end,
                 },
                 () = std::future::ready(()), if is_spent => {}
+            }
+        }
+    }
+
+    /// Lets what the client sends gather while it is for those who will look at it later. A few packets are enough to
+    /// share what a look costs, and nobody waits for more than two milliseconds or so.
+    fn let_gather(&mut self, timer: Pin<&mut Sleep>) {
+        const INTERVAL: Duration = Duration::from_millis(2);
+        const BYTES: (usize, usize) = (512, 4096);
+        if !self.is_early && self.gather.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let gather = self.gather.get_or_insert_with(|| Box::new(Gather::new(INTERVAL, now.into())));
+        if gather.overdue(now.into()) == Overdue::Ask {
+            self.conn.confirm();
+        }
+        let awaited = gather.awaited(BYTES.0, if self.is_early { BYTES.1 } else { 0 }, now.into());
+        self.conn.read_from(u32::try_from(awaited).unwrap_or(1));
+        if let Some(at) = gather.waits_until() {
+            // A clock that stands still would spin otherwise.
+            let at = Instant::from(at).max(now + Duration::from_millis(1));
+            if timer.is_elapsed() || timer.deadline() > at {
+                timer.reset(at);
             }
         }
     }
@@ -477,8 +515,12 @@ impl Connection {
     }
 
     /// Something has come.
-    fn heard(&mut self, timer: Pin<&mut Sleep>) {
-        if self.idle.heard(Instant::now()) {
+    fn heard(&mut self, bytes: usize, timer: Pin<&mut Sleep>) {
+        let now = Instant::now();
+        if let Some(gather) = &mut self.gather {
+            gather.read(bytes, now.into());
+        }
+        if self.idle.heard(now) {
             timer.reset(self.next_check());
         }
     }
@@ -507,6 +549,7 @@ impl Connection {
             self.conn.trim();
             self.link.routes.clear();
             self.link.batch = Vec::new();
+            self.gather = None;
         }
         Ok(self.next_check())
     }

@@ -14,7 +14,6 @@ mod client;
 mod client_id;
 mod connector;
 mod fields;
-mod gather;
 mod inflow;
 mod link;
 mod local;

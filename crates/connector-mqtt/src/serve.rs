@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connector::Status;
-use mqtt::{Conn, Disconnect, Packet, Reading, ReasonCode, Turn, Version};
+use mqtt::{Conn, Disconnect, Gather, Overdue, Packet, Reading, ReasonCode, Turn, Version};
 use tokio::time::{Duration, sleep};
 use wake::Courtesy;
 
 use crate::client::{Client, RECEIVE_MAX};
-use crate::gather::Gather;
 use crate::inflow::Moment;
 use crate::link::{Limits, Link};
 use crate::pulse::{Beat, Pulse};
@@ -47,6 +46,10 @@ pub(crate) struct Serving<'c> {
     has_more: bool,
 }
 
+/// How often acknowledgements are looked at while many come: nobody but the next requests waits for them.
+const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(2);
+/// How often messages are looked at while many come.
+const MESSAGES: Duration = Duration::from_micros(500);
 /// How long the last words may take once the deadline has come.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -64,8 +67,7 @@ impl<'c> Serving<'c> {
         );
         limits.log(&client.login.clientid);
         let pulse = Pulse::new(limits.keepalive, client.options.ping_timeout, now);
-        let interval = if client.publishes { Gather::ACKNOWLEDGEMENTS } else { Gather::MESSAGES };
-        let gather = Gather::new(interval, now);
+        let gather = Gather::new(if client.publishes { ACKNOWLEDGEMENTS } else { MESSAGES }, now);
         Self {
             client,
             conn,
@@ -104,6 +106,9 @@ impl<'c> Serving<'c> {
                 timer.as_mut().reset(next.into());
             }
             let takes = self.takes && self.client.outflow.may_take(&self.conn.output, now);
+            if !takes {
+                work.rest();
+            }
             let outflow = &self.client.outflow;
             tokio::select! {
                 biased;
@@ -158,9 +163,10 @@ impl<'c> Serving<'c> {
         {
             client.outflow.send_old_again(before, &mut conn.output, now);
         }
-        if self.gather.is_in_vain(now) {
-            conn.read_from(1);
-            self.takes = true;
+        match self.gather.overdue(now) {
+            Overdue::No => {}
+            Overdue::Ask => conn.confirm(),
+            Overdue::InVain => self.takes = true,
         }
         if self.takes {
             client.outflow.fill(&mut conn.output, self.written, now);
@@ -183,8 +189,9 @@ impl<'c> Serving<'c> {
 
     /// Lets acknowledgements, or messages of sources, gather while many of them come.
     fn let_gather(&mut self, now: Instant) {
-        /// Fewer bytes than this are not worth to be waited for: eight acknowledgements, or a few messages.
-        const BYTES_MIN: (usize, usize) = (32, 512);
+        /// Fewer bytes than this are not worth to be waited for: eight acknowledgements, or as many messages as come where
+        /// every other one waiting for a look would cost more than the look.
+        const BYTES_MIN: (usize, usize) = (32, 2048);
         /// An acknowledgement has four bytes; half of those that are still to come are waited for at most.
         const HALF_AN_ACK: usize = 2;
         let Self { client, conn, gather, .. } = self;
@@ -355,6 +362,7 @@ impl<'c> Serving<'c> {
 
     /// The last words, under a time limit. Never an UNSUBSCRIBE: a lasting session is to go on collecting.
     async fn end(mut self, end: End) -> End {
+        self.client.outflow.wake.rise();
         if matches!(end, End::Left | End::Crowded | End::ByUs(_)) {
             self.client.inflow.acknowledge(&mut self.conn.output);
             // DISCONNECT of two bytes fits every limit, and a remote that is gone does not need it.

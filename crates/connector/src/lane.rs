@@ -45,7 +45,7 @@ impl Lane {
 
     /// Whom to wake once the lock is gone; `None` where nobody sleeps.
     pub(crate) fn wake(&self) -> Option<Arc<Wake>> {
-        let reader = self.reader.as_ref().filter(|reader| reader.wake.is_armed())?;
+        let reader = self.reader.as_ref().filter(|reader| reader.wake.is_asleep())?;
         Some(Arc::clone(&reader.wake))
     }
 

@@ -107,6 +107,12 @@ impl Conn {
         }
     }
 
+    /// Asks for what the peer may hold back: many send the second of two small packets only when the first is confirmed
+    /// (Nagle's algorithm), which systems do late for what nobody reads. For those who let it gather.
+    pub fn confirm(&self) {
+        self.stream.confirm();
+    }
+
     /// Writes everything that is pending: for the last words of a connection, under the caller's time limit.
     pub async fn flush(&mut self) -> io::Result<()> {
         let mut written = 0;

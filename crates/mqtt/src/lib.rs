@@ -32,6 +32,7 @@
 //! *Invariant:* moves packets. Knows nothing of sessions, routing, retries or rules, starts no task and has no clock.
 
 mod conn;
+mod gather;
 mod input;
 mod output;
 mod packet;
@@ -45,6 +46,7 @@ mod websocket;
 mod wire;
 
 pub use conn::{Conn, Reading, Turn};
+pub use gather::{Gather, Overdue};
 pub use input::{DecodeError, Input};
 pub use output::{EncodeError, Output};
 pub use packet::{Ack, Connect, Packet, PacketId, Publish, Version};

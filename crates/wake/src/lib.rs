@@ -14,13 +14,13 @@ pub use share::{SHARE, is_spent, spend};
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 
 thread_local! {
-    static BATCH: RefCell<Batch> = const { RefCell::new(Batch { is_open: false, wakers: Vec::new() }) };
+    static BATCH: RefCell<Batch> = const { RefCell::new(Batch { is_open: false, wakers: Vec::new(), is_early: false }) };
 }
 
 /// The batch that this thread works on.
@@ -28,6 +28,8 @@ struct Batch {
     is_open: bool,
     /// Tasks to wake when it is done.
     wakers: Vec<Waker>,
+    /// Whether it has filled something for somebody who will look later.
+    is_early: bool,
 }
 
 /// Runs a batch: what is woken in it is woken when it is done. `batch` runs on this thread and does not wait. A batch
@@ -41,6 +43,15 @@ pub fn batched<T>(batch: impl FnOnce() -> T) -> T {
     batch()
 }
 
+/// As [`batched`], and tells whether the batch came early: it has filled something for those who rest ([`Wake::rest`]), and
+/// nothing for anybody who sleeps. Then whatever brings such batches may as well bring more at a time.
+pub fn batched_early<T>(batch: impl FnOnce() -> T) -> (T, bool) {
+    batched(|| {
+        let done = batch();
+        (done, BATCH.with_borrow(|batch| batch.is_early && batch.wakers.is_empty()))
+    })
+}
+
 /// Wakes at its end, also when the batch panics.
 struct Scope {
     is_outermost: bool,
@@ -52,7 +63,7 @@ impl Drop for Scope {
             return;
         }
         let mut wakers = BATCH.with_borrow_mut(|batch| {
-            batch.is_open = false;
+            (batch.is_open, batch.is_early) = (false, false);
             std::mem::take(&mut batch.wakers)
         });
         if wakers.is_empty() {
@@ -85,43 +96,66 @@ pub fn later(waker: Waker) {
 /// Wakes one task, once per sleep: while it is awake, or does not want more, a call costs one load.
 ///
 /// The sleeper's side is [`Wake::wait`]. The order of events makes a lost wake impossible: the sleeper arms and then looks; a
-/// producer adds and then looks whether it is armed; both with sequential consistency.
+/// producer adds and then looks whether somebody is asleep; both with sequential consistency.
 #[derive(Debug, Default)]
 pub struct Wake {
-    armed: AtomicBool,
+    state: AtomicU8,
     waker: AtomicWaker,
 }
+
+/// It works, or does not want more.
+const AWAKE: u8 = 0;
+/// It is to be woken.
+const ASLEEP: u8 = 1;
+/// It is not to be woken, and will look before long.
+const RESTS: u8 = 2;
 
 impl Wake {
     /// Wakes the sleeper if it sleeps: at once, or at the end of the batch that this thread works on. Call after what it is
     /// to see has been made visible.
     pub fn wake(&self) {
-        if self.is_armed()
-            && self.armed.swap(false, Ordering::SeqCst)
+        if self.is_asleep()
+            && self.state.swap(AWAKE, Ordering::SeqCst) == ASLEEP
             && let Some(waker) = self.waker.take()
         {
             later(waker);
         }
     }
 
-    /// Whether somebody sleeps.
-    pub fn is_armed(&self) -> bool {
-        self.armed.load(Ordering::SeqCst)
+    /// Whether somebody sleeps, for those who would rather not hold on to this otherwise. If somebody rests, the batch that
+    /// this thread works on comes early.
+    pub fn is_asleep(&self) -> bool {
+        let state = self.state.load(Ordering::SeqCst);
+        if state == RESTS {
+            BATCH.with_borrow_mut(|batch| batch.is_early = batch.is_open);
+        }
+        state == ASLEEP
+    }
+
+    /// The sleeper does not want to be woken, since it will look by itself before long: until it sleeps the next time, or
+    /// is up.
+    pub fn rest(&self) {
+        self.state.store(RESTS, Ordering::SeqCst);
+    }
+
+    /// The sleeper rests no more.
+    pub fn rise(&self) {
+        self.state.store(AWAKE, Ordering::SeqCst);
     }
 
     /// Sleeps until `ready` says yes at once or a producer wakes. May return without cause: look again.
     ///
     /// Cancel safe. For one sleeper at a time.
     pub async fn wait(&self, ready: impl Fn() -> bool) {
-        let armed = Armed(&self.armed);
+        let armed = Armed(&self.state);
         let mut is_armed = false;
         poll_fn(|cx| {
-            if is_armed && !self.is_armed() {
+            if is_armed && self.state.load(Ordering::SeqCst) != ASLEEP {
                 return Poll::Ready(());
             }
             self.waker.register(cx.waker());
             // Only now, so that whoever finds it armed finds the waker too.
-            armed.0.store(true, Ordering::SeqCst);
+            armed.0.store(ASLEEP, Ordering::SeqCst);
             is_armed = true;
             if ready() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -130,11 +164,11 @@ impl Wake {
 }
 
 /// A sleeper; one that is woken otherwise is no longer armed either.
-struct Armed<'a>(&'a AtomicBool);
+struct Armed<'a>(&'a AtomicU8);
 
 impl Drop for Armed<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
+        self.0.store(AWAKE, Ordering::SeqCst);
     }
 }
 
@@ -159,7 +193,7 @@ mod tests {
     fn asleep(wake: &Wake) -> Arc<Sleeper> {
         let sleeper = Arc::new(Sleeper::default());
         wake.waker.register(&Arc::clone(&sleeper).into());
-        wake.armed.store(true, Ordering::SeqCst);
+        wake.state.store(ASLEEP, Ordering::SeqCst);
         sleeper
     }
 
@@ -187,6 +221,22 @@ mod tests {
             assert_eq!((times(&first), times(&second)), (0, 0));
         });
         assert_eq!((times(&first), times(&second)), (1, 1));
+    }
+
+    #[test]
+    fn a_batch_is_early_if_it_is_for_those_alone_who_rest() {
+        let (resting, sleeping) = (Wake::default(), Wake::default());
+        resting.rest();
+        let sleeper = asleep(&sleeping);
+        assert_eq!(batched_early(|| resting.wake()), ((), true));
+        let both = || {
+            resting.wake();
+            sleeping.wake();
+        };
+        assert_eq!((batched_early(both), times(&sleeper)), (((), false), 1));
+        assert_eq!(batched_early(|| sleeping.wake()), ((), false), "one that is awake says nothing");
+        resting.rise();
+        assert_eq!(batched_early(|| resting.wake()), ((), false));
     }
 
     #[test]

@@ -133,3 +133,28 @@ async fn what_settles_after_its_connection_has_ended_hurts_nobody() {
     server.rules.settle(0);
     server.client("p").await.ping().await;
 }
+
+#[tokio::test]
+async fn a_stream_that_is_looked_at_later_is_read_to_its_end_and_pings_in_it_are_answered() {
+    let server = Server::start().await;
+    server.rules.rest();
+    let mut publisher = server.connect(Hello::v311("p")).await;
+    let payload = "x".repeat(100);
+    let batch = |first: u16| -> Vec<u8> {
+        (first..first + 20).flat_map(|id| message("t", &payload).qos(1, id).bytes(4)).collect()
+    };
+    // As many as are on their way at most, time and again: more than enough to be let gather, and never all that is waited for.
+    for round in 0..200 {
+        publisher.send(&batch(1 + round * 20)).await;
+        for id in 0..20 {
+            publisher.acked(0x40, 1 + round * 20 + id).await;
+        }
+        if round % 50 == 0 {
+            publisher.ping().await;
+        }
+    }
+    assert_eq!(server.rules.payloads().len(), 4000);
+    // One alone, behind a stream, comes through as well.
+    publisher.publish(&message("t", "last").qos(1, 5000)).await;
+    publisher.acked(0x40, 5000).await;
+}

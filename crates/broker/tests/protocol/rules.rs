@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use event::{Column, Completion, Dispatch, Event, EventKind, Part};
 use value::{Arena, Value};
+use wake::Wake;
 
 #[derive(Default)]
 pub struct Rules {
@@ -14,6 +15,8 @@ pub struct Rules {
     hold: AtomicBool,
     breaks: AtomicBool,
     pings: AtomicBool,
+    /// Where messages go.
+    sink: Wake,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +35,11 @@ impl Rules {
     /// Whether a message ends in a panic from now on.
     pub fn breaks(&self, breaks: bool) {
         self.breaks.store(breaks, Ordering::SeqCst);
+    }
+
+    /// From now on messages go where they are looked at later, as to a remote that has enough to do.
+    pub fn rest(&self) {
+        self.sink.rest();
     }
 
     /// From now on pings are written down too: some tests send millions of them.
@@ -67,6 +75,7 @@ impl Dispatch for Rules {
     fn dispatch(&self, event: &Event<'_>, completion: Option<&Completion>) {
         if event.kind == EventKind::MessagePublish {
             assert!(!self.breaks.load(Ordering::SeqCst), "as bugs do");
+            self.sink.wake();
         }
         let arena = Arena::new();
         let columns = Column::ALL
