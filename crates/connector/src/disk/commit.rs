@@ -410,7 +410,7 @@ impl Committer {
         }
     }
 
-    fn finish(mut self) {
+    fn finish(&mut self) {
         let is_synced = {
             let state = self.shared.state.lock();
             !state.options.is_volatile && state.options.fsync != Fsync::Never
@@ -418,6 +418,12 @@ impl Committer {
         if is_synced && let Err(error) = self.journal.sync() {
             tracing::error!(name = &*self.shared.name, %error, "the buffer on disk could not be synced at the end");
         }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        // Also where it broke off: whoever closes the log waits for both.
         self.syncer.stop();
     }
 }
@@ -481,5 +487,34 @@ impl Syncer {
             let result = files.iter().try_for_each(|file| file.sync_data());
             shared.synced(result.err());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskOptions;
+
+    #[test]
+    fn who_syncs_ends_with_who_writes_however_that_ends() {
+        let dir = tempfile::tempdir().expect("a temporary folder can be made");
+        let options = DiskOptions {
+            fsync: Fsync::Always,
+            segment_bytes: 1 << 20,
+            memory_bytes: 1 << 20,
+            is_volatile: false,
+        };
+        let (journal, recovered) = Journal::open(dir.path(), options.journal()).expect("an empty folder");
+        let shared = Arc::new(Shared::new("a", options, &journal, &recovered));
+        let syncer = Syncer::new();
+        let committer =
+            Committer::new(Arc::clone(&shared), journal, recovered.gone, |_| None, Arc::clone(&syncer));
+        let syncing = std::thread::spawn(move || syncer.run(&shared));
+        let writing = std::thread::spawn(move || {
+            let _committer = committer;
+            panic!("as bugs do");
+        });
+        assert!(writing.join().is_err());
+        assert!(syncing.join().is_ok());
     }
 }
