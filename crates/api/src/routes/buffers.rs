@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use engine::{Category, ResourceId};
 
-use super::to_the_end;
+use super::{blocking, to_the_end};
 use crate::Context;
 use crate::auth::Caller;
 use crate::body::Id;
@@ -33,7 +33,7 @@ pub(super) fn routes(api: &mut Api) {
 /// `GET /buffers`: those that belong to no action. The others are shown by the metrics of their actions.
 async fn list(State(context): State<Context>) -> Result<Json<Vec<OrphanInfo>>, ApiError> {
     let engine = context.engine.clone();
-    let orphans = tokio::task::spawn_blocking(move || engine.orphans()).await.unwrap_or_default();
+    let orphans = blocking("looking for buffers", move || engine.orphans()).await?;
     Ok(Json(orphans.iter().map(OrphanInfo::new).collect()))
 }
 

@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use engine::dead_letters::Filter;
 use serde_json::json;
 
+use super::blocking;
 use crate::Context;
 use crate::auth::Caller;
 use crate::body::{Id, Object, Params};
@@ -84,8 +85,10 @@ async fn list(State(context): State<Context>, params: Params) -> Result<Json<Let
     let text = |name: &str| params.get(name).map(str::to_owned);
     let filter = Filter { ids: None, action: text("action"), rule: text("rule"), stage: text("stage") };
     let store = context.engine.dead_letters().clone();
-    let (data, count) =
-        blocking(move || store.list(&filter, page.start(), page.limit(), LetterInfo::short)).await?;
+    let (data, count) = blocking("reading dead letters", move || {
+        store.list(&filter, page.start(), page.limit(), LetterInfo::short)
+    })
+    .await?;
     Ok(Json(LetterPage { data, meta: page.meta(count) }))
 }
 
@@ -93,7 +96,7 @@ async fn list(State(context): State<Context>, params: Params) -> Result<Json<Let
 async fn read(State(context): State<Context>, Id(id): Id) -> Result<Json<LetterInfo>, ApiError> {
     let id = parse(&id)?;
     let store = context.engine.dead_letters().clone();
-    let letter = blocking(move || store.get(id)).await?.ok_or_else(|| missing(id))?;
+    let letter = blocking("reading dead letters", move || store.get(id)).await?.ok_or_else(|| missing(id))?;
     Ok(Json(LetterInfo::new(letter)))
 }
 
@@ -105,7 +108,9 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let id = parse(&id)?;
     let store = context.engine.dead_letters().clone();
-    let discarded = blocking(move || store.discard(&[id])).await?.map_err(|error| unwritable(&error))?;
+    let discarded = blocking("discarding dead letters", move || store.discard(&[id]))
+        .await?
+        .map_err(|error| unwritable(&error))?;
     if discarded == 0 {
         return Err(missing(id));
     }
@@ -121,7 +126,7 @@ async fn replay(
 ) -> Result<Json<Replayed>, ApiError> {
     let filter = filter(body)?;
     let engine = context.engine.clone();
-    let outcome = blocking(move || engine.replay_dead_letters(&filter)).await?;
+    let outcome = blocking("replaying dead letters", move || engine.replay_dead_letters(&filter)).await?;
     tracing::info!(%caller, replayed = outcome.replayed.len(), "dead letters were replayed over HTTP");
     Ok(Json(Replayed::new(outcome)))
 }
@@ -134,7 +139,7 @@ async fn discard(
 ) -> Result<Json<Discarded>, ApiError> {
     let filter = filter(body)?;
     let store = context.engine.dead_letters().clone();
-    let discarded = blocking(move || store.discard(&store.ids(&filter))).await?;
+    let discarded = blocking("discarding dead letters", move || store.discard(&store.ids(&filter))).await?;
     let discarded = discarded.map_err(|error| unwritable(&error))?;
     tracing::info!(%caller, discarded, "dead letters were discarded over HTTP");
     Ok(Json(Discarded { discarded }))
@@ -167,12 +172,6 @@ fn filter(mut body: Object) -> Result<Filter, ApiError> {
         return Err(ApiError::bad_request(message));
     }
     Ok(filter)
-}
-
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(read).await.map_err(|_| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "reading the dead letters failed")
-    })
 }
 
 fn parse(id: &str) -> Result<u64, ApiError> {

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::blocking;
 use crate::body::Params;
 use crate::dto::status::{CertificateInfo, ListenerInfo, LocalInfo, StatusInfo, VERSION};
 use crate::error::ApiError;
@@ -119,10 +120,10 @@ fn checks(context: &Context) -> [Check; 2] {
 }
 
 /// `GET /metrics`.
-async fn metrics(State(context): State<Context>) -> Response {
+async fn metrics(State(context): State<Context>) -> Result<Response, ApiError> {
     // Certificates are read for it.
-    let page = tokio::task::spawn_blocking(move || prometheus::page(&context)).await.unwrap_or_default();
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page).into_response()
+    let page = blocking("the page of metrics", move || prometheus::page(&context)).await?;
+    Ok(([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page).into_response())
 }
 
 /// `GET /api/v5/prometheus/data_integration`.
@@ -150,7 +151,7 @@ async fn status(State(context): State<Context>, params: Params) -> Result<Respon
         Some("json") => {
             let listeners = context.listeners.get().map_or(&[][..], Vec::as_slice);
             let certificates = Arc::clone(&context.certificates);
-            let certificates = tokio::task::spawn_blocking(move || certificates()).await.unwrap_or_default();
+            let certificates = blocking("reading certificates", move || certificates()).await?;
             let now = Timestamp::now().as_second();
             let local = LocalInfo::new((context.local)());
             let endings = certificates.iter().filter_map(|certificate| certificate.warning(now));

@@ -74,3 +74,12 @@ async fn to_the_end<T: Send + 'static>(
     // Either a panic was caught, or the process ends and takes its tasks away.
     change.await.ok().and_then(Result::ok).ok_or_else(ApiError::broke_off)
 }
+
+/// Does what waits for the disk, or takes long, on a thread that nobody else waits for.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(move || supervise::caught(what, work)).await;
+    done.ok().and_then(Result::ok).ok_or_else(ApiError::broke_off)
+}

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::{Extension, Json};
 
-use super::to_the_end;
+use super::{blocking, to_the_end};
 use crate::Context;
 use crate::auth::Caller;
 use crate::dto::status::ReloadInfo;
@@ -17,7 +17,7 @@ pub(super) fn routes(api: &mut Api) {
             .tag("Server")
             .about("Read every file again, now")
             .answers::<ReloadInfo>(200, "What was found is live.")
-            .refuses(&[503]);
+            .refuses(&[500, 503]);
     });
 }
 
@@ -31,9 +31,10 @@ async fn reload(
     let (engine, access) = (context.engine.clone(), context.access.clone());
     // As at SIGHUP: who may come in first, then the rules.
     let read = to_the_end(async move {
-        let access = tokio::task::spawn_blocking(move || access()).await.unwrap_or_default();
-        engine.reload().await.map(|outcome| (outcome, access))
+        let access = blocking("reading who may come in", move || access()).await?;
+        let outcome = engine.reload().await;
+        Ok((outcome.map_err(|error| ApiError::change(&error, &Subject::Everything))?, access))
     });
-    let (outcome, access) = read.await?.map_err(|error| ApiError::change(&error, &Subject::Everything))?;
+    let (outcome, access) = read.await??;
     Ok(Json(ReloadInfo::new(&outcome, &access)))
 }

@@ -58,6 +58,11 @@ impl Gate {
         self.context.clone()
     }
 
+    /// The same engine behind a server whose process cannot be asked without a panic.
+    pub(crate) fn broken(&self) -> axum::Router {
+        api::router(Context { process: Arc::new(|| panic!("as bugs do")), ..self.context() })
+    }
+
     pub(crate) fn folder(&self) -> String {
         self.folder.path().display().to_string()
     }

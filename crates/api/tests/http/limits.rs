@@ -4,6 +4,7 @@ use api::ApiKeys;
 use axum::body::Body;
 use axum::http::Request;
 use proptest::prelude::*;
+use tower::ServiceExt as _;
 
 use crate::gate::Gate;
 
@@ -24,6 +25,16 @@ async fn a_body_has_at_most_a_mebibyte() {
     assert_eq!((status, answer.len() > 1_000_000), (200, true));
     let (status, answer) = rule_test(&gate, body((1 << 20) + 1)).await;
     assert_eq!((status, answer.contains("PAYLOAD_TOO_LARGE")), (413, true));
+}
+
+#[tokio::test]
+async fn what_breaks_off_is_answered_as_a_failure_and_hurts_no_other_request() {
+    let gate = Gate::start(&[], ApiKeys::default()).await;
+    let router = gate.broken();
+    for (path, status) in [("/metrics", 500), ("/livez", 200), ("/metrics", 500)] {
+        let answer = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
 }
 
 #[tokio::test]
