@@ -183,8 +183,8 @@ impl<'m> Message<'m> {
             self.0.unscanned.set(Unscanned::Absent);
             return Ok(None);
         };
-        let (shapes, union) = (&self.0.worker.shapes, self.0.union);
-        if let Some(scan) = shapes.find(payload, union, self.arena()) {
+        let Ground { worker: Worker { shapes, .. }, union, event, .. } = self.0;
+        if let Some(scan) = shapes.find(payload, event.from[0], union, self.arena()) {
             self.0.scan.set(Some(scan));
             return Ok(Some(scan));
         }

@@ -48,7 +48,7 @@ pub(crate) struct Remembered {
     shape: Shape,
     loops: Box<[KnownElements]>,
     /// How often it has fitted; what is long ago counts less.
-    hits: Cell<u32>,
+    hits: Cell<u64>,
     /// What may be lost on values of other lengths until it is learned anew, in the units of [`value::json::Fit::cost`], and how many lessons that
     /// was in the beginning.
     excess_left: Cell<i64>,
@@ -96,9 +96,10 @@ impl Shapes {
         let seat = &mut self.seats[union as usize % SEATS];
         if let Some(at) = instead_of {
             // It is where it was, unless all has just been forgotten.
-            if let Some((old, new)) = seat.shapes.get_mut(at).zip(learned) {
-                self.size = self.size + added - old.size();
-                old.renew(new);
+            if let Some(old) = seat.shapes.get_mut(at) {
+                let before = old.size();
+                old.renew(learned);
+                self.size = self.size + old.size() - before;
             }
             return;
         }
@@ -112,11 +113,12 @@ impl Shapes {
         self.seats.get(union.id() as usize % SEATS)
     }
 
-    /// What is known of a payload, if it has a shape that is remembered.
+    /// What is known of a payload that came under this name, if it has a shape that is remembered.
     #[inline]
     pub(crate) fn find<'m>(
         &'m self,
         payload: &'m [u8],
+        name: &str,
         union: &'m Union,
         arena: &'m Arena,
     ) -> Option<&'m Scan<'m>> {
@@ -124,10 +126,10 @@ impl Shapes {
         if seat.union != union.id() || seat.rests() {
             return None;
         }
-        let (remembered, fit) = seat.find(payload, arena)?;
+        let (remembered, fit) = seat.find(payload, name, arena)?;
         let scan = Scan::remembered(remembered, fit, union, arena);
         if remembered.excess_left.get() < 0 && remembered.is_worn.replace(true) {
-            self.renew(seat.last.get(), scan, union);
+            self.renew(seat, remembered, scan, union);
         }
         Some(scan)
     }
@@ -158,9 +160,10 @@ impl Shapes {
 
     /// Learns a shape anew, so that values are as long in it as they have become.
     #[cold]
-    fn renew<'m>(&self, at: usize, scan: &'m Scan<'m>, union: &'m Union) {
+    fn renew<'m>(&self, seat: &Seat, remembered: &Remembered, scan: &'m Scan<'m>, union: &'m Union) {
         let learned = Remembered::new(scan, union);
-        self.teach(Lesson { union: union.id(), learned, instead_of: Some(at) });
+        let instead_of = seat.shapes.iter().position(|known| std::ptr::eq(known, remembered));
+        self.teach(Lesson { union: union.id(), learned, instead_of });
     }
 
     fn teach(&self, lesson: Lesson) {
@@ -199,11 +202,14 @@ impl Remembered {
         })
     }
 
-    /// Becomes what has been learned anew.
-    fn renew(&mut self, new: Self) {
-        let excess = (self.excess * 2).min(EXCESS_MAX);
-        let excess_left = Cell::new(excess * lesson_cost(&new.shape));
-        *self = Self { hits: self.hits.clone(), excess, excess_left, ..new };
+    /// Becomes what has been learned anew, unless that has become more than is kept, and then stays for longer.
+    fn renew(&mut self, new: Option<Self>) {
+        if let Some(new) = new {
+            (self.shape, self.loops) = (new.shape, new.loops);
+        }
+        self.excess = (self.excess * 2).min(EXCESS_MAX);
+        self.excess_left.set(self.excess * lesson_cost(&self.shape));
+        self.is_worn.set(false);
     }
 
     /// What is known of the elements of the loop with this number.

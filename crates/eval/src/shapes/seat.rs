@@ -1,9 +1,11 @@
 //! The shapes of one union, and what is spent on them.
 
 use std::cell::Cell;
+use std::hash::Hasher as _;
 
+use rustc_hash::FxHasher;
 use value::Arena;
-use value::json::{Fit, Misfit};
+use value::json::Fit;
 
 use super::Remembered;
 
@@ -15,8 +17,8 @@ pub(super) const SHAPES_MAX: usize = 8;
 pub(super) struct Seat {
     pub(super) union: u64,
     pub(super) shapes: Vec<Remembered>,
-    /// The one that fitted last.
-    pub(super) last: Cell<usize>,
+    /// Which of several fitted last to what came under a name, by its hash: a device has one topic, and one shape.
+    guesses: Box<[Cell<u8>]>,
     /// What may be spent on trying, in the units of [`Fit::cost`]. What fits earns more.
     credit: Cell<i64>,
     /// So many messages go without trying, and so many the next time that trying has not paid.
@@ -27,6 +29,8 @@ pub(super) struct Seat {
     next_wait: Cell<u32>,
 }
 
+/// How many guesses there are once there is more than one shape.
+const GUESSES: usize = 1024;
 /// What there is to spend after a pause; with a lesson comes as much for each shape, so that the new one has its turn.
 const CREDIT_MIN: i64 = 64;
 const CREDIT_MAX: i64 = 4096;
@@ -36,7 +40,7 @@ const PAUSE_MAX: u32 = 1024;
 /// when a shape has fitted so often that it has paid for itself.
 const WAIT_MIN: u32 = 2;
 pub(super) const WAIT_MAX: u32 = 1021;
-const HITS_THAT_PAY: u32 = 64;
+const HITS_THAT_PAY: u64 = 64;
 impl Seat {
     /// Whether nothing is tried for now.
     #[inline]
@@ -46,62 +50,75 @@ impl Seat {
         pause > 0
     }
 
-    /// The shape that a payload has, that which fitted last before all others.
+    /// The shape that a payload has. What came under the same name before has the first guess.
     #[inline]
     pub(super) fn find<'m>(
         &'m self,
         payload: &'m [u8],
+        name: &str,
         arena: &'m Arena,
     ) -> Option<(&'m Remembered, Fit<'m>)> {
-        let remembered = self.shapes.get(self.last.get())?;
-        match remembered.shape.fit(payload, arena) {
+        if !self.guesses.is_empty() {
+            return self.find_among(payload, name, arena);
+        }
+        let only = self.shapes.first()?;
+        match only.shape.fit(payload, arena) {
             Ok(fit) => {
-                self.hit(remembered, payload, fit.cost);
-                Some((remembered, fit))
+                self.hit(only, payload, fit.cost, 0);
+                Some((only, fit))
             }
-            Err(misfit) => self.find_other(payload, arena, misfit),
+            Err(misfit) => {
+                self.spend(i64::from(misfit.cost));
+                None
+            }
         }
     }
 
     #[inline(never)]
-    fn find_other<'m>(
+    fn find_among<'m>(
         &'m self,
         payload: &'m [u8],
+        name: &str,
         arena: &'m Arena,
-        first: Misfit,
     ) -> Option<(&'m Remembered, Fit<'m>)> {
-        let last = self.last.get();
-        let mut spent = u64::from(first.cost);
-        for (at, remembered) in self.shapes.iter().enumerate().filter(|(at, _)| *at != last) {
-            if spent as i64 > self.credit.get() {
+        let mut hasher = FxHasher::default();
+        hasher.write(name.as_bytes());
+        let guess = &self.guesses[hasher.finish() as usize % GUESSES];
+        let first = usize::from(guess.get());
+        let mut spent = 0;
+        let others = (0..self.shapes.len()).filter(|at| *at != first);
+        for at in std::iter::once(first).chain(others) {
+            let Some(remembered) = self.shapes.get(at) else { continue };
+            if spent > self.credit.get() {
                 break;
             }
             match remembered.shape.fit(payload, arena) {
                 Ok(fit) => {
-                    self.last.set(at);
-                    self.hit(remembered, payload, fit.cost);
+                    guess.set(at as u8);
+                    self.hit(remembered, payload, fit.cost, spent);
                     return Some((remembered, fit));
                 }
-                Err(misfit) => spent += u64::from(misfit.cost),
+                Err(misfit) => spent += i64::from(misfit.cost),
             }
         }
-        self.spend(spent as i64);
+        self.spend(spent);
         None
     }
 
-    /// Notes that a shape has fitted, and at what cost.
+    /// Notes that a shape has fitted, and at what cost, that of others that were tried in vain apart.
     #[inline]
-    fn hit(&self, remembered: &Remembered, payload: &[u8], cost: u32) {
+    fn hit(&self, remembered: &Remembered, payload: &[u8], cost: u32, spent: i64) {
         // What a walk over it, and a look for some keys, would have cost.
         let walk = (payload.len() / 8 * 3) as i64 + 16;
-        let saved = walk - i64::from(cost);
+        let cost = i64::from(cost);
+        let saved = walk - cost - spent;
         if saved > 0 {
             self.credit.set((self.credit.get() + saved).min(CREDIT_MAX));
-            self.next_pause.set(PAUSE_MIN);
+            self.next_pause.set((self.next_pause.get() / 2).max(PAUSE_MIN));
         } else {
             self.spend(-saved);
         }
-        let excess = walk / 2 - saved;
+        let excess = cost - walk / 2;
         if excess > 0 {
             remembered.excess_left.set(remembered.excess_left.get() - excess);
         }
@@ -156,7 +173,6 @@ impl Seat {
             .extract_if(.., |known| known.hits.get() == 0)
             .map(|known| known.size())
             .sum::<usize>();
-        self.last.set(0);
         if self.shapes.len() >= SHAPES_MAX {
             let least = (0..self.shapes.len()).min_by_key(|at| self.shapes[*at].hits.get()).unwrap_or(0);
             freed += self.shapes.swap_remove(least).size();
@@ -171,8 +187,10 @@ impl Seat {
         self.next_wait.set((wait * 2 - 1).min(WAIT_MAX));
         if let Some(remembered) = learned {
             self.shapes.iter().for_each(|known| known.hits.set(known.hits.get().div_ceil(2)));
-            self.last.set(self.shapes.len());
             self.shapes.push(remembered);
+            if self.shapes.len() > 1 && self.guesses.is_empty() {
+                self.guesses = vec![Cell::default(); GUESSES].into();
+            }
             self.credit.set(self.credit.get().max(CREDIT_MIN * self.shapes.len() as i64));
             self.pause.set(0);
         }

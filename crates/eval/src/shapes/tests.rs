@@ -19,10 +19,14 @@ impl Trial {
 
     /// Reads a payload as a worker does; whether it was remembered.
     fn read(&mut self, payload: &str) -> bool {
+        self.read_from("t", payload)
+    }
+
+    fn read_from(&mut self, topic: &str, payload: &str) -> bool {
         self.arena.reset();
         self.shapes.settle();
         let (payload, union) = (payload.as_bytes(), &self.union);
-        let found = self.shapes.find(payload, union, &self.arena);
+        let found = self.shapes.find(payload, topic, union, &self.arena);
         if found.is_none() {
             let scan = Scan::new(payload, union, &self.arena).expect("JSON");
             self.shapes.walked(scan, union, &self.arena);
@@ -56,22 +60,27 @@ fn the_second_payload_is_learned_and_the_third_remembered() {
 #[test]
 fn devices_of_several_models_are_remembered_at_a_time() {
     let mut trial = trial();
-    let payload = |at: usize| format!("{{\"a\":{at},\"model{}\":{{}}}}", at % 5);
-    (0..500).for_each(|at| _ = trial.read(&payload(at)));
+    let mut read = |at: usize| {
+        let model = at % 5;
+        trial.read_from(&format!("model/{model}"), &format!("{{\"a\":{at},\"model{model}\":{{}}}}"))
+    };
+    (0..500).for_each(|at| _ = read(at));
+    assert!((0..100).all(|at| read(at * 7)));
     assert_eq!(trial.known(), 5);
-    assert!((0..100).all(|at| trial.read(&payload(at * 7))));
 }
 
 #[test]
 fn a_fleet_of_as_many_models_as_there_is_room_for_is_known() {
     let mut trial = trial();
     let order = functions::Random::new(7);
-    let payload = |at: usize| {
-        let (model, list) = (order.next() % SHAPES_MAX as u64, ["1", "20", "300"].join(",\"x\","));
-        format!("{{\"ts\":17000000{at},\"a\":{at},\"values\":[{list}],\"model{model}\":{{}}}}")
+    let mut message = |at: usize| {
+        let (device, list) = (order.next() % 200, ["1", "20", "300"].join(",\"x\","));
+        let model = device % SHAPES_MAX as u64;
+        let payload = format!("{{\"model{model}\":{{}},\"ts\":17000000{at},\"a\":{at},\"values\":[{list}]}}");
+        trial.read_from(&format!("plant/device{device}/state"), &payload)
     };
-    (0..5000).for_each(|at| _ = trial.read(&payload(at)));
-    let found = (0..1000).filter(|at| trial.read(&payload(*at))).count();
+    (0..5000).for_each(|at| _ = message(at));
+    let found = (0..1000).filter(|at| message(*at)).count();
     assert!(found > 900, "{found}");
 }
 
@@ -90,6 +99,21 @@ fn values_that_have_become_longer_are_learned_anew() {
     assert!(cost(&trial) < before / 3);
     let size: usize = trial.shapes.seats.iter().flat_map(|seat| &seat.shapes).map(Remembered::size).sum();
     assert_eq!((trial.known(), trial.shapes.size), (1, size));
+}
+
+#[test]
+fn what_has_become_too_long_to_be_learned_is_not_tried_again_each_time() {
+    let mut trial = trial();
+    let payload = |length: usize| {
+        let (list, text) = (format!("{},", "1".repeat(length)).repeat(300), "x".repeat(length * 1000));
+        format!("{{\"a\":[{list}1],\"text\":\"{text}\"}}")
+    };
+    (0..3).for_each(|_| _ = trial.read(&payload(1)));
+    let lessons = (0..3000).filter(|_| {
+        trial.read(&payload(8));
+        trial.shapes.lesson.get().is_some()
+    });
+    assert!((1..40).contains(&lessons.count()));
 }
 
 #[test]
@@ -173,7 +197,8 @@ fn elements_of_loops_are_remembered() {
     let payload = |at: i32| format!("{{\"l\":[{},{{}},5,{}]}}", element(at), element(at + 100));
     assert!((0..3).map(|at| trial.read(&payload(at))).eq([false, false, true]));
     let payload = payload(9);
-    let scan = trial.shapes.find(payload.as_bytes(), &trial.union, &trial.arena).expect("it is remembered");
+    let scan =
+        trial.shapes.find(payload.as_bytes(), "t", &trial.union, &trial.arena).expect("it is remembered");
     let walked = Scan::new(payload.as_bytes(), &trial.union, &trial.arena).expect("JSON");
     let (mut found, mut all) = (scan.elements(0).expect("a list"), walked.elements(0).expect("a list"));
     let mut count = 0;
