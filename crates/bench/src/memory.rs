@@ -20,13 +20,20 @@ const PLAIN: u64 = 10_000;
 const TLS: u64 = 2_000;
 
 pub(crate) async fn measure(plan: &Plan) -> Value {
+    let program = &plan.programs.sluicegate;
+    let plain = Sluicegate::builder(program).start().await;
+    let our_start = start(plain.process().id()).await;
+    drop(plain);
+    let plain = mosquitto().start().await;
+    let their_start = start(plain.process().id()).await;
+    drop(plain);
     let home = tempfile::tempdir().expect("a temporary folder can be made");
     let certificates = Certificates::write(home.path());
     let config = format!(
         "[[mqtt.listeners]]\ntype = \"tls\"\nlisten = \"127.0.0.1:0\"\ncertfile = {:?}\nkeyfile = {:?}\n",
         certificates.certificate, certificates.key
     );
-    let gate = Sluicegate::builder(&plan.programs.sluicegate).config(&config).start().await;
+    let gate = Sluicegate::builder(program).config(&config).start().await;
     let tls = (gate.listener("tls").await, Arc::new(tls_client_config(&certificates.ca)));
     let ours = connections(plan, gate.process().id(), gate.mqtt(), tls).await;
     drop(gate);
@@ -34,7 +41,20 @@ pub(crate) async fn measure(plan: &Plan) -> Value {
     let (address, ca) = peer.tls();
     let tls = (address, Arc::new(tls_client_config(ca)));
     let theirs = connections(plan, peer.process().id(), peer.address(), tls).await;
-    json!({ "sluicegate": ours, "mosquitto": theirs })
+    json!({ "sluicegate": merged(our_start, ours), "mosquitto": merged(their_start, theirs) })
+}
+
+/// A server as it comes, that has nothing to do.
+async fn start(pid: u32) -> Value {
+    settle().await;
+    json!({ "start_kib": rss_kib(pid), "start_anonymous_kib": anonymous_kib(pid) })
+}
+
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Some(one), Value::Object(other)) = (one.as_object_mut(), other) {
+        one.extend(other);
+    }
+    one
 }
 
 async fn connections(
@@ -44,7 +64,7 @@ async fn connections(
     (tls, config): (SocketAddr, Arc<rustls::ClientConfig>),
 ) -> Value {
     settle().await;
-    let (start, own) = (rss_kib(pid), anonymous_kib(pid));
+    let start = rss_kib(pid);
     let half = (plan.scaled(PLAIN) / 2).max(1_000);
     let mut conns = Vec::new();
     let mut each = Vec::new();
@@ -66,10 +86,11 @@ async fn connections(
     }
     settle().await;
     let tls_each = per_connection(pid, before, encrypted.len());
-    eprintln!("  {start} KiB at the start, {each:?} in the clear, {tls_each:.2} KiB with TLS");
+    eprintln!(
+        "  {start} KiB at the start with a TLS listener, {each:?} in the clear, {tls_each:.2} KiB with TLS"
+    );
     json!({
-        "start_kib": start,
-        "start_anonymous_kib": own,
+        "start_with_tls_kib": start,
         "connections": each[1].0,
         "connection_kib_at_half": each[0].1,
         "connection_kib": each[1].1,

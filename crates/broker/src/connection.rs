@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event::{AckLevel, Acker, Completion, Dispatch, Outcome};
-use mqtt::{
-    Conn, Disconnect, DisconnectReasonCode, Gather, Output, Overdue, Packet, Reading, ReasonCode, Version,
-};
+use mqtt::{Conn, Disconnect, DisconnectReasonCode, Output, Packet, Reading, ReasonCode, Version};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, Sleep};
 use wake::Courtesy;
@@ -24,6 +22,7 @@ use crate::idle::Idle;
 use crate::janitor::Duty;
 use crate::message::{Delivery, Now, Numbers, Publisher};
 use crate::metrics::Tally;
+use crate::patience::Patience;
 use crate::publish::Safekeeping;
 use crate::session::{Kept, Session};
 use crate::store::Change;
@@ -41,10 +40,7 @@ pub(crate) struct Connection {
     link: Link,
     idle: Idle,
     courtesy: Courtesy,
-    /// How what the client sends gathers, once it has come early.
-    gather: Option<Box<Gather>>,
-    /// Whether what came last came early: for those alone who will look at it later.
-    is_early: bool,
+    patience: Patience,
 }
 
 /// A client that may connect.
@@ -372,7 +368,7 @@ pub(crate) fn seconds(duration: Duration) -> u32 {
 impl Connection {
     pub(crate) fn new(conn: Conn, link: Link) -> Self {
         let idle = Idle::new(Instant::now());
-        Self { conn, link, idle, courtesy: Courtesy::default(), gather: None, is_early: false }
+        Self { conn, link, idle, courtesy: Courtesy::default(), patience: Patience::default() }
     }
 
     /// Lives as long as the connection does.
@@ -429,7 +425,7 @@ impl Connection {
                 supervise::caught("the work for a client", work).unwrap_or((Err(End::Abandoned), false));
             let is_spent = wake::is_spent();
             if std::mem::take(&mut has_read) {
-                self.is_early = is_early;
+                self.patience.judge(is_early);
             }
             self.link.gate.moved(&self.link.tally);
             self.link.broker.counters.add(&mut self.link.tally);
@@ -445,7 +441,11 @@ impl Connection {
             if let Some(at) = self.link.paused_until {
                 timer.as_mut().reset(at);
             }
-            self.let_gather(timer.as_mut());
+            if let Some(at) = self.patience.apply(&mut self.conn)
+                && (timer.is_elapsed() || timer.deadline() > at)
+            {
+                timer.as_mut().reset(at);
+            }
             let reading = if is_spent { Reading::Paused } else { self.reading() };
             tokio::select! {
                 biased;
@@ -467,30 +467,6 @@ impl Connection {
                     Err(end) => return end,
                 },
                 () = std::future::ready(()), if is_spent => {}
-            }
-        }
-    }
-
-    /// Lets what the client sends gather while it is for those who will look at it later. A few packets are enough to
-    /// share what a look costs, and nobody waits for more than two milliseconds or so.
-    fn let_gather(&mut self, timer: Pin<&mut Sleep>) {
-        const INTERVAL: Duration = Duration::from_millis(2);
-        const BYTES: (usize, usize) = (512, 4096);
-        if !self.is_early && self.gather.is_none() {
-            return;
-        }
-        let now = Instant::now();
-        let gather = self.gather.get_or_insert_with(|| Box::new(Gather::new(INTERVAL, now.into())));
-        if gather.overdue(now.into()) == Overdue::Ask {
-            self.conn.confirm();
-        }
-        let awaited = gather.awaited(BYTES.0, if self.is_early { BYTES.1 } else { 0 }, now.into());
-        self.conn.read_from(u32::try_from(awaited).unwrap_or(1));
-        if let Some(at) = gather.waits_until() {
-            // A clock that stands still would spin otherwise.
-            let at = Instant::from(at).max(now + Duration::from_millis(1));
-            if timer.is_elapsed() || timer.deadline() > at {
-                timer.reset(at);
             }
         }
     }
@@ -517,9 +493,7 @@ impl Connection {
     /// Something has come.
     fn heard(&mut self, bytes: usize, timer: Pin<&mut Sleep>) {
         let now = Instant::now();
-        if let Some(gather) = &mut self.gather {
-            gather.read(bytes, now.into());
-        }
+        self.patience.heard(bytes, now);
         if self.idle.heard(now) {
             timer.reset(self.next_check());
         }
@@ -549,7 +523,7 @@ impl Connection {
             self.conn.trim();
             self.link.routes.clear();
             self.link.batch = Vec::new();
-            self.gather = None;
+            self.patience.trim();
         }
         Ok(self.next_check())
     }

@@ -47,6 +47,7 @@ mod listener;
 mod message;
 mod metrics;
 mod outbound;
+mod patience;
 mod publish;
 mod restore;
 mod retained;

@@ -48,6 +48,8 @@ pub(crate) struct Serving<'c> {
 
 /// How often acknowledgements are looked at while many come: nobody but the next requests waits for them.
 const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(2);
+/// When the remote is asked for what it may hold back, as long as nothing is sent to it.
+const ASK_AFTER: Duration = Duration::from_millis(1);
 /// How often messages are looked at while many come.
 const MESSAGES: Duration = Duration::from_micros(500);
 /// How long the last words may take once the deadline has come.
@@ -67,7 +69,7 @@ impl<'c> Serving<'c> {
         );
         limits.log(&client.login.clientid);
         let pulse = Pulse::new(limits.keepalive, client.options.ping_timeout, now);
-        let gather = Gather::new(if client.publishes { ACKNOWLEDGEMENTS } else { MESSAGES }, now);
+        let gather = Gather::new(if client.publishes { ACKNOWLEDGEMENTS } else { MESSAGES }, ASK_AFTER, now);
         Self {
             client,
             conn,

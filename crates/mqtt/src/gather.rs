@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// comes in an interval ([`Conn::read_from`](crate::Conn::read_from)). A connection with little to do never waits.
 ///
 /// Not everything comes by itself. A peer may hold back the second of two small packets until the first is confirmed (Nagle's
-/// algorithm), which a system does late while nobody reads: so it is asked after a millisecond
+/// algorithm), which a system does late while nobody reads: so it is asked after a while
 /// ([`Conn::confirm`](crate::Conn::confirm)). And it may have sent all that it will before it hears from us: so a wait ends, and where
 /// waits end in vain again and again they become rare.
 ///
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub struct Gather {
     /// How often a busy connection is looked at.
     interval: Duration,
+    /// The peer is asked for what it may hold back after this time.
+    ask_after: Duration,
     /// What comes in an interval, as of late (bytes).
     rate: usize,
     read_at: Instant,
@@ -49,12 +51,11 @@ pub enum Overdue {
 impl Gather {
     /// What is waited for at most (bytes).
     const BYTES_MAX: usize = 32 << 10;
-    /// The peer is asked for what it may hold back after this time.
-    const ASK_AFTER: Duration = Duration::from_millis(1);
 
-    /// For a connection that is looked at once in `interval` while much comes.
-    pub fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, rate: 0, read_at: now, wait: Wait::No, vain: 0 }
+    /// For a connection that is looked at once in `interval` while much comes, and whose peer is asked for what it may hold back
+    /// after `ask_after`.
+    pub fn new(interval: Duration, ask_after: Duration, now: Instant) -> Self {
+        Self { interval, ask_after, rate: 0, read_at: now, wait: Wait::No, vain: 0 }
     }
 
     /// So many bytes came.
@@ -90,7 +91,7 @@ impl Gather {
     /// Until when something is waited for, if it is.
     pub fn waits_until(&self) -> Option<Instant> {
         match self.wait {
-            Wait::Since(since) => Some(since + Self::ASK_AFTER),
+            Wait::Since(since) => Some(since + self.ask_after),
             Wait::Asked(since) => Some(self.gives_up_at(since)),
             Wait::No | Wait::InVain(_) => None,
         }
@@ -99,7 +100,7 @@ impl Gather {
     /// What has become of the wait.
     pub fn overdue(&mut self, now: Instant) -> Overdue {
         match self.wait {
-            Wait::Since(since) if now >= since + Self::ASK_AFTER => {
+            Wait::Since(since) if now >= since + self.ask_after => {
                 self.wait = Wait::Asked(since);
                 Overdue::Ask
             }
@@ -114,13 +115,15 @@ impl Gather {
     }
 
     fn gives_up_at(&self, since: Instant) -> Instant {
-        since + Self::ASK_AFTER + self.interval
+        since + self.ask_after + self.interval
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
 
     /// A connection on which so many bytes come every so many microseconds, for so long.
     fn fed(gather: &mut Gather, now: &mut Instant, bytes: usize, every_micros: u64, times: usize) {
@@ -133,7 +136,7 @@ mod tests {
     #[test]
     fn a_connection_with_little_to_do_never_waits() {
         let mut now = Instant::now();
-        let mut gather = Gather::new(Duration::from_millis(1), now);
+        let mut gather = Gather::new(MILLI, MILLI, now);
         fed(&mut gather, &mut now, 4, 2_000, 100);
         assert_eq!(gather.awaited(32, 1_000, now), 0);
         assert_eq!((gather.waits_until(), gather.overdue(now)), (None, Overdue::No));
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn a_busy_one_waits_for_what_comes_in_an_interval_and_no_more_than_is_to_come() {
         let mut now = Instant::now();
-        let mut gather = Gather::new(Duration::from_millis(1), now);
+        let mut gather = Gather::new(MILLI, MILLI, now);
         fed(&mut gather, &mut now, 40, 100, 100);
         let awaited = gather.awaited(32, 1_000, now);
         assert!((200..=400).contains(&awaited), "400 bytes come in a millisecond: {awaited}");
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn the_peer_is_asked_before_the_wait_is_given_up() {
         let mut now = Instant::now();
-        let mut gather = Gather::new(Duration::from_millis(2), now);
+        let mut gather = Gather::new(2 * MILLI, MILLI, now);
         fed(&mut gather, &mut now, 40, 100, 100);
         assert_eq!((gather.awaited(32, 64, now), gather.overdue(now)), (64, Overdue::No));
         now = gather.waits_until().expect("it waits");
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn where_waits_are_in_vain_they_become_rare_and_where_they_are_not_they_come_back() {
         let mut now = Instant::now();
-        let mut gather = Gather::new(Duration::from_millis(1), now);
+        let mut gather = Gather::new(MILLI, MILLI, now);
         let (mut waited, began) = (Duration::ZERO, now);
         while now < began + Duration::from_secs(10) {
             fed(&mut gather, &mut now, 1_000, 50, 1);
