@@ -10,8 +10,8 @@ use crate::server::Server;
 use crate::statistics::{median, paired};
 
 /// The rounds, more than elsewhere: what is looked for is a small difference of two costs.
-const ROUNDS: usize = 7;
-const MESSAGES: u64 = 400_000;
+const ROUNDS: usize = 9;
+const MESSAGES: u64 = 1_000_000;
 /// Of each of the four publishers: together few enough for a look-up to be remembered, as it is on most plants.
 const TOPICS: u64 = 100;
 

@@ -50,6 +50,13 @@ const OTHERS: &[(&str, &str, &str, Bound, f64)] = &[
         AtLeast(100.0),
         1e-3,
     ),
+    (
+        "drain of a disk buffer into a mosquitto",
+        "k/s",
+        "/drain/mosquitto/messages_per_second",
+        AtLeast(100.0),
+        1e-3,
+    ),
 ];
 
 /// Every target of what was measured, with the number reached and whether that is enough.
