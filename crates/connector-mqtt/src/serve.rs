@@ -192,8 +192,8 @@ impl<'c> Serving<'c> {
     /// Lets acknowledgements, or messages of sources, gather while many of them come.
     fn let_gather(&mut self, now: Instant) {
         /// Fewer bytes than this are not worth to be waited for: eight acknowledgements, or as many messages as come where
-        /// every other one waiting for a look would cost more than the look.
-        const BYTES_MIN: (usize, usize) = (32, 2048);
+        /// a look for each would no longer leave time for others.
+        const BYTES_MIN: (usize, usize) = (32, 4096);
         /// An acknowledgement has four bytes; half of those that are still to come are waited for at most.
         const HALF_AN_ACK: usize = 2;
         let Self { client, conn, gather, .. } = self;

@@ -20,7 +20,9 @@ pub struct Gather {
     ask_after: Duration,
     /// What comes in an interval, as of late (bytes).
     rate: usize,
-    read_at: Instant,
+    /// What has come since then (bytes).
+    counted: usize,
+    counted_from: Instant,
     wait: Wait,
     /// Waits in vain since the last that was not.
     vain: u32,
@@ -55,16 +57,20 @@ impl Gather {
     /// For a connection that is looked at once in `interval` while much comes, and whose peer is asked for what it may hold back
     /// after `ask_after`.
     pub fn new(interval: Duration, ask_after: Duration, now: Instant) -> Self {
-        Self { interval, ask_after, rate: 0, read_at: now, wait: Wait::No, vain: 0 }
+        Self { interval, ask_after, rate: 0, counted: 0, counted_from: now, wait: Wait::No, vain: 0 }
     }
 
     /// So many bytes came.
     pub fn read(&mut self, bytes: usize, now: Instant) {
-        let since = now.duration_since(self.read_at).max(self.interval / 64);
-        let nanos = |duration: Duration| duration.as_nanos() as u64;
-        let in_interval = (bytes as u64).saturating_mul(nanos(self.interval)) / nanos(since);
-        self.rate = (3 * self.rate + in_interval.min(Self::BYTES_MAX as u64 * 4) as usize) / 4;
-        self.read_at = now;
+        self.counted += bytes;
+        let since = now.duration_since(self.counted_from);
+        if since >= self.interval {
+            // Over a whole interval, since two small packets in a row are no stream.
+            let nanos = |duration: Duration| duration.as_nanos() as u64;
+            let in_interval = (self.counted as u64).saturating_mul(nanos(self.interval)) / nanos(since);
+            self.rate = (self.rate + in_interval.min(Self::BYTES_MAX as u64 * 4) as usize) / 2;
+            (self.counted, self.counted_from) = (0, now);
+        }
         match self.wait {
             Wait::Since(_) | Wait::Asked(_) => (self.wait, self.vain) = (Wait::No, 0),
             Wait::InVain(until) if now >= until => self.wait = Wait::No,
