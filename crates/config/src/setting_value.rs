@@ -1,4 +1,4 @@
-//! What one setting means, once it is checked.
+//! One setting, once it is checked: what it means, and how it is shown.
 
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
@@ -7,9 +7,53 @@ use std::time::Duration;
 use diagnostic::Span;
 
 use crate::content::ContentHash;
-use crate::secret::Secret;
+use crate::secret::{REDACTED, Secret};
 use crate::section::{Node, Text};
-use crate::settings::Settings;
+use crate::settings::{Settings, holds_key};
+use crate::units;
+
+/// The value of one field.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) value: SettingValue,
+    /// As it was written, or as the default says it; its span is that of the section if the setting was left out.
+    pub(crate) node: Node,
+    pub(crate) key_span: Span,
+    pub(crate) given: bool,
+    /// The file that the value names, there or not.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Setting {
+    /// As [`Settings::to_json`] shows it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let written = || self.node.as_str();
+        match &self.value {
+            SettingValue::Absent => serde_json::Value::Null,
+            SettingValue::Bool(b) => (*b).into(),
+            SettingValue::Int(int) => (*int).into(),
+            SettingValue::Duration(duration) => {
+                written().map_or_else(|| units::duration_text(*duration), str::to_owned).into()
+            }
+            SettingValue::Infinity => "infinity".into(),
+            SettingValue::Bytes(bytes) => {
+                written().map_or_else(|| units::bytes_text(*bytes), str::to_owned).into()
+            }
+            SettingValue::Word(word) => (*word).into(),
+            SettingValue::Text(text) => text.as_str().into(),
+            SettingValue::Secret(_) => REDACTED.into(),
+            // The reference takes the text of a key instead of its path.
+            SettingValue::Path(..) => written().filter(|text| !holds_key(text)).unwrap_or(REDACTED).into(),
+            SettingValue::StrList(items) => items.iter().map(|item| item.node.to_json()).collect(),
+            SettingValue::Map(map) => {
+                map.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect()
+            }
+            SettingValue::Table(settings) => settings.to_json(),
+            SettingValue::Tables(tables) => tables.iter().map(Settings::to_json).collect(),
+            SettingValue::Any(anything) => anything.0.to_json(),
+        }
+    }
+}
 
 /// What a setting means.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

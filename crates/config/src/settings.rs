@@ -8,12 +8,11 @@ use std::time::Duration;
 use diagnostic::Span;
 
 use crate::field::Field;
-use crate::secret::{REDACTED, Secret, SecretOrigin};
+use crate::secret::{Secret, SecretOrigin};
 use crate::section::{Node, NodeValue, Text};
-use crate::units;
 
 pub use crate::check::check;
-pub(crate) use crate::setting_value::{Anything, SettingValue};
+pub(crate) use crate::setting_value::{Anything, Setting, SettingValue};
 pub use crate::setting_value::{MapEntry, OrTemplate};
 
 /// A checked section: one value for every declared field.
@@ -28,18 +27,6 @@ pub struct Settings {
     /// One for each field, in the order of the fields.
     pub(crate) values: Vec<Setting>,
     pub(crate) span: Span,
-}
-
-/// The value of one field.
-#[derive(Clone)]
-pub(crate) struct Setting {
-    pub(crate) value: SettingValue,
-    /// As it was written, or as the default says it; its span is that of the section if the setting was left out.
-    pub(crate) node: Node,
-    pub(crate) key_span: Span,
-    pub(crate) given: bool,
-    /// The file that the value names, there or not.
-    pub(crate) file: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -265,7 +252,8 @@ impl Settings {
         self.fields
     }
 
-    /// All settings as JSON: as they were written, defaults filled in, secrets as [`REDACTED`], absent ones left out.
+    /// All settings as JSON: as they were written, defaults filled in, secrets as
+    /// [`REDACTED`](crate::secret::REDACTED), absent ones left out.
     pub fn to_json(&self) -> serde_json::Value {
         let shown = self.fields.iter().zip(&self.values).filter(|(_, s)| s.value != SettingValue::Absent);
         shown.map(|(field, setting)| (field.name.to_owned(), setting.to_json())).collect()
@@ -314,36 +302,6 @@ impl Settings {
             "the field `{name}` is of another kind: {value:?}"
         );
         None
-    }
-}
-
-impl Setting {
-    fn to_json(&self) -> serde_json::Value {
-        let written = || self.node.as_str();
-        match &self.value {
-            SettingValue::Absent => serde_json::Value::Null,
-            SettingValue::Bool(b) => (*b).into(),
-            SettingValue::Int(int) => (*int).into(),
-            SettingValue::Duration(duration) => {
-                written().map_or_else(|| units::duration_text(*duration), str::to_owned).into()
-            }
-            SettingValue::Infinity => "infinity".into(),
-            SettingValue::Bytes(bytes) => {
-                written().map_or_else(|| units::bytes_text(*bytes), str::to_owned).into()
-            }
-            SettingValue::Word(word) => (*word).into(),
-            SettingValue::Text(text) => text.as_str().into(),
-            SettingValue::Secret(_) => REDACTED.into(),
-            // The reference takes the text of a key instead of its path.
-            SettingValue::Path(..) => written().filter(|text| !holds_key(text)).unwrap_or(REDACTED).into(),
-            SettingValue::StrList(items) => items.iter().map(|item| item.node.to_json()).collect(),
-            SettingValue::Map(map) => {
-                map.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect()
-            }
-            SettingValue::Table(settings) => settings.to_json(),
-            SettingValue::Tables(tables) => tables.iter().map(Settings::to_json).collect(),
-            SettingValue::Any(anything) => anything.0.to_json(),
-        }
     }
 }
 
