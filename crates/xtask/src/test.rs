@@ -71,7 +71,8 @@ fn names() -> Outcome {
         return Outcome::Skipped;
     }
     let (nextest, test) = (["nextest", "run"], ["test", "--no-fail-fast"]);
-    let which = ["--package", "cli", "--test", "e2e", "--locked"];
+    // Of the whole workspace, so that what was built for the tests before is what these need.
+    let which = ["--workspace", "--test", "e2e", "--locked"];
     Outcome::from(if tools::on_path("cargo-nextest") {
         Cargo::new(&nextest).args(&which).args(&["--run-ignored", "only"]).run()
     } else {
