@@ -100,11 +100,18 @@ impl Dispatcher {
     fn bench(&self) -> Box<Bench> {
         let kept = BENCHES.with_borrow_mut(Vec::pop);
         kept.unwrap_or_else(|| {
-            let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-            let worker = Worker::new(Arc::clone(&self.surroundings), seed);
-            let lane = Lane::of_thread();
-            Box::new(Bench { worker, matches: Matches::default(), scratch: Scratch::default(), lane })
+            Box::new(Bench {
+                worker: self.worker(),
+                matches: Matches::default(),
+                scratch: Scratch::default(),
+                lane: Lane::of_thread(),
+            })
         })
+    }
+
+    fn worker(&self) -> Worker {
+        let seed = self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        Worker::new(Arc::clone(&self.surroundings), seed)
     }
 }
 
@@ -121,24 +128,35 @@ impl Dispatch for Dispatcher {
             Some(found) => found,
             None => matches.find(event, &self.live.load().rules),
         };
-        if !found.rules.is_empty() {
-            wake::spend(found.rules.len());
-            let message = worker.begin(event, &found.union);
-            // Only rows need it: clock and key are no cost of a rule that lets nothing through.
-            let around = LazyCell::new(|| Surroundings {
-                event,
-                completion,
-                local: &*self.local,
-                arena: message.arena(),
-                now: Instant::now(),
-                key: order_key(event, message.arena()),
-                lane: *lane,
+        wake::spend(found.rules.len());
+        let mut next = 0;
+        while next < found.rules.len() {
+            // One for all of them: only if it catches something, the rest begin anew.
+            let judged = supervise::tried(|| {
+                let message = worker.begin(event, &found.union);
+                // Only rows need it: clock and key are no cost of a rule that lets nothing through.
+                let around = LazyCell::new(|| Surroundings {
+                    event,
+                    completion,
+                    local: &*self.local,
+                    arena: message.arena(),
+                    now: Instant::now(),
+                    key: order_key(event, message.arena()),
+                    lane: *lane,
+                });
+                while let Some(rule) = found.rules.get(next) {
+                    judge(rule, next, &message, &around, *lane, scratch, &self.aside);
+                    next += 1;
+                }
             });
-            for (place, rule) in found.rules.iter().enumerate() {
-                judge(rule, place, &message, &around, *lane, scratch, &self.aside);
+            if let Err(panic) = judged {
+                found.rules[next].broke_off(&panic, event, *lane);
+                next += 1;
+                // Nobody knows what was left half done in it.
+                *worker = self.worker();
             }
         }
-        let Scratch { request, origin } = &bench.scratch;
+        let Scratch { request, origin, .. } = &bench.scratch;
         if request.capacity().max(origin.capacity()) > BUFFER_BYTES_KEPT {
             bench.scratch = Scratch::default();
         }
@@ -181,12 +199,14 @@ fn judge<'m, 's>(
     match verdict {
         Ok(Verdict::Filtered | Verdict::Rows([])) => counts.failed_no_result.add_one(),
         Ok(Verdict::Rows(rows)) => {
+            // Before it is counted: from there on no panic of an action comes back here.
+            let around = &**around;
             counts.passed.add_one();
             rows.iter().for_each(|row| rule.act(row, around, scratch));
         }
         Err(error) => {
             counts.failed_exception.add_one();
-            rule.warn(&error.to_string());
+            rule.warn(message.event(), &error.to_string());
         }
     }
 }

@@ -109,6 +109,7 @@ impl Engine {
             live: Arc::clone(&current),
             local: Arc::clone(&config.local),
             node: Arc::clone(&node),
+            notice: connector::Notice::default(),
         };
         let settings = Arc::new(RuleEngineSettings::open(config.store.clone(), Arc::clone(&surroundings)));
         let dispatch = Dispatcher::new(

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::Category;
-use connector::{Dead, DeadEnd, Item, Release, Row};
+use connector::{Dead, DeadEnd, Item, Notice, Release, Row};
 use dead_letters::{Letter, Store};
 use diagnostic::Span;
 use event::{Column, Columns, LocalPublish, Trail};
@@ -34,6 +34,8 @@ pub(crate) struct LastResort {
     pub(crate) live: Arc<ArcSwap<Generation>>,
     pub(crate) local: Arc<dyn LocalPublish>,
     pub(crate) node: Arc<str>,
+    /// Keeps log lines about single letters few.
+    pub(crate) notice: Notice,
 }
 
 thread_local! {
@@ -59,43 +61,75 @@ impl DeadEnd for LastResort {
         let item = id.as_ref().and_then(|id| live.resource_item(Category::Action, id));
         if let Some(item) = item {
             if let Some(render) = item.render.as_ref().filter(|_| !dead.request.is_empty()) {
-                letter.rendered = render.describe(dead.request);
-            }
-            if !is_fallback && !FALLING_BACK.replace(true) {
-                for fallback in &*item.fallbacks {
-                    self.fall_back(fallback, &item.id, &letter, &live);
+                match supervise::tried(|| render.describe(dead.request)) {
+                    Ok(rendered) => letter.rendered = rendered,
+                    Err(panic) => self.warn(&item.id, &format!("no words for a dead letter: {panic}")),
                 }
-                FALLING_BACK.set(false);
+            }
+            if !is_fallback && let Some(_falling) = FallingBack::begin() {
+                for fallback in &*item.fallbacks {
+                    let tried = supervise::tried(|| self.fall_back(fallback, &item.id, &letter, &live));
+                    let outcome =
+                        tried.unwrap_or_else(|panic| Err(format!("it broke off in a panic: {panic}")));
+                    if let Err(problem) = outcome {
+                        self.warn(&item.id, &format!("a fallback action failed: {problem}"));
+                    }
+                }
             }
         }
         self.store.bury(letter, move || release.settle());
     }
 }
 
+/// While it lives, a fallback is running on this thread; given back also after a panic.
+struct FallingBack;
+
+impl FallingBack {
+    /// `None` if one is running already.
+    fn begin() -> Option<Self> {
+        (!FALLING_BACK.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for FallingBack {
+    fn drop(&mut self) {
+        FALLING_BACK.set(false);
+    }
+}
+
 impl LastResort {
-    fn fall_back(&self, fallback: &Fallback, from: &ResourceId, letter: &Letter, live: &Generation) {
+    fn warn(&self, action: &ResourceId, what: &str) {
+        if let Some(count) = self.notice.due(1) {
+            tracing::warn!(%action, count, "{what}");
+        }
+    }
+
+    fn fall_back(
+        &self,
+        fallback: &Fallback,
+        from: &ResourceId,
+        letter: &Letter,
+        live: &Generation,
+    ) -> Result<(), String> {
         let (arena, mut text) = (Arena::new(), Vec::new());
         let scope = LetterScope::new(letter, &self.node, &arena);
         let row =
             Row { scope: &scope, properties: scope.columns.properties(), hops: 0, at_ms: letter.event_at_ms };
-        let problem = match fallback {
+        match fallback {
             // An action that falls back to itself would never end.
-            Fallback::Reference(id, _) if id == from => None,
-            Fallback::Reference(id, _) => self.push(id, letter, &row, &arena, live).err(),
+            Fallback::Reference(id, _) if id == from => Ok(()),
+            Fallback::Reference(id, _) => self.push(id, letter, &row, &arena, live),
             Fallback::Republish(republish) => {
                 let rule: Arc<str> = letter.rule.as_str().into();
                 let target =
                     Target { local: &*self.local, rule: &rule, trail: &Trail::empty(), completion: None };
                 match republish.run(&row, &arena, &mut text, &target) {
-                    Republished::Published => None,
-                    Republished::Discarded => Some("the rule would have fed itself".to_owned()),
-                    Republished::Failed(reason) => Some(reason),
-                    Republished::Stopping => Some("the broker is stopping".to_owned()),
+                    Republished::Published => Ok(()),
+                    Republished::Discarded => Err("the rule would have fed itself".to_owned()),
+                    Republished::Failed(reason) => Err(reason),
+                    Republished::Stopping => Err("the broker is stopping".to_owned()),
                 }
             }
-        };
-        if let Some(problem) = problem {
-            tracing::warn!(action = %from, "a fallback action failed: {problem}");
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod aside;
 mod assemble;
+mod broken;
 mod buffers;
 mod counts;
 mod dispatch;

@@ -56,6 +56,20 @@ pub(crate) struct Scratch {
     pub(crate) request: Vec<u8>,
     /// What they are made of.
     pub(crate) origin: Vec<u8>,
+    /// How far the action under way is.
+    pub(crate) step: Step,
+}
+
+/// What an action is at, which decides what becomes of its row if it breaks off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It makes a request, or a message, of the row.
+    #[default]
+    Rendering,
+    /// It writes down what the request is made of.
+    Tracing,
+    /// It hands the request to its queue.
+    Queueing,
 }
 
 /// What the actions of one event have in common.
@@ -84,7 +98,8 @@ impl Rule {
             at_ms: event.timestamp_ms,
         };
         for action in &self.actions {
-            match action {
+            scratch.step = Step::Rendering;
+            let tried = supervise::tried(|| match action {
                 Binding::Queue(bound) => self.queue(bound, &row, around, scratch),
                 Binding::Disabled { queue } => {
                     queue.refuse(Dropped::ResourceStopped);
@@ -98,32 +113,34 @@ impl Rule {
                     self.print(&scope, around);
                     counts.actions_success.add_one();
                 }
+            });
+            if let Err(panic) = tried {
+                self.action_broke_off(action, &panic, &row, around, scratch);
             }
         }
     }
 
     /// A log line about a single message, few enough to be read.
-    pub(crate) fn warn(&self, reason: &str) {
+    pub(crate) fn warn(&self, event: &Event<'_>, reason: &str) {
         if let Some(count) = self.metrics.notice.due(1) {
-            tracing::warn!(rule = &*self.id, count, "{reason}");
+            tracing::warn!(rule = &*self.id, topic = event.from[0], count, "{reason}");
         }
     }
 
     fn queue(&self, bound: &Bound, row: &Row<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
         let counts = self.metrics.counts.of(around.lane);
-        let Scratch { request, origin } = scratch;
+        let Scratch { request, origin, step } = scratch;
         request.clear();
         origin.clear();
         let rendered = bound.render.render(row, around.arena, request);
         if rendered.is_err() {
             request.clear();
         }
-        let cause =
-            Cause { rule: &self.id, generation: self.generation, event: around.event, arena: around.arena };
-        let kept = row.scope.row();
+        *step = Step::Tracing;
         // Whoever sends it again from a letter must know which row it was.
         let keeps_row = bound.keeps_row || rendered.is_err();
-        origin::write(&cause, request, keeps_row.then_some(&kept), origin);
+        self.trace(row, keeps_row, around, request, origin);
+        *step = Step::Queueing;
         match rendered {
             Ok(()) => {
                 bound.queue.push(around.key, Item { request, origin }, around.completion, around.now);
@@ -134,6 +151,21 @@ impl Rule {
                 counts.actions_failed_unknown.add_one();
             }
         }
+    }
+
+    /// Writes down what a request is made of, with its row if `keeps_row`.
+    pub(crate) fn trace(
+        &self,
+        row: &Row<'_>,
+        keeps_row: bool,
+        around: &Surroundings<'_>,
+        request: &[u8],
+        origin: &mut Vec<u8>,
+    ) {
+        let cause =
+            Cause { rule: &self.id, generation: self.generation, event: around.event, arena: around.arena };
+        let kept = row.scope.row();
+        origin::write(&cause, request, keeps_row.then_some(&kept), origin);
     }
 
     fn republish(
@@ -154,11 +186,11 @@ impl Rule {
             Republished::Published => counts.actions_success.add_one(),
             Republished::Discarded => {
                 counts.actions_discarded.add_one();
-                self.warn("the rule would have fed itself, so the message was not republished");
+                self.warn(around.event, "the rule would have fed itself, so the message was not republished");
             }
             Republished::Failed(reason) => {
                 counts.actions_failed_unknown.add_one();
-                self.warn(&reason);
+                self.warn(around.event, &reason);
             }
             Republished::Stopping => {
                 counts.actions_failed_out_of_service.add_one();

@@ -124,7 +124,7 @@ impl<'m> Message<'m> {
     }
 
     /// What has happened.
-    pub(crate) fn event(&self) -> &'m Event<'m> {
+    pub fn event(&self) -> &'m Event<'m> {
         self.0.event
     }
 

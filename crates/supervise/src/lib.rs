@@ -1,10 +1,15 @@
 //! What must not end unnoticed: work, tasks and threads that a panic would stop for good without a word.
 //!
-//! A panic is a mistake of ours, and ends no more than it has to. [`caught`] and [`caught_in`] end one piece of work;
-//! [`restarting`] begins a task anew. Where nobody can know what state was left, as of a log on disk, [`thread`] and [`lose`]
+//! A panic is a mistake of ours, and ends no more than it has to. [`caught`] and [`caught_in`] end one piece of work, and so
+//! does [`tried`] where it may come with every message; [`restarting`] begins a task anew. Where nobody can know what state was left, as of a log on disk, [`thread`] and [`lose`]
 //! have the whole process end: it finds what it needs on the disk when it starts again.
 //!
 //! *Invariant:* whatever a panic ends here is named in the log, and either begins again or takes the process with it.
+
+#[cfg(panic = "abort")]
+compile_error!("a mistake in one rule or connection would end the process: panics have to unwind");
+
+mod places;
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -16,15 +21,20 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+
+use crate::places::Places;
 
 /// How long [`restarting`] waits before it begins anew.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Panics of the process, of all threads, since [`tell_panics`].
 static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// What was told of lately. One for the process, as the hook is.
+static TOLD: Places = Places::new();
 
 /// What the process cannot go on without, once that is lost. One for the process, as its end is.
 static LOST: LazyLock<watch::Sender<Option<String>>> = LazyLock::new(|| watch::Sender::new(None));
@@ -33,6 +43,15 @@ static LOST: LazyLock<watch::Sender<Option<String>>> = LazyLock::new(|| watch::S
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic(String);
 
+impl Panic {
+    #[cold]
+    fn new(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self(message.unwrap_or_else(|| "no message".to_owned()))
+    }
+}
+
 impl Display for Panic {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.0)
@@ -40,12 +59,14 @@ impl Display for Panic {
 }
 
 /// Writes every panic of the process into the log from now on, in the log's own format, and counts it; also those that end
-/// nothing but a task of tokio. The default writes to standard error, past the log, and waits for whoever reads there.
+/// nothing but a task of tokio. One that comes again and again at one place is told every ten seconds. The default writes to
+/// standard error, past the log, and waits for whoever reads there.
 pub fn tell_panics() {
     set_hook(Box::new(|info| {
         PANICS.fetch_add(1, Ordering::Relaxed);
         let thread = std::thread::current();
         let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let Some(count) = TOLD.due(&place, Instant::now()) else { return };
         let message = info.payload_as_str().unwrap_or("no message");
         // Only where `RUST_BACKTRACE` asks for it.
         let backtrace = Backtrace::capture();
@@ -53,6 +74,7 @@ pub fn tell_panics() {
         tracing::error!(
             thread = thread.name().unwrap_or_default(),
             place,
+            count,
             backtrace,
             "panic: {message}; this is a bug of Sluicegate, please report it"
         );
@@ -68,6 +90,13 @@ pub fn panics() -> u64 {
 /// half changed then: the caller knows how to set it right.
 pub fn caught<T>(what: impl Display, work: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| told(what, &*payload))
+}
+
+/// [`caught`] for what is done with every message, and costs next to nothing where all is well: the caller tells of the panic,
+/// as often as is of use.
+#[inline]
+pub fn tried<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panic::new(&*payload))
 }
 
 /// [`caught`] for a future, which is not polled again after a panic.
@@ -130,9 +159,7 @@ pub async fn lost() -> String {
 }
 
 fn told(what: impl Display, payload: &(dyn Any + Send)) -> Panic {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    let panic = Panic(message.unwrap_or_else(|| "no message".to_owned()));
+    let panic = Panic::new(payload);
     tracing::error!("{what} broke off in a panic: {panic}");
     panic
 }
@@ -152,6 +179,8 @@ mod tests {
             caught("failing", || resume_unwind(Box::new(7))),
             Err::<(), _>(Panic("no message".into()))
         );
+        assert_eq!(tried(|| 1 + 1), Ok(2));
+        assert_eq!(tried(|| panic!("as bugs do")), Err::<(), _>(Panic("as bugs do".into())));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,13 +14,13 @@ use connector::{
 };
 use engine::{DataConfig, Engine, EngineConfig, ReloadOutcome};
 use event::{
-    Acker, Completion, Event, EventKind, LocalMessage, LocalPublish, MessageId, MessagePublish, Outcome,
-    PublishError, Trail,
+    Acker, Column, Columns, Completion, Event, EventKind, LocalMessage, LocalPublish, MessageId,
+    MessagePublish, Outcome, PublishError, Trail,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use template::{Missing, Template};
-use value::Arena;
+use value::{Arena, Value};
 
 /// A running engine.
 pub(crate) struct House {
@@ -119,6 +119,7 @@ fn write(dir: &Path, name: &str, text: &str) {
 pub(crate) struct Local {
     pub(crate) published: Mutex<Vec<String>>,
     breaks_listening: std::sync::atomic::AtomicBool,
+    breaks_reading: Mutex<Option<Column>>,
     dispatch: Mutex<Option<Arc<dyn event::Dispatch>>>,
 }
 
@@ -126,6 +127,11 @@ impl Local {
     /// Whether being told what rules listen to is to end in a panic.
     pub(crate) fn breaks_listening(&self, breaks: bool) {
         self.breaks_listening.store(breaks, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whoever reads this column of a message ends in a panic.
+    pub(crate) fn breaks_reading(&self, column: Option<Column>) {
+        *self.breaks_reading.lock() = column;
     }
 
     pub(crate) fn emit(&self, topic: &str, payload: &[u8], trail: &Trail, completion: Option<&Completion>) {
@@ -143,15 +149,29 @@ impl Local {
             received_at_ms: 1_700_000_000_000,
             node: "test@127.0.0.1",
         };
+        let columns = Faulty { message: &message, breaks_reading: *self.breaks_reading.lock() };
         let event = Event {
             kind: EventKind::MessagePublish,
             from: [topic, ""],
             timestamp_ms: 1_700_000_000_000,
-            columns: &message,
+            columns: &columns,
             trail,
         };
         let dispatch = self.dispatch.lock().clone();
         dispatch.unwrap().dispatch(&event, completion);
+    }
+}
+
+/// A message, one column of which nobody can read.
+struct Faulty<'m> {
+    message: &'m MessagePublish<'m>,
+    breaks_reading: Option<Column>,
+}
+
+impl Columns for Faulty<'_> {
+    fn get<'a>(&'a self, column: Column, arena: &'a Arena) -> Value<'a> {
+        assert_ne!(Some(column), self.breaks_reading, "as bugs do");
+        self.message.get(column, arena)
     }
 }
 
@@ -161,6 +181,7 @@ impl LocalPublish for Local {
         message: &LocalMessage<'_>,
         completion: Option<&Completion>,
     ) -> Result<usize, PublishError> {
+        assert_ne!(message.topic, "breaks publishing", "as bugs do");
         let text = format!("{} {}", message.topic, String::from_utf8_lossy(message.payload));
         self.published.lock().push(text);
         self.emit(message.topic, message.payload, &message.trail, completion);
@@ -209,8 +230,7 @@ static FAKE: ConnectorKind = ConnectorKind {
     source: |_, _| {},
     action: |settings, diagnostics| {
         let templates = PublishTemplates::compile(settings, Missing::Empty, diagnostics)?;
-        let breaks = settings.str("topic") == "breaks assembling";
-        Some(Box::new(FakeRender { templates, breaks }))
+        Some(Box::new(FakeRender { templates, topic: settings.str("topic").to_owned() }))
     },
     open,
     probe: |settings: config::Settings, _: Context, _| {
@@ -244,12 +264,13 @@ fn open(settings: config::Settings, context: Context) -> Arc<dyn Connector> {
 
 struct FakeRender {
     templates: PublishTemplates,
-    /// Whether whoever holds its templates against a rule ends in a panic.
-    breaks: bool,
+    /// As it is declared: with some of them it breaks.
+    topic: String,
 }
 
 impl Render for FakeRender {
     fn render(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) -> Result<(), RenderError> {
+        assert_ne!(self.topic, "breaks rendering", "as bugs do");
         self.templates.render_topic(row, arena, out)?;
         out.push(b' ');
         self.templates.render_payload(row, arena, out);
@@ -261,7 +282,7 @@ impl Render for FakeRender {
     }
 
     fn templates(&self) -> Vec<(&'static str, &Template)> {
-        assert!(!self.breaks, "as bugs do");
+        assert_ne!(self.topic, "breaks assembling", "as bugs do");
         self.templates.templates()
     }
 }
