@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use event::{Completion, Dispatch, EventKind, LocalMessage, LocalPublish, MessageId, PublishError, Trail};
+use executor::Executor;
 use mqtt::QoS;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio_util::task::TaskTracker;
 use topic::TopicName;
@@ -148,15 +150,16 @@ impl Broker {
                 supervise::restarting("the publisher of `$SYS`", || sys::publish(&broker, interval)).await
             });
         }
+        let executor = Executor::start(&Handle::current());
         let (mut bound, mut gates) = (Vec::new(), Vec::new());
         for (gate, socket, address) in sockets {
             let gate = Arc::new(gate);
             bound.push(Bound { name: gate.listener.name.clone(), address });
             gates.push(Arc::clone(&gate));
-            let broker = Arc::clone(self);
+            let (broker, executor) = (Arc::clone(self), executor.clone());
             self.tasks.spawn(async move {
                 let what = format!("the listener `{}`", gate.listener.name);
-                supervise::restarting(what, || listener::listen(&broker, &gate, &socket)).await
+                supervise::restarting(what, || listener::listen(&broker, &gate, &socket, &executor)).await
             });
         }
         let _ = self.gates.set(gates);

@@ -434,7 +434,7 @@ impl Connection {
             }
             if is_spent {
                 // There may be more to do, which others need not wait for.
-                tokio::task::yield_now().await;
+                executor::yield_now().await;
             } else if is_closed {
                 return End::Closed;
             }
@@ -477,7 +477,7 @@ impl Connection {
         if self.courtesy.pays() {
             let inbox = &self.link.session.inbox;
             let before = inbox.len();
-            tokio::task::yield_now().await;
+            executor::yield_now().await;
             self.courtesy.learn(inbox.len() > before);
         }
     }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use executor::Executor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -40,8 +41,13 @@ pub(crate) async fn bind(
     Ok(bound)
 }
 
-/// Accepts connections until the broker goes deaf.
-pub(crate) async fn listen(broker: &Arc<Broker>, gate: &Arc<Gate>, socket: &TcpListener) {
+/// Accepts connections until the broker goes deaf, and runs them in `executor`.
+pub(crate) async fn listen(
+    broker: &Arc<Broker>,
+    gate: &Arc<Gate>,
+    socket: &TcpListener,
+    executor: &Executor,
+) {
     let deaf = broker.reached(Phase::Deaf);
     tokio::pin!(deaf);
     let mut pace = Pace::new(gate.limits().connection_rate_max);
@@ -52,7 +58,7 @@ pub(crate) async fn listen(broker: &Arc<Broker>, gate: &Arc<Gate>, socket: &TcpL
         };
         match accepted {
             Ok((tcp, peername)) => {
-                accept(broker, gate, tcp, peername);
+                accept(broker, gate, tcp, peername, executor);
                 // Whoever comes too fast waits in the system's queue, which is short: no refusal, no reconnecting herd.
                 if let Some(next) = pace.pass(Instant::now()) {
                     tokio::select! {
@@ -79,7 +85,7 @@ impl Drop for Place {
     }
 }
 
-fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: SocketAddr) {
+fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: SocketAddr, executor: &Executor) {
     let max = gate.limits().connections_max;
     let (before, place) = (gate.entered(), Place(Arc::clone(gate)));
     if before >= max {
@@ -92,12 +98,12 @@ fn accept(broker: &Arc<Broker>, gate: &Arc<Gate>, tcp: TcpStream, peername: Sock
     let _ = tcp.set_nodelay(true);
     let broker = Arc::clone(broker);
     let tasks = broker.tasks.clone();
-    tasks.spawn(async move {
+    executor.spawn(tasks.track_future(async move {
         if before < max {
             connect::serve(&broker, &place.0, tcp).await;
         } else {
             // On the heap, so that those who may stay do not carry the room for it.
             Box::pin(connect::turn_away(&broker, &place.0, tcp)).await;
         }
-    });
+    }));
 }

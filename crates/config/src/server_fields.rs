@@ -14,8 +14,7 @@ const NODE_FIELDS: &[Field] = &[
         "worker_threads",
         FieldKind::Int { min: 1, max: 1_024 },
         FieldDefault::Absent,
-        "Threads that move messages and evaluate rules; left out, one for each processor. Fewer take less CPU for each message \
-         where little is to be done.",
+        "Threads that move messages and evaluate rules; left out, one for each processor.",
     ),
 ];
 

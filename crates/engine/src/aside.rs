@@ -34,7 +34,7 @@ impl Aside {
             return evaluate();
         }
         match self.take() {
-            Some(_place) => tokio::task::block_in_place(evaluate),
+            Some(_place) => executor::block_in_place(evaluate),
             None => evaluate(),
         }
     }
