@@ -15,7 +15,7 @@ use crate::attention::{Attention, RUNNERS_MAX};
 
 /// How long a runner is at it before it calls another one, and before it lets tokio look for what has come: longer than it takes
 /// to wake a thread, by far, and shorter than anybody would notice.
-pub const PATIENCE: Duration = Duration::from_micros(200);
+pub const PATIENCE: Duration = Duration::from_micros(100);
 
 thread_local! {
     /// The queue that a runner on this thread works off.
