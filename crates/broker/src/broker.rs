@@ -26,9 +26,10 @@ use crate::message::{Now, Numbers};
 use crate::metrics::{Counters, Metrics, Tally};
 use crate::publish::{From, Publication, Safekeeping};
 use crate::retained::Retained;
+use crate::route_cache::RouteCache;
 use crate::session::{Kept, Session};
 use crate::store::{Change, Persistence, Store, StoreError};
-use crate::subscriptions::{RouteCache, Subscriptions};
+use crate::subscriptions::Subscriptions;
 use crate::sys;
 use crate::will::{Will, Wills};
 
@@ -66,10 +67,16 @@ pub struct Broker {
     local: Mutex<Local>,
 }
 
-#[derive(Default)]
 struct Local {
     routes: RouteCache,
     numbers: Numbers,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        // Of all rules and sources together.
+        Self { routes: RouteCache::with_places_max(4096), numbers: Numbers::default() }
+    }
 }
 
 struct Rules(Arc<dyn Dispatch>);

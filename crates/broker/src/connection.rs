@@ -24,9 +24,9 @@ use crate::message::{Delivery, Now, Numbers, Publisher};
 use crate::metrics::Tally;
 use crate::patience::Patience;
 use crate::publish::Safekeeping;
+use crate::route_cache::RouteCache;
 use crate::session::{Kept, Session};
 use crate::store::Change;
-use crate::subscriptions::RouteCache;
 use crate::will::Will;
 
 /// How long the last packet of a connection may take to go out.

@@ -51,6 +51,7 @@ mod patience;
 mod publish;
 mod restore;
 mod retained;
+mod route_cache;
 mod session;
 mod store;
 mod subscribe;

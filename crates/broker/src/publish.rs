@@ -11,9 +11,10 @@ use crate::events;
 use crate::inbox::Pushed;
 use crate::message::{Delivery, Message, Now, Publisher, SubscriptionIds};
 use crate::metrics::Tally;
+use crate::route_cache::Place;
 use crate::session::Session;
 use crate::store::Change;
-use crate::subscriptions::{Place, Route, Target};
+use crate::subscriptions::{Route, Target};
 use crate::sys;
 
 /// A message that may be published: its topic is valid, and its publisher may.
