@@ -199,34 +199,26 @@ pub fn matches_bytes(filter: &[u8], topic: &[u8]) -> bool {
     if topic.first() == Some(&b'$') && matches!(filter.first(), Some(b'+' | b'#')) {
         return false;
     }
-    // Both are followed level by level; `None` behind the last.
-    let (mut levels, mut names) = (Some(filter), Some(topic));
-    while let Some(level_on) = levels {
-        if level_on == b"#" {
-            return true;
+    // Both are followed level by level.
+    let (mut filter, mut topic) = (filter, topic);
+    loop {
+        (filter, topic) = match filter {
+            b"#" => return true,
+            [b'+'] | [b'+', b'/', ..] => {
+                let name = topic.iter().position(|byte| *byte == b'/').unwrap_or(topic.len());
+                (&filter[1..], &topic[name..])
+            }
+            _ => {
+                let pairs = filter.iter().zip(topic);
+                let same = pairs.take_while(|(level, name)| level == name && **level != b'/').count();
+                (&filter[same..], &topic[same..])
+            }
+        };
+        match (filter, topic) {
+            ([], []) | (b"/#", []) => return true,
+            ([b'/', level @ ..], [b'/', name @ ..]) => (filter, topic) = (level, name),
+            _ => return false,
         }
-        let Some(name_on) = names else { return false };
-        let (level, behind) = first_level(level_on);
-        levels = behind;
-        let (name, behind) = first_level(name_on);
-        names = behind;
-        if level != b"+" && level != name {
-            return false;
-        }
-        // `a/#` also matches `a`: only the final `#` is left when the name has ended.
-        if names.is_none() && levels == Some(b"#") {
-            return true;
-        }
-    }
-    names.is_none()
-}
-
-/// The first level, and what stands behind its slash.
-#[inline]
-fn first_level(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match text.iter().position(|byte| *byte == b'/') {
-        Some(end) => (&text[..end], Some(&text[end + 1..])),
-        None => (text, None),
     }
 }
 
