@@ -78,7 +78,12 @@ fn outcomes(worker: &mut Worker, union: &Union, payload: &[u8]) -> Vec<String> {
     let outcome = |(place, program)| match message.run(place, program) {
         Ok(Verdict::Rows(rows)) => {
             let mut out = Vec::new();
-            rows.iter().for_each(|row| value::json::write(row, &mut out));
+            for row in rows {
+                let (start, mut anew) = (out.len(), Vec::new());
+                row.write(&mut out);
+                value::json::write(&row.to_value(message.arena()), &mut anew);
+                assert_eq!(out[start..], anew, "a row is written as its values are");
+            }
             String::from_utf8(out).expect("JSON is UTF-8")
         }
         other => format!("{other:?}"),

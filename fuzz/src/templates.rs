@@ -10,7 +10,7 @@ const ROW: &[u8] =
 struct Row<'a>(Value<'a>);
 
 impl Scope for Row<'_> {
-    fn row(&self) -> Value<'_> {
+    fn row<'a>(&'a self, _arena: &'a Arena) -> Value<'a> {
         self.0
     }
 

@@ -11,7 +11,7 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use template::{Missing, Template};
-use value::{Arena, json};
+use value::Arena;
 
 use crate::request::{self, Content, HEADER_BYTES_MAX};
 use crate::settings::retry_statuses;
@@ -162,7 +162,7 @@ impl Render for Call {
         }
         let head = out.len();
         if self.body.is_empty() && self.has_body() {
-            json::write(&row.scope.row(), out);
+            row.scope.write_row(arena, out);
         } else {
             self.body.render(row.scope, Missing::Undefined, arena, out);
         }

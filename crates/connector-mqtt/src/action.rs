@@ -36,7 +36,7 @@ impl Render for Publish {
         self.templates.render_topic(row, arena, out)?;
         request::end_topic(out, start);
         request::put_hops(out, start, row.hops);
-        if let Some(properties) = publish::properties(row) {
+        if let Some(properties) = publish::properties(row, arena) {
             if properties.message_expiry_interval.is_some() {
                 request::put_time(out, start, row.at_ms);
             }

@@ -73,7 +73,7 @@ impl PublishTemplates {
     /// empty payload, which clears a retained message.
     pub fn render_payload(&self, row: &Row<'_>, arena: &Arena, out: &mut Vec<u8>) {
         if self.payload.is_empty() {
-            json::write(&row.scope.row(), out);
+            row.scope.write_row(arena, out);
         } else {
             self.payload.render(row.scope, self.missing, arena, out);
         }
@@ -124,12 +124,8 @@ impl PublishTemplates {
 
 /// The MQTT 5 properties that a message made of this row carries: the row's own `pub_props` where it selects them,
 /// otherwise those of the event.
-pub fn properties<'a>(row: &Row<'a>) -> Option<std::borrow::Cow<'a, Properties>> {
-    let selected = match row.scope.row() {
-        Value::Map(map) => map.get(b"pub_props"),
-        _ => None,
-    };
-    match (selected, row.properties) {
+pub fn properties<'a>(row: &Row<'a>, arena: &Arena) -> Option<std::borrow::Cow<'a, Properties>> {
+    match (row.scope.selected("pub_props", arena), row.properties) {
         // Selected as it came, which is the common case of `SELECT *`: no need to read it back.
         (Some(value), properties) => {
             let own = Properties::from_value(&value);

@@ -14,7 +14,7 @@ use crate::{ConnectorKind, Render};
 pub struct Fixed<'a>(pub &'a [Entry<'a>]);
 
 impl Scope for Fixed<'_> {
-    fn row(&self) -> Value<'_> {
+    fn row<'a>(&'a self, _arena: &'a Arena) -> Value<'a> {
         Value::Map(Map::new(self.0))
     }
 

@@ -1,7 +1,8 @@
-//! Messages that every rule filters out, in a plain loop: what the way through the engine costs, for profilers.
+//! Messages in a plain loop, which every rule filters out, or republishes: what the way through the engine costs, for
+//! profilers.
 //!
-//! `cargo run --release -p engine --example dispatch -- RULES COUNT [THREADS]`. Instructions of one message are the
-//! difference of two counts under `valgrind --tool=callgrind`; with several threads, each publishes so many.
+//! `cargo run --release -p engine --example dispatch -- RULES COUNT [THREADS] [republish]`. Instructions of one message are
+//! the difference of two counts under `valgrind --tool=callgrind`; with several threads, each publishes so many.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,31 +23,43 @@ impl LocalPublish for Nobody {
     }
 }
 
+/// An action with a template as topic, and the row as payload.
+const REPUBLISH: &str = r#"--- actions = [{ function = "republish", args = { topic = "alarm/${clientid}", payload = "${.}" } }]
+"#;
+
 /// How many topics take turns.
 const TOPICS: usize = 100;
 
 fn main() {
-    let mut args = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
+    let republishes = std::env::args().any(|text| text == "republish");
+    let numbers = std::env::args().skip(1).filter(|text| text != "republish");
+    let mut args = numbers.map(|text| text.parse::<usize>().expect("a number"));
     let (rules, count, threads) =
         (args.next().unwrap_or(1), args.next().unwrap_or(1_000_000), args.next().unwrap_or(1));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("threads can be started");
     let dir = tempfile::tempdir().expect("there is room for a folder");
-    let engine = runtime.block_on(async { start(dir.path(), rules) });
+    let engine = runtime.block_on(async { start(dir.path(), rules, republishes) });
     let dispatch = engine.dispatch();
     let nanos: u64 = std::thread::scope(|scope| {
         let publishers: Vec<_> = (0..threads).map(|_| scope.spawn(|| publish(&*dispatch, count))).collect();
         publishers.into_iter().map(|publisher| publisher.join().expect("no rule panics")).sum()
     });
-    let judged = engine.rule_metrics("r0").map_or(0, |metrics| metrics.reading.failed_no_result);
-    println!("{:.1} ns of CPU a message; {judged} filtered out", nanos as f64 / (count * threads) as f64);
+    let reading = engine.rule_metrics("r0").map(|metrics| metrics.reading).unwrap_or_default();
+    let (filtered, sent) = (reading.failed_no_result, reading.actions_success);
+    let cost = nanos as f64 / (count * threads) as f64;
+    println!("{cost:.1} ns of CPU a message; {filtered} filtered out, {sent} republished");
 }
 
-fn start(dir: &std::path::Path, rules: usize) -> Engine {
+fn start(dir: &std::path::Path, rules: usize, republishes: bool) -> Engine {
     let folder = dir.join("rules");
     std::fs::create_dir(&folder).expect("the folder can be written");
     for at in 0..rules {
-        let sql = format!("SELECT payload.temp AS t FROM \"load/#\" WHERE payload.temp > {}", 100 + at);
+        let (least, actions) = if republishes { (0, REPUBLISH) } else { (100, "") };
+        let sql = format!(
+            "{actions}SELECT payload.temp AS t, clientid FROM \"load/#\" WHERE payload.temp > {}",
+            least + at
+        );
         std::fs::write(folder.join(format!("r{at}.sql")), sql).expect("the folder can be written");
     }
     let (engine, outcome) = Engine::start(EngineConfig {

@@ -198,7 +198,7 @@ impl<'a> LetterScope<'a> {
 }
 
 impl Scope for LetterScope<'_> {
-    fn row(&self) -> Value<'_> {
+    fn row<'b>(&'b self, _arena: &'b Arena) -> Value<'b> {
         self.row
     }
 

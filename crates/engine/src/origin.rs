@@ -9,6 +9,7 @@
 
 use dead_letters::{Letter, Message};
 use event::{Column, Event, EventKind};
+use template::Scope;
 use value::{Arena, Value, json};
 
 use crate::last_resort::order_key;
@@ -49,7 +50,7 @@ pub(crate) struct Cause<'a> {
 }
 
 /// Appends what `request` was made of. `row` is kept too where a fallback action will want it.
-pub(crate) fn write(cause: &Cause<'_>, request: &[u8], row: Option<&Value<'_>>, out: &mut Vec<u8>) {
+pub(crate) fn write(cause: &Cause<'_>, request: &[u8], row: Option<&dyn Scope>, out: &mut Vec<u8>) {
     let Cause { rule, generation, event, arena } = cause;
     out.push(VERSION);
     put(out, tag::RULE, rule.as_bytes());
@@ -67,7 +68,7 @@ pub(crate) fn write(cause: &Cause<'_>, request: &[u8], row: Option<&Value<'_>>, 
     }
     if let Some(row) = row {
         let start = begin(out, tag::ROW);
-        json::write(row, out);
+        row.write_row(arena, out);
         end(out, start);
     }
 }
@@ -237,8 +238,9 @@ fn number(bytes: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use connector::testing::Fixed;
     use event::{MessageId, MessagePublish, Properties, Trail};
-    use value::{Entry, Map};
+    use value::Entry;
 
     use super::*;
 
@@ -270,7 +272,7 @@ mod tests {
         let arena = Arena::new();
         let cause = Cause { rule: "r", generation: 7, event: &event, arena: &arena };
         let entries = [Entry { key: b"a", value: Value::Int(1) }];
-        let row = Value::Map(Map::new(&entries));
+        let row = Fixed(&entries);
         for request in [&b"head\xffbytes"[..], b"something else", b""] {
             let mut origin = Vec::new();
             write(&cause, request, Some(&row), &mut origin);

@@ -227,7 +227,7 @@ impl Republish {
 
     /// What travels along, with what the action sets on top.
     fn properties<'a>(&self, row: &Row<'a>, arena: &Arena) -> Option<Cow<'a, Properties>> {
-        let mut properties = publish::properties(row);
+        let mut properties = publish::properties(row, arena);
         let user = self.user_properties.as_ref().and_then(|template| template.value(row.scope, arena));
         if let Some(user) = user.as_ref().and_then(user_properties) {
             properties.get_or_insert_default().to_mut().user = user;

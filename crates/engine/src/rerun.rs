@@ -8,7 +8,7 @@ use connector::Row;
 use dead_letters::Letter;
 use eval::{Surroundings, Union, Verdict, Worker};
 use event::{Event, Trail};
-use value::{Arena, Value, json};
+use value::Arena;
 
 use crate::generation::Generation;
 use crate::letter::LetterColumns;
@@ -77,10 +77,10 @@ impl Bench {
 }
 
 /// Of the rows that a message gives, the one that the letter is about.
-fn row_of<'r, 'v>(letter: &Letter, rows: &'r [Value<'v>]) -> Result<&'r Value<'v>, String> {
-    let is_it = |row: &&Value<'_>| {
+fn row_of<'r, 'v>(letter: &Letter, rows: &'r [eval::Row<'v>]) -> Result<&'r eval::Row<'v>, String> {
+    let is_it = |row: &&eval::Row<'_>| {
         let mut text = Vec::new();
-        json::write(row, &mut text);
+        row.write(&mut text);
         serde_json::from_slice(&text).ok() == letter.row
     };
     match rows {

@@ -87,7 +87,7 @@ pub(crate) struct Surroundings<'a> {
 
 impl Rule {
     /// Hands a row to every action, in their order.
-    pub(crate) fn act(&self, row: &Value<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
+    pub(crate) fn act(&self, row: &eval::Row<'_>, around: &Surroundings<'_>, scratch: &mut Scratch) {
         let counts = self.metrics.counts.of(around.lane);
         let scope = RowScope::new(*row, around.event, &self.id);
         let event = around.event;
@@ -164,8 +164,7 @@ impl Rule {
     ) {
         let cause =
             Cause { rule: &self.id, generation: self.generation, event: around.event, arena: around.arena };
-        let kept = row.scope.row();
-        origin::write(&cause, request, keeps_row.then_some(&kept), origin);
+        origin::write(&cause, request, keeps_row.then_some(row.scope), origin);
     }
 
     fn republish(
@@ -203,7 +202,7 @@ impl Rule {
     /// The console action: the row and what it was made of.
     fn print(&self, scope: &RowScope<'_>, around: &Surroundings<'_>) {
         let mut row = Vec::new();
-        value::json::write(&scope.row, &mut row);
+        scope.row.write(&mut row);
         let mut columns = Vec::new();
         value::json::write(&event_columns(around.event, around.arena), &mut columns);
         tracing::info!(
@@ -238,14 +237,22 @@ pub(crate) fn event_columns<'a>(event: &Event<'a>, arena: &'a Arena) -> Value<'a
 
 /// What placeholders see: the row, then the columns of the event.
 pub(crate) struct RowScope<'a> {
-    row: Value<'a>,
+    row: eval::Row<'a>,
     event: &'a Event<'a>,
     rule_id: &'a str,
 }
 
 impl Scope for RowScope<'_> {
-    fn row(&self) -> Value<'_> {
-        self.row
+    fn row<'a>(&'a self, arena: &'a Arena) -> Value<'a> {
+        self.row.to_value(arena)
+    }
+
+    fn selected<'a>(&'a self, name: &str, _arena: &'a Arena) -> Option<Value<'a>> {
+        self.row.get(name.as_bytes())
+    }
+
+    fn write_row(&self, _arena: &Arena, out: &mut Vec<u8>) {
+        self.row.write(out);
     }
 
     fn get<'a>(&'a self, name: &str, arena: &'a Arena) -> Value<'a> {
@@ -261,7 +268,7 @@ impl Scope for RowScope<'_> {
 }
 
 impl<'r> RowScope<'r> {
-    pub(crate) fn new(row: Value<'r>, event: &'r Event<'r>, rule_id: &'r str) -> Self {
+    pub(crate) fn new(row: eval::Row<'r>, event: &'r Event<'r>, rule_id: &'r str) -> Self {
         Self { row, event, rule_id }
     }
 }

@@ -34,7 +34,7 @@ fn sluicegate(bencher: Bencher<'_, '_>, (at, accepted): (usize, bool)) {
         let event = events.next().expect("they come round");
         let message = worker.begin(divan::black_box(event), &union);
         if let Ok(Verdict::Rows(rows)) = message.run(0, &program) {
-            rows.iter().for_each(|row| value::json::write(row, &mut out));
+            rows.iter().for_each(|row| row.write(&mut out));
         }
         out.len()
     });

@@ -31,7 +31,7 @@ fn main() {
         out.clear();
         let message = worker.begin(black_box(event), &union);
         if let Verdict::Rows(rows) = message.run(0, &program).expect("no error") {
-            rows.iter().for_each(|row| value::json::write(row, &mut out));
+            rows.iter().for_each(|row| row.write(&mut out));
         }
         black_box(&out);
     }

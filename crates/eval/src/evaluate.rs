@@ -5,6 +5,7 @@ use diagnostic::Span;
 use functions::{Args, CallError};
 use sql::ir::ArithOp;
 use value::compare::{self, Comparison};
+use value::json::Read;
 use value::number::{self, NumberError};
 use value::path;
 use value::size;
@@ -29,11 +30,23 @@ impl<'m> Run<'m> {
     #[inline(always)]
     pub(crate) fn eval(&self, node: &'m Node) -> Result<Value<'m>, Box<EvalError>> {
         match node {
-            Node::Payload { path, span } => self.payload(*path, *span),
-            Node::Element { path } => Ok(self.element(*path)),
+            Node::Payload { path, span } => self.payload(*path, *span).map(|read| read.value),
+            Node::Element { path } => Ok(self.element(*path).value),
             Node::Int(int) => Ok(Value::Int(*int)),
             Node::Str(text) => Ok(Value::Str(text)),
+            Node::Field { scope, at } => Ok(self.field(*scope, *at)),
             node => self.eval_any(node),
+        }
+    }
+
+    /// The same for a row, with the text of the value if that stands in the payload.
+    #[inline(always)]
+    pub(crate) fn read(&self, node: &'m Node) -> Result<Read<'m>, Box<EvalError>> {
+        match node {
+            Node::Payload { path, span } => self.payload(*path, *span),
+            Node::Element { path } => Ok(self.element(*path)),
+            Node::Column(column) => Ok(Read::from(self.column(*column))),
+            node => self.eval_any(node).map(Read::from),
         }
     }
 
@@ -53,9 +66,9 @@ impl<'m> Run<'m> {
                 Value::Undefined => self.eval(second)?,
                 value => value,
             },
-            Node::Element { path } => self.element(*path),
+            Node::Element { path } => self.element(*path).value,
             Node::Column(column) => self.column(*column),
-            Node::Payload { path, span } => self.payload(*path, *span)?,
+            Node::Payload { path, span } => self.payload(*path, *span)?.value,
             Node::Steps { base, steps } => self.steps(base, steps)?,
             Node::Slice { base, from, to, span } => slice(self.eval(base)?, *from, *to, *span)?,
             Node::List { items, span } => self.list(items, *span)?,
@@ -94,14 +107,29 @@ impl<'m> Run<'m> {
         })
     }
 
-    /// Whether a condition holds. What is neither true nor false is an error.
+    /// Whether a condition holds. What is neither true nor false is an error. What most conditions are is seen to where
+    /// it is asked for.
+    #[inline(always)]
     pub(crate) fn truth(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
+        if let Node::Compare { comparison, left, right, .. } = &condition.node
+            && let Some(holds) = self.compare_numbers(*comparison, left, right)
+        {
+            return Ok(holds);
+        }
+        self.truth_of_any(condition)
+    }
+
+    #[inline(never)]
+    fn truth_of_any(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
         let value = match &condition.node {
-            // What most conditions are is not made a value first.
+            // These are not made a value first.
             Node::Compare { comparison, left, right, span } => {
                 return self.compare(*comparison, left, right, *span);
             }
             Node::And(terms) => return self.and(terms),
+            Node::TopicMatch { topic, filter } => {
+                return Ok(topic_matches(&self.eval(topic)?, &self.eval(filter)?));
+            }
             node => self.eval_any(node)?,
         };
         match value {
@@ -166,6 +194,23 @@ impl<'m> Run<'m> {
         Ok(false)
     }
 
+    /// A comparison of what the payload or the element holds with a number, as most are, if it is a number too.
+    #[inline(always)]
+    fn compare_numbers(&self, comparison: Comparison, left: &'m Node, right: &'m Node) -> Option<bool> {
+        let left = match left {
+            // What fails here does so again where it is told.
+            Node::Payload { path, span } => self.payload(*path, *span).ok()?,
+            Node::Element { path } => self.element(*path),
+            _ => return None,
+        };
+        match right {
+            Node::Int(right) => compare::numbers(comparison, &left.value, &Value::Int(*right)),
+            Node::Float(right) => compare::numbers(comparison, &left.value, &Value::Float(*right)),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
     fn compare(
         &self,
         comparison: Comparison,
@@ -191,24 +236,20 @@ impl<'m> Run<'m> {
         }
     }
 
-    #[inline]
-    fn payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {
-        match self.message.scanned() {
-            Some(scan) => Ok(self.found(scan, path)),
-            None => self.first_of_payload(path, span),
-        }
+    #[inline(always)]
+    fn payload(&self, path: u32, span: Span) -> Result<Read<'m>, Box<EvalError>> {
+        let scan = match self.message.scanned() {
+            Some(scan) => Some(scan),
+            None => self.scan(span)?,
+        };
+        let node = self.reads.nodes.get(path as usize);
+        Ok(scan.zip(node).map_or(Read::default(), |(scan, node)| scan.get(*node)))
     }
 
-    /// What is read first, or of a payload that has nothing to read.
+    /// The payload when something is read of it first, or if there is nothing to read.
     #[inline(never)]
-    fn first_of_payload(&self, path: u32, span: Span) -> Result<Value<'m>, Box<EvalError>> {
-        let scan = self.message.scan().map_err(|error| fault(span, Fault::Payload(error)))?;
-        Ok(scan.map_or(Value::Undefined, |scan| self.found(scan, path)))
-    }
-
-    #[inline]
-    fn found(&self, scan: &'m Scan<'m>, path: u32) -> Value<'m> {
-        self.reads.nodes.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
+    fn scan(&self, span: Span) -> Result<Option<&'m Scan<'m>>, Box<EvalError>> {
+        self.message.scan().map_err(|error| fault(span, Fault::Payload(error)))
     }
 
     fn steps(&self, base: &'m Node, steps: &'m [Step]) -> Result<Value<'m>, Box<EvalError>> {

@@ -6,6 +6,7 @@ use functions::Function;
 use sql::ir::ArithOp;
 use topic::TopicFilter;
 use value::compare::Comparison;
+use value::json::Key;
 
 use crate::paths::{PathSet, Union};
 use crate::watch::Watch;
@@ -108,10 +109,8 @@ impl Program {
             Shape::Select(list) => list,
             Shape::Foreach(foreach) => &foreach.body,
         };
-        list.row.iter().any(|out| match out {
-            Out::Star { others, .. } => others.iter().any(|(key, _)| **key == *name.as_bytes()),
-            out => out.name() == Some(name.as_bytes()),
-        })
+        let others = list.star.iter().flat_map(|star| &star.others).map(|(key, _)| key);
+        list.row.iter().map(|out| &out.key).chain(others).any(|key| key.name() == name.as_bytes())
     }
 
     /// The keys of its rows, as far as they do not depend on the event.
@@ -120,7 +119,7 @@ impl Program {
             Shape::Select(list) => list,
             Shape::Foreach(foreach) => &foreach.body,
         };
-        list.row.iter().filter_map(|out| std::str::from_utf8(out.name()?).ok())
+        list.row.iter().filter_map(|out| std::str::from_utf8(out.key.name()).ok())
     }
 
     /// Whether some event that FROM lets in has this column.
@@ -150,6 +149,7 @@ pub(crate) struct List {
     pub(crate) after: Box<[u32]>,
     /// The row that comes out.
     pub(crate) row: Box<[Out]>,
+    pub(crate) star: Option<Box<Star>>,
 }
 
 #[derive(Debug)]
@@ -190,25 +190,31 @@ pub(crate) enum TargetStep {
     Variable(Node),
 }
 
-/// A part of a row.
+/// What a row has under a name.
 #[derive(Debug)]
-pub(crate) enum Out {
-    /// Every column but those of which the bit is set in `hidden`, then `others`.
-    Star { hidden: u64, others: Box<[(Box<[u8]>, Node)]> },
-    /// A root under its name, as the field `last` has left it.
-    Root { name: Box<[u8]>, last: u32 },
-    /// A field that nothing reads but the row.
-    Value { name: Box<[u8]>, node: Node, span: Span },
+pub(crate) struct Out {
+    pub(crate) key: Key,
+    pub(crate) source: Source,
 }
 
-impl Out {
-    /// The key, if it is a single one.
-    fn name(&self) -> Option<&[u8]> {
-        match self {
-            Out::Root { name, .. } | Out::Value { name, .. } => Some(name),
-            Out::Star { .. } => None,
-        }
-    }
+/// Where a value of a row comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A root as the field at this place has left it.
+    Root(u32),
+    /// A field that nothing reads but the row.
+    Value { node: Node, span: Span },
+}
+
+/// What a `*` adds to a row.
+#[derive(Debug)]
+pub(crate) struct Star {
+    /// So many of the row's own fields stand before it.
+    pub(crate) at: usize,
+    /// Of the columns, which come first, those of which the bit is set are left out.
+    pub(crate) hidden: u64,
+    /// What comes then.
+    pub(crate) others: Box<[(Key, Node)]>,
 }
 
 #[derive(Debug)]

@@ -3,13 +3,17 @@ use std::cell::Cell;
 use bumpalo::collections::Vec;
 use diagnostic::Span;
 use event::Column;
+use value::json::{Document, Read};
 use value::path;
 use value::{Arena, Entry, Map, Value, json, size};
 
 use crate::catalog::bit;
 use crate::evaluate::{fault, is_composite};
 use crate::paths::Reads;
-use crate::program::{Base, Condition, Field, Foreach, List, Out, Program, Scope, Shape, Target, TargetStep};
+use crate::program::{
+    Base, Condition, Field, Foreach, List, Out, Program, Scope, Shape, Source, Star, Target, TargetStep,
+};
+use crate::row::{Row, RowField, column_key};
 use crate::scan::{Elements, Scan};
 use crate::watch::Watch;
 use crate::worker::Clause;
@@ -29,8 +33,8 @@ const WORK_MAX: u64 = 50_000_000;
 pub enum Verdict<'m> {
     /// WHERE was not true.
     Filtered,
-    /// The rows, each a map: one of a SELECT, any number of a FOREACH, none included.
-    Rows(&'m [Value<'m>]),
+    /// The rows: one of a SELECT, any number of a FOREACH, none included.
+    Rows(&'m [Row<'m>]),
 }
 
 /// The element that a loop has come to.
@@ -59,16 +63,20 @@ pub(crate) struct Run<'m> {
 }
 
 /// Where the fields of a list are kept.
-#[inline]
+#[inline(always)]
 fn cells<'m>(list: &List, arena: &'m Arena) -> &'m [Cell<Value<'m>>] {
+    #[inline(never)]
+    fn some<'m>(length: usize, arena: &'m Arena) -> &'m [Cell<Value<'m>>] {
+        arena.bump().alloc_slice_fill_with(length, |_| Cell::default())
+    }
     match list.fields.len() {
         0 => &[],
-        length => arena.bump().alloc_slice_fill_with(length, |_| Cell::default()),
+        length => some(length, arena),
     }
 }
 
 impl<'m> Run<'m> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(message: Message<'m>, program: &'m Program, reads: &'m Reads) -> Self {
         let (fields, body): (_, &[_]) = match &program.shape {
             Shape::Select(list) => (cells(list, message.arena()), &[]),
@@ -126,15 +134,22 @@ impl<'m> Run<'m> {
     }
 
     /// A column as SQL sees it, `metadata` included.
+    #[inline]
     pub(crate) fn column(&self, column: Column) -> Value<'m> {
-        if column == Column::Metadata {
-            let rule_id = Entry { key: b"rule_id", value: Value::text(&self.program.rule_id) };
-            return Value::Map(Map::new(self.arena().slice(&[rule_id])));
+        match column {
+            Column::Metadata => self.metadata(),
+            column => self.message.column(column),
         }
-        self.message.column(column)
+    }
+
+    #[inline(never)]
+    fn metadata(&self) -> Value<'m> {
+        let rule_id = Entry { key: b"rule_id", value: Value::text(&self.program.rule_id) };
+        Value::Map(Map::new(self.arena().slice(&[rule_id])))
     }
 
     /// Evaluates the fields that WHERE needs, then WHERE, and if it is true, the other fields.
+    #[inline(always)]
     fn fields_and_condition(&self, list: &'m List) -> Result<bool, Box<EvalError>> {
         for at in &list.before {
             self.write(list, Scope::Fields, *at)?;
@@ -151,6 +166,7 @@ impl<'m> Run<'m> {
     }
 
     /// Whether WHERE or INCASE is true.
+    #[inline(always)]
     fn passes(&self, condition: &'m Condition) -> Result<bool, Box<EvalError>> {
         self.clause.set(Clause::Where);
         let holds = self.truth(condition);
@@ -164,7 +180,7 @@ impl<'m> Run<'m> {
             if scope == Scope::Fields && at as usize + 1 == list.fields.len() && self.is_in_place()? {
                 return Ok(());
             }
-            let value = self.eval(node)?;
+            let value = self.read(node)?.value;
             self.bounded(*span)?;
             if scope == Scope::Fields && at as usize + 1 == list.fields.len() {
                 self.array.set(value);
@@ -220,7 +236,7 @@ impl<'m> Run<'m> {
         Ok(whole)
     }
 
-    fn each(&self, foreach: &'m Foreach) -> Result<&'m [Value<'m>], Box<EvalError>> {
+    fn each(&self, foreach: &'m Foreach) -> Result<&'m [Row<'m>], Box<EvalError>> {
         let mut rows = Vec::with_capacity_in(ROWS_USUAL, self.arena().bump());
         if let Some(mut elements) = self.elements_in_place(foreach)? {
             let reads = foreach.element_union.program(0);
@@ -274,10 +290,11 @@ impl<'m> Run<'m> {
     }
 
     /// Evaluates the element that the loop has come to, and adds its row unless INCASE filters it out.
+    #[inline(always)]
     fn row_of_element(
         &self,
         foreach: &'m Foreach,
-        rows: &mut Vec<'m, Value<'m>>,
+        rows: &mut Vec<'m, Row<'m>>,
     ) -> Result<(), Box<EvalError>> {
         if let Some(filter) = &foreach.filter
             && !self.passes(filter)?
@@ -295,16 +312,17 @@ impl<'m> Run<'m> {
     }
 
     /// What the loop's element holds at a path.
-    #[inline]
-    pub(crate) fn element(&self, path: u32) -> Value<'m> {
+    #[inline(always)]
+    pub(crate) fn element(&self, path: u32) -> Read<'m> {
         match self.element.get() {
             Element::Scanned(scan, reads) => {
-                reads.nodes.get(path as usize).map_or(Value::Undefined, |slot| scan.get(*slot))
+                reads.nodes.get(path as usize).map_or(Read::default(), |slot| scan.get(*slot))
             }
-            Element::Value(value) => self.in_element(value, path),
+            Element::Value(value) => Read::from(self.in_element(value, path)),
         }
     }
 
+    #[inline(never)]
     fn in_element(&self, value: Value<'m>, path: u32) -> Value<'m> {
         let Shape::Foreach(foreach) = &self.program.shape else { return Value::Undefined };
         let steps = foreach.element_paths.path(path).iter();
@@ -312,41 +330,68 @@ impl<'m> Run<'m> {
     }
 
     /// The row of a list whose fields have been written.
-    fn row(&self, list: &'m List, scope: Scope) -> Result<Value<'m>, Box<EvalError>> {
-        let mut entries = Vec::with_capacity_in(list.row.len(), self.arena().bump());
-        for out in &list.row {
-            match out {
-                Out::Value { name, node, span } => {
-                    entries.push(Entry { key: name, value: self.eval(node)? });
-                    self.bounded(*span)?;
-                }
-                Out::Root { name, last } => {
-                    entries.push(Entry { key: name, value: self.field(scope, *last) });
-                }
-                Out::Star { hidden, others } => {
-                    self.star(*hidden, &mut entries);
-                    for (name, node) in others {
-                        entries.push(Entry { key: name, value: self.eval(node)? });
-                    }
-                }
+    #[inline(never)]
+    fn row(&self, list: &'m List, scope: Scope) -> Result<Row<'m>, Box<EvalError>> {
+        let fields = match &list.star {
+            None => {
+                let field = |at: usize| self.row_field(&list.row[at], scope);
+                self.arena().bump().alloc_slice_try_fill_with(list.row.len(), field)?
             }
-        }
-        let row = Value::Map(Map::new(entries.into_bump_slice()));
+            Some(star) => self.starred_fields(list, star, scope)?,
+        };
+        let document = self.message.scanned().map_or(Document::default(), |scan| scan.document());
+        let row = Row::new(fields, document);
         // A few fields cannot be much more than the message, but there may be thousands.
         if list.row.len() > PLAIN_FIELDS_MAX {
-            self.sized(&row, self.program.from[0].span)?;
+            self.sized(&row.to_value(self.arena()), self.program.from[0].span)?;
         }
         Ok(row)
     }
 
-    /// Every column that the event declares. Those that only some of its kind have are there if
+    #[inline(always)]
+    fn row_field(&self, out: &'m Out, scope: Scope) -> Result<RowField<'m>, Box<EvalError>> {
+        let read = match &out.source {
+            Source::Root(last) => Read::from(self.field(scope, *last)),
+            Source::Value { node, span } => {
+                let read = self.read(node)?;
+                self.bounded(*span)?;
+                read
+            }
+        };
+        Ok(RowField { key: &out.key, read })
+    }
+
+    #[inline(never)]
+    fn starred_fields(
+        &self,
+        list: &'m List,
+        star: &'m Star,
+        scope: Scope,
+    ) -> Result<&'m [RowField<'m>], Box<EvalError>> {
+        let columns = self.message.event().kind.spec().columns.len();
+        let about = list.row.len() + columns + 1 + star.others.len();
+        let mut fields = Vec::with_capacity_in(about, self.arena().bump());
+        let (before, behind) = list.row.split_at(star.at);
+        for out in before {
+            fields.push(self.row_field(out, scope)?);
+        }
+        self.columns(star.hidden, &mut fields);
+        for (key, node) in &star.others {
+            fields.push(RowField { key, read: self.read(node)? });
+        }
+        for out in behind {
+            fields.push(self.row_field(out, scope)?);
+        }
+        Ok(fields.into_bump_slice())
+    }
+
+    /// Every column that the event declares but those that are hidden. Those that only some of its kind have are there if
     /// they hold something.
-    fn star(&self, hidden: u64, entries: &mut Vec<'m, Entry<'m>>) {
+    fn columns(&self, hidden: u64, fields: &mut Vec<'m, RowField<'m>>) {
         let spec = self.message.event().kind.spec();
-        entries.reserve(spec.columns.len() + 1);
         let mut push = |column: Column, value: Value<'m>| {
             if hidden & bit(column) == 0 {
-                entries.push(Entry { key: column.name().as_bytes(), value });
+                fields.push(RowField { key: column_key(column), read: Read::from(value) });
             }
         };
         for (column, _) in spec.columns {

@@ -1,6 +1,6 @@
 use std::cell::Cell;
 
-use value::json::{Document, Fit, Items, JsonError, Outline, Place};
+use value::json::{Document, Fit, Items, JsonError, Outline, Place, Read};
 use value::path::{self, Step};
 use value::{Arena, Value};
 
@@ -31,15 +31,15 @@ enum Way<'m> {
 #[derive(Clone, Copy)]
 struct Slot<'m> {
     place: Place,
-    /// Its value, once it has been read.
-    value: Option<Value<'m>>,
+    /// What stands there, once it has been read.
+    read: Option<Read<'m>>,
 }
 
 impl<'m> Slot<'m> {
     const EMPTY: Self = Self::at(Place::NOWHERE);
 
     const fn at(place: Place) -> Self {
-        Self { place, value: None }
+        Self { place, read: None }
     }
 }
 
@@ -138,6 +138,16 @@ impl<'m> Scan<'m> {
         })
     }
 
+    /// Walks over the next element of an array; whether there is one.
+    #[inline(never)]
+    fn walk_item(&self, outline: &Outline<'m>, items: &mut Items<'m, 'm>) -> bool {
+        let Some(place) = items.peek() else { return false };
+        self.slots.iter().for_each(|slot| slot.set(Slot::EMPTY));
+        // A loop may read nothing of its elements.
+        items.pass(if self.slots.is_empty() { None } else { self.walk(outline, place, 0) });
+        true
+    }
+
     #[inline]
     fn node(&self, at: u32) -> &'m Node {
         &self.union.nodes()[at as usize]
@@ -169,29 +179,29 @@ impl<'m> Scan<'m> {
         }
     }
 
-    /// The value of a node; undefined where the payload has none.
-    #[inline]
-    pub(crate) fn get(&self, at: u32) -> Value<'m> {
-        match self.slots[at as usize].get().value {
-            Some(value) => value,
-            None => self.decode(at),
+    /// The value of a node, undefined where the payload has none, with its text.
+    #[inline(always)]
+    pub(crate) fn get(&self, at: u32) -> Read<'m> {
+        let slot = &self.slots[at as usize];
+        if slot.get().read.is_none() {
+            self.decode(slot, at);
         }
+        slot.get().read.unwrap_or_default()
     }
 
     #[inline(never)]
-    fn decode(&self, at: u32) -> Value<'m> {
-        let slot = &self.slots[at as usize];
+    fn decode(&self, slot: &Cell<Slot<'m>>, at: u32) {
         let place = slot.get().place;
-        let value = match place.is_nowhere() {
-            false => self.document.value(place, self.arena),
-            true => self.decode_within_string(at),
+        let read = match place.is_nowhere() {
+            false => self.document.read(place, self.arena),
+            true => Read::from(self.decode_within_string(at)),
         };
-        slot.set(Slot { place, value: Some(value) });
-        value
+        slot.set(Slot { place, read: Some(read) });
     }
 
     /// The value of a node that the walk has not found. It does not look into strings: if there is one above, it may hold
     /// JSON that goes on from there.
+    #[inline(never)]
     fn decode_within_string(&self, at: u32) -> Value<'m> {
         let node = self.node(at);
         let Some(step) = &node.step else { return Value::Undefined };
@@ -199,7 +209,7 @@ impl<'m> Scan<'m> {
         if !above.is_nowhere() && self.document.first_byte(above) != b'"' {
             return Value::Undefined;
         }
-        path::get_step(self.get(node.parent), step.as_step(), self.arena)
+        path::get_step(self.get(node.parent).value, step.as_step(), self.arena)
     }
 }
 
@@ -226,6 +236,7 @@ impl<'m> Elements<'m> {
     }
 
     /// Goes on to the next one; whether there is one.
+    #[inline]
     pub(crate) fn advance(&mut self) -> bool {
         let Scan { slots, .. } = self.element;
         match &mut self.rest {
@@ -236,12 +247,7 @@ impl<'m> Elements<'m> {
                 *places = rest;
                 slots.iter().zip(own).for_each(|(slot, place)| slot.set(Slot::at(*place)));
             }
-            Rest::Walked(outline, items) => {
-                let Some(place) = items.peek() else { return false };
-                slots.iter().for_each(|slot| slot.set(Slot::EMPTY));
-                // A loop may read nothing of its elements.
-                items.pass(if slots.is_empty() { None } else { self.element.walk(outline, place, 0) });
-            }
+            Rest::Walked(outline, items) => return self.element.walk_item(outline, items),
         }
         true
     }

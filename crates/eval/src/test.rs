@@ -8,7 +8,7 @@ use functions::{Random, Surroundings};
 use value::json::{self, JsonError};
 use value::{Arena, Kind, Value, number, text};
 
-use crate::{EvalError, Fault, Program, Reason, Union, Verdict, Worker, watch};
+use crate::{EvalError, Fault, Program, Reason, Row, Union, Verdict, Worker, watch};
 
 /// How much the rows of a loop may be together when they are shown (bytes).
 const OUTPUT_BYTES_MAX: usize = Arena::BYTES_MAX;
@@ -157,7 +157,7 @@ pub fn run_rows(
     context: &Context<'_>,
     setting: &Setting<'_>,
     worker: &mut Worker,
-    mut look: impl FnMut(&Value<'_>, &Event<'_>, &Arena),
+    mut look: impl FnMut(&Row<'_>, &Event<'_>, &Arena),
 ) -> Outcome {
     let union = Union::of(&[program]);
     context.event(setting, |event| {
@@ -173,7 +173,7 @@ pub fn run_rows(
                 rows.iter().for_each(|row| look(row, event, message.arena()));
                 let mut out = Vec::new();
                 match rows {
-                    [row] if !program.is_foreach() => json::write(row, &mut out),
+                    [row] if !program.is_foreach() => row.write(&mut out),
                     rows => {
                         // One row is bounded by the evaluation, but here they all come together.
                         out.push(b'[');
@@ -181,7 +181,7 @@ pub fn run_rows(
                             if at > 0 {
                                 out.push(b',');
                             }
-                            json::write(row, &mut out);
+                            row.write(&mut out);
                             if out.len() > OUTPUT_BYTES_MAX {
                                 let fault = Fault::TooMuch("the rows are too large together");
                                 return Outcome::Error(EvalError { span: program.from()[0].span, fault });

@@ -96,7 +96,7 @@ fn programs_share_one_scan() {
     let shown = |verdict| match verdict {
         Ok(Verdict::Rows([row])) => {
             let mut out = Vec::new();
-            value::json::write(row, &mut out);
+            row.write(&mut out);
             String::from_utf8(out).expect("JSON")
         }
         other => format!("{other:?}"),

@@ -6,8 +6,21 @@ use crate::{Placeholder, Segment, Step, Template};
 
 /// What names stand for.
 pub trait Scope {
-    /// The row: what `${.}` prints, and where names are looked up first.
-    fn row(&self) -> Value<'_>;
+    /// The row: what `${.}` stands for, and where names are looked up first.
+    fn row<'a>(&'a self, arena: &'a Arena) -> Value<'a>;
+
+    /// What the row has under a name; `None` where it has nothing of that name.
+    fn selected<'a>(&'a self, name: &str, arena: &'a Arena) -> Option<Value<'a>> {
+        match self.row(arena) {
+            Value::Map(row) => row.get(name.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// Appends the row as JSON.
+    fn write_row(&self, arena: &Arena, out: &mut Vec<u8>) {
+        json::write(&self.row(arena), out);
+    }
 
     /// What a name stands for that the row does not have: a column of the event. `Undefined` where there is none.
     fn get<'a>(&'a self, name: &str, arena: &'a Arena) -> Value<'a>;
@@ -29,7 +42,7 @@ impl Template {
         for segment in &self.segments {
             match segment {
                 Segment::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Segment::Row => json::write(&scope.row(), out),
+                Segment::Row => scope.write_row(arena, out),
                 Segment::Placeholder(placeholder) => match placeholder.value(scope, arena) {
                     Value::Undefined if missing == Missing::Empty => {}
                     value => text::write(&value, out),
@@ -42,7 +55,7 @@ impl Template {
     pub fn value<'a>(&self, scope: &'a dyn Scope, arena: &'a Arena) -> Option<Value<'a>> {
         match &*self.segments {
             [Segment::Placeholder(placeholder)] => Some(placeholder.value(scope, arena)),
-            [Segment::Row] => Some(scope.row()),
+            [Segment::Row] => Some(scope.row(arena)),
             _ => None,
         }
     }
@@ -50,11 +63,8 @@ impl Template {
 
 impl Placeholder {
     fn value<'a>(&self, scope: &'a dyn Scope, arena: &'a Arena) -> Value<'a> {
-        let supplied = match scope.row() {
-            Value::Map(row) => row.get(self.root.as_bytes()),
-            _ => None,
-        };
-        let root = supplied.unwrap_or_else(|| scope.get(&self.root, arena));
+        let selected = scope.selected(&self.root, arena);
+        let root = selected.unwrap_or_else(|| scope.get(&self.root, arena));
         self.steps.iter().fold(root, |value, step| {
             let step = match step {
                 Step::Key(key) => path::Step::Key(key.as_bytes()),
@@ -74,7 +84,7 @@ mod tests {
     struct Fixed<'a>(Value<'a>);
 
     impl Scope for Fixed<'_> {
-        fn row(&self) -> Value<'_> {
+        fn row<'a>(&'a self, _arena: &'a Arena) -> Value<'a> {
             self.0
         }
 

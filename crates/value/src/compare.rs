@@ -52,10 +52,16 @@ pub fn loose(
     right: &Value<'_>,
     arena: &Arena,
 ) -> Result<bool, NotANumber> {
-    match number::compare_small(left, right) {
-        Some(order) => Ok(comparison.holds(order)),
+    match numbers(comparison, left, right) {
+        Some(holds) => Ok(holds),
         None => loose_any(comparison, left, right, arena),
     }
+}
+
+/// The same, if both are numbers of which neither is so large that it takes more than one comparison.
+#[inline(always)]
+pub fn numbers(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
+    number::compare_small(left, right).map(|order| comparison.holds(order))
 }
 
 fn loose_any(

@@ -264,30 +264,37 @@ pub fn parse_int<'a>(text: &[u8], arena: &'a Arena) -> Option<Value<'a>> {
     from_wide(&if negative { -wide } else { wide }, arena).ok()
 }
 
-/// Reads the number with which a text begins that is known to be JSON.
+/// Reads the number with which a text begins that is known to be JSON. Gives its length too if it would be written just
+/// so, otherwise 0.
 #[inline]
-pub(crate) fn parse_in_json<'a>(text: &[u8], arena: &'a Arena) -> Value<'a> {
+pub(crate) fn parse_in_json<'a>(text: &[u8], arena: &'a Arena) -> (Value<'a>, usize) {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let negative = unsigned.len() < text.len();
-    let (mut digits, mut point, mut length) = (0u64, 0, 0);
+    let sign = text.len() - unsigned.len();
+    let (mut digits, mut point, mut length) = (0i64, 0, 0);
     for byte in unsigned {
         match byte {
-            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(i64::from(byte - b'0')),
             b'.' => point = length + 1,
-            b'e' | b'E' => return parse_long(text, arena),
+            b'e' | b'E' => return (parse_long(text, arena), 0),
             _ => break,
         }
         length += 1;
     }
     if length > 16 {
-        return parse_long(text, arena);
+        return (parse_long(text, arena), 0);
     }
     if point == 0 {
-        return Value::Int(if negative { -(digits as i64) } else { digits as i64 });
+        let int = if sign > 0 { -digits } else { digits };
+        // There is no negative zero among integers.
+        return (Value::Int(int), if int == 0 { length - sign } else { length + sign });
     }
     // As in `parse_short`.
-    let size = digits as f64 / TENS[length - point];
-    Value::Float(if negative { -size } else { size })
+    let decimals = length - point;
+    let size = digits as f64 / TENS[decimals];
+    // Of at most 15 digits no two texts read as the same float, but for zeros at the end; small ones get an exponent.
+    let is_shortest = decimals == 1 || size >= 1e-3 && digits % 10 != 0;
+    let float = if sign > 0 { -size } else { size };
+    (Value::Float(float), if is_shortest { length + sign } else { 0 })
 }
 
 #[inline(never)]
@@ -363,6 +370,13 @@ fn digits(text: &[u8]) -> usize {
 
 /// Appends a float as the shortest text that reads back the same, always with a point or an exponent.
 pub fn write_float(float: f64, out: &mut Vec<u8>) {
+    if !write_reading(float, out) {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(float).as_bytes());
+    }
+}
+
+/// The same for floats of at most three decimals that are neither very small nor very large; otherwise gives `false`.
+pub(crate) fn write_reading(float: f64, out: &mut Vec<u8>) -> bool {
     let size = float.abs();
     // Readings have few decimals. Of at most 15 digits no two texts read as the same float, so that if one does, with
     // as few decimals as possible, it is the shortest.
@@ -379,10 +393,11 @@ pub fn write_float(float: f64, out: &mut Vec<u8>) {
                 whole /= 10;
                 decimals -= 1;
             }
-            return write_decimal(float < 0.0, whole, decimals, out);
+            write_decimal(float < 0.0, whole, decimals, out);
+            return true;
         }
     }
-    out.extend_from_slice(zmij::Buffer::new().format_finite(float).as_bytes());
+    false
 }
 
 /// Appends `digits` with a point before the last `decimals` of them, or `.0` behind it.
@@ -495,7 +510,7 @@ mod tests {
             if let Some(short) = parse_short(text.as_bytes()) {
                 prop_assert_eq!(short.to_bits(), float.to_bits(), "{}", text);
             }
-            match parse_in_json(format!("{text}]").as_bytes(), &Arena::new()) {
+            match parse_in_json(format!("{text}]").as_bytes(), &Arena::new()).0 {
                 Value::Float(read) => prop_assert_eq!(read.to_bits(), float.to_bits(), "{}", text),
                 other => prop_assert!(false, "{} is {:?}", text, other),
             }
@@ -509,10 +524,10 @@ mod tests {
         fn numbers_of_documents_are_read_as_others(int in any::<i64>(), shift in 0u32..64, exponent in -3i32..3) {
             let arena = Arena::new();
             let whole = (int >> shift).to_string();
-            prop_assert_eq!(shown(Ok(parse_in_json(whole.as_bytes(), &arena))), whole.as_str());
+            prop_assert_eq!(shown(Ok(parse_in_json(whole.as_bytes(), &arena).0)), whole.as_str());
             let scaled = format!("{whole}e{exponent}");
             let expected = parse_float(scaled.as_bytes()).ok_or(NumberError::Domain);
-            prop_assert_eq!(shown(Ok(parse_in_json(format!("{scaled},").as_bytes(), &arena))), shown(expected));
+            prop_assert_eq!(shown(Ok(parse_in_json(format!("{scaled},").as_bytes(), &arena).0)), shown(expected));
         }
 
         #[test]
@@ -522,7 +537,7 @@ mod tests {
             let arena = Arena::new();
             let is_float = text.contains('.');
             let expected = if is_float { parse_float(text.as_bytes()) } else { parse_int(text.as_bytes(), &arena) };
-            let read = parse_in_json(format!("{text}{behind}").as_bytes(), &arena);
+            let (read, _) = parse_in_json(format!("{text}{behind}").as_bytes(), &arena);
             prop_assert_eq!(shown(Ok(read)), shown(expected.ok_or(NumberError::Domain)));
         }
 

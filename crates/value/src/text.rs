@@ -14,10 +14,19 @@ pub fn write(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Int(_) | Value::Big(_) => number::write_int(value, out),
-        Value::Float(float) => write_fixed(*float, 10, true, out),
+        Value::Float(float) => write_float(*float, out),
         Value::Atom(text) => out.extend_from_slice(text.as_bytes()),
         Value::Str(bytes) => out.extend_from_slice(bytes),
         Value::Array(_) | Value::Map(_) => json::write(value, out),
+    }
+}
+
+/// Appends a float with at most ten decimals.
+fn write_float(float: f64, out: &mut Vec<u8>) {
+    /// Below, a float is so near to its shortest text that its first ten decimals are those, then zeros.
+    const NEAR: f64 = 1e5;
+    if float.abs() >= NEAR || !number::write_reading(float, out) {
+        write_fixed(float, 10, true, out);
     }
 }
 
@@ -55,7 +64,20 @@ pub fn write_fixed(float: f64, decimals: usize, compact: bool, out: &mut Vec<u8>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_ends_where_the_long_one_does(digits in -99_999_999i64..=99_999_999, scale in 0usize..6) {
+            let float = digits as f64 / [1.0, 10.0, 100.0, 1e3, 1e4, 1e7][scale];
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            write(&Value::Float(float), &mut short);
+            write_fixed(float, 10, true, &mut long);
+            prop_assert_eq!(String::from_utf8(short), String::from_utf8(long));
+        }
+    }
 
     fn shown(float: f64) -> String {
         let mut out = Vec::new();

@@ -18,7 +18,7 @@ use eval::test::{Context, NoMatch, Outcome, Setting};
 use eval::{Program, Reason, Surroundings, Worker};
 use event::{Column, Event, Properties};
 use serde_json::Value as Json;
-use value::{Arena, Value};
+use value::Arena;
 
 use crate::assemble::{Slot, assemble};
 use crate::files::{Known, read_folders};
@@ -344,8 +344,9 @@ impl Case {
             .map_err(|error| Failure::of(error.to_string()))?;
         let mut worker = Worker::new(Arc::new(Surroundings::default()), self.seed);
         let mut published = Vec::new();
-        let send =
-            |row: &Value<'_>, event: &Event<'_>, arena: &Arena| rule.act(row, event, arena, &mut published);
+        let send = |row: &eval::Row<'_>, event: &Event<'_>, arena: &Arena| {
+            rule.act(row, event, arena, &mut published)
+        };
         let outcome = eval::test::run_rows(&rule.program, &context, &setting, &mut worker, send);
         self.judge(rule, &outcome, &published, || rule.why_filtered(&context, &setting))
     }
@@ -411,7 +412,7 @@ impl std::fmt::Display for Expected {
 
 impl TriedRule {
     /// Renders a row for every action, in their order.
-    fn act(&self, row: &Value<'_>, event: &Event<'_>, arena: &Arena, published: &mut Vec<Published>) {
+    fn act(&self, row: &eval::Row<'_>, event: &Event<'_>, arena: &Arena, published: &mut Vec<Published>) {
         let scope = RowScope::new(*row, event, &self.id);
         // A context gives the properties of its message as a column.
         let own = Properties::from_value(&event.columns.get(Column::PubProps, arena));

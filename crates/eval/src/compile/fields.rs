@@ -5,11 +5,12 @@ use std::sync::Arc;
 use diagnostic::Span;
 use event::Column;
 use sql::ir;
+use value::json::Key;
 
 use super::names::Side;
 use super::{Compiler, Reader};
 use crate::paths::Union;
-use crate::program::{Base, Field, Foreach, List, Node, Out, Scope, Target, TargetStep};
+use crate::program::{Base, Field, Foreach, List, Node, Out, Scope, Source, Star, Target, TargetStep};
 use crate::watch::Part;
 
 impl<'s> Compiler<'s> {
@@ -24,7 +25,8 @@ impl<'s> Compiler<'s> {
         });
         let compiled = compiled.collect::<Vec<_>>().into();
         let after = (0..u32::try_from(fields.len()).unwrap_or(u32::MAX)).collect();
-        List { fields: compiled, before: Box::default(), after, row: self.row(fields, scope) }
+        let (row, star) = self.row(fields, scope);
+        List { fields: compiled, before: Box::default(), after, row, star }
     }
 
     fn target(
@@ -83,48 +85,47 @@ impl<'s> Compiler<'s> {
         Node::Element { path: self.element_paths.place(Vec::new()) }
     }
 
-    /// The row of a list: roots in the order in which they were first written, and what each `*` adds.
-    fn row(&mut self, fields: &[ir::Field], scope: Scope) -> Box<[Out]> {
+    /// The row of a list: roots in the order in which they were first written, and what a `*` adds; any further one adds
+    /// nothing.
+    fn row(&mut self, fields: &[ir::Field], scope: Scope) -> (Box<[Out]>, Option<Box<Star>>) {
         let wanted = if scope == Scope::Body { ir::Scope::Body } else { ir::Scope::Fields };
         let statement = self.statement;
         let own = || statement.aliases.iter().filter(|alias| alias.scope == wanted);
         let mut hidden: Vec<&str> = own().map(|alias| &*alias.name).collect();
-        let mut row = Vec::new();
-        let mut starred = false;
+        let (mut row, mut star) = (Vec::new(), None);
         for (field, at) in fields.iter().zip(0..) {
             match field {
-                ir::Field::Star { .. } if starred => {}
+                ir::Field::Star { .. } if star.is_some() => {}
                 ir::Field::Star { .. } => {
-                    starred = true;
                     let others = self.others(scope, &mut hidden);
-                    row.push(Out::Star { hidden: bits(&hidden), others });
+                    star = Some(Box::new(Star { at: row.len(), hidden: bits(&hidden), others }));
                 }
                 ir::Field::Value(value) => {
                     let alias = self.alias(value.target.root);
                     if alias.writers.first() == Some(&at) {
                         let last = alias.writers.last().copied().unwrap_or(at);
-                        row.push(Out::Root { name: alias.name.as_bytes().into(), last });
+                        row.push(Out { key: Key::new(alias.name.as_bytes()), source: Source::Root(last) });
                     }
                 }
             }
         }
-        row.into()
+        (row.into(), star)
     }
 
     /// What a `*` adds beside the columns: in a loop the element and the variables, which hide columns of their name.
-    fn others(&mut self, scope: Scope, hidden: &mut Vec<&'s str>) -> Box<[(Box<[u8]>, Node)]> {
+    fn others(&mut self, scope: Scope, hidden: &mut Vec<&'s str>) -> Box<[(Key, Node)]> {
         if scope == Scope::Fields {
             return Box::default();
         }
-        let mut others: Vec<(Box<[u8]>, Node)> = Vec::new();
+        let mut others = Vec::new();
         if let Some(element) = self.element.filter(|element| !hidden.contains(element)) {
             hidden.push(element);
-            others.push((element.as_bytes().into(), self.whole_element()));
+            others.push((Key::new(element.as_bytes()), self.whole_element()));
         }
         for alias in self.statement.aliases.iter().filter(|alias| alias.scope == ir::Scope::Fields) {
             if let (false, Some(last)) = (hidden.contains(&&*alias.name), alias.writers.last()) {
                 hidden.push(&alias.name);
-                others.push((alias.name.as_bytes().into(), self.field(Scope::Fields, *last)));
+                others.push((Key::new(alias.name.as_bytes()), self.field(Scope::Fields, *last)));
             }
         }
         others.into()
@@ -136,14 +137,12 @@ impl<'s> Compiler<'s> {
     pub(super) fn settle(&self, list: &mut List, scope: Scope) {
         let mut after = std::mem::take(&mut list.after).into_vec();
         while let Some(at) = after.pop() {
-            let mut row = list.row.iter_mut();
-            let out = row.find(|out| matches!(out, Out::Root { last, .. } if *last == at));
-            match (&mut list.fields[at as usize], out) {
+            let mut sources = list.row.iter_mut().map(|out| &mut out.source);
+            let source = sources.find(|source| matches!(source, Source::Root(last) if *last == at));
+            match (&mut list.fields[at as usize], source) {
                 (Field::InRow, _) => {}
-                (Field::Value { node, target: None, span }, Some(out)) if self.is_row_only(scope, at) => {
-                    let Out::Root { name, .. } = out else { continue };
-                    let (name, node) = (std::mem::take(name), std::mem::replace(node, Node::Undefined));
-                    *out = Out::Value { name, node, span: *span };
+                (Field::Value { node, target: None, span }, Some(source)) if self.is_row_only(scope, at) => {
+                    *source = Source::Value { node: std::mem::replace(node, Node::Undefined), span: *span };
                     list.fields[at as usize] = Field::InRow;
                 }
                 _ => {
@@ -191,18 +190,19 @@ impl<'s> Compiler<'s> {
             None => {
                 let others = self.others(Scope::Body, &mut Vec::new());
                 let names: Vec<&str> =
-                    others.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
-                let star = Out::Star { hidden: bits(&names), others };
+                    others.iter().filter_map(|(key, _)| std::str::from_utf8(key.name()).ok()).collect();
+                let star = Star { at: 0, hidden: bits(&names), others };
                 List {
                     fields: Box::default(),
                     before: Box::default(),
                     after: Box::default(),
-                    row: [star].into(),
+                    row: Box::default(),
+                    star: Some(Box::new(star)),
                 }
             }
         };
         let filter = foreach.filter.as_ref().map(|expr| self.clause(expr, Part::Incase));
-        let cost = body.fields.len() + body.row.len();
+        let cost = body.fields.len() + body.row.len() + usize::from(body.star.is_some());
         let cost = cost as u64 + filter.as_ref().map_or(0, |filter| crate::cost::of(&filter.node));
         let cost = cost + body.fields.iter().map(crate::cost::of_field).sum::<u64>();
         let array_path = match list.fields.last() {

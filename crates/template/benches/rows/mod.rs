@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
 }
 
 impl Scope for Row<'_> {
-    fn row(&self) -> Value<'_> {
+    fn row<'a>(&'a self, _arena: &'a Arena) -> Value<'a> {
         self.0
     }
 

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod document;
+mod key;
 mod lanes;
 mod name;
 mod outline;
@@ -14,7 +15,8 @@ mod windows;
 mod write;
 
 pub use cursor::{Cursor, RawString, Token};
-pub use document::{Document, Place};
+pub use document::{Document, Place, Read, Text};
+pub use key::Key;
 pub use name::Name;
 pub use outline::{Entries, Items, Outline};
 pub use parse::{parse, parse_at};

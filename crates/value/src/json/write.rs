@@ -101,7 +101,7 @@ pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a key with its colon, and the comma before it unless it is the first.
 #[inline]
-fn write_key(key: &[u8], first: bool, out: &mut Vec<u8>) {
+pub(super) fn write_key(key: &[u8], first: bool, out: &mut Vec<u8>) {
     if !first && write_short::<1>(key, out) {
         return;
     }
@@ -112,32 +112,50 @@ fn write_key(key: &[u8], first: bool, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
-/// Appends text of at most 16 bytes in which nothing must be escaped, as most names and values are; otherwise gives `false`.
+/// Appends text of at most 32 bytes in which nothing must be escaped, as most names and values are; otherwise gives `false`.
 /// With `KEY` 1 instead of 0, a comma goes before it and a colon behind it.
 ///
-/// The text is handled as one or two words, which is cheaper than to ask for a copy of so few bytes.
+/// The text is handled as one, two or four words, which is cheaper than to ask for a copy of so few bytes.
 #[inline(always)]
 fn write_short<const KEY: usize>(text: &[u8], out: &mut Vec<u8>) -> bool {
-    const ROOM: usize = 24;
     let length = text.len();
-    let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) if length <= 16 => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        (None, None) => (few(text), BLANKS),
-        _ => return false,
+    let words = |chunk: &[u8; 16]| {
+        let words = u128::from_le_bytes(*chunk);
+        [words as u64, (words >> 64) as u64]
     };
-    if !(is_plain_word(first) && is_plain_word(last)) {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) if length <= 16 => {
+            let words = [(0, u64::from_le_bytes(*first)), (length - 8, u64::from_le_bytes(*last))];
+            write_words::<KEY, 2, 24>(words, length, out)
+        }
+        (None, None) => write_words::<KEY, 1, 16>([(0, few(text))], length, out),
+        _ => match (text.first_chunk(), text.last_chunk()) {
+            (Some(first), Some(last)) if length <= 32 => {
+                let ([first, second], [third, last]) = (words(first), words(last));
+                let words = [(0, first), (8, second), (length - 16, third), (length - 8, last)];
+                write_words::<KEY, 4, 40>(words, length, out)
+            }
+            _ => false,
+        },
+    }
+}
+
+/// The same with the text as words, each with where in the text it stands.
+#[inline(always)]
+fn write_words<const KEY: usize, const WORDS: usize, const ROOM: usize>(
+    words: [(usize, u64); WORDS],
+    length: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    if !words.iter().all(|(_, word)| is_plain_word(*word)) {
         return false;
     }
     let mut room = [b'"'; ROOM];
     room[0] = if KEY == 1 { b',' } else { b'"' };
-    let mut put = |at: usize, word: u64| {
-        if let Some(place) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+    for (at, word) in words {
+        if let Some(place) = room.get_mut(KEY + 1 + at..).and_then(|rest| rest.first_chunk_mut()) {
             *place = word.to_le_bytes();
         }
-    };
-    put(KEY + 1, first);
-    if length > 8 {
-        put(KEY + length - 7, last);
     }
     let end = KEY + 1 + length;
     room[end] = b'"';

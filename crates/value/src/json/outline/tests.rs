@@ -32,7 +32,7 @@ fn read<'a>(outline: &Outline<'a>, place: Place, arena: &'a Arena) -> String {
             let items = outline.items(place).map(|item| read(outline, item, arena));
             format!("[{}]", items.collect::<std::vec::Vec<_>>().join(","))
         }
-        _ => shown(&outline.document().value(place, arena)),
+        _ => shown(&outline.document().read(place, arena).value),
     }
 }
 
@@ -321,7 +321,7 @@ fn doubled_keys_are_found_twice_and_nested_ones_not() {
     let found = |name: &str| {
         let mut found = std::vec::Vec::new();
         outline.find(outline.root(), &[(Name::new(name.as_bytes()), ())], |(), place| {
-            found.push(shown(&outline.document().value(place, &arena)));
+            found.push(shown(&outline.document().read(place, &arena).value));
         });
         found
     };

@@ -14,6 +14,9 @@ mod learn;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_arch = "x86_64")]
+use std::sync::LazyLock;
+
 use super::windows::{Bytes, Plain, WIDTH, Window};
 use super::{Cursor, Document, Place};
 use crate::Arena;
@@ -64,15 +67,18 @@ pub struct Misfit {
 const BASE_COST: u32 = 5;
 const VALUE_COST: u32 = 7;
 
+/// Whether the processor has AVX2 and what comes with it. Three questions, so they are asked once.
+#[cfg(target_arch = "x86_64")]
+static HAS_AVX2: LazyLock<bool> = LazyLock::new(|| {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
+});
+
 impl Shape {
     /// Whether a document is the one that was learned but for its scalar values.
     #[inline(always)]
     pub fn fit<'a>(&'a self, bytes: &'a [u8], arena: &'a Arena) -> Result<Fit<'a>, Misfit> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-        {
+        if *HAS_AVX2 {
             #[allow(unsafe_code)]
             // SAFETY: the processor has what the function is compiled for.
             return unsafe { self.fit_avx2(bytes, arena) };
@@ -307,7 +313,8 @@ impl Text<'_> {
     #[inline(never)]
     fn unusual_string_end(&self, start: usize) -> Option<usize> {
         let end = Cursor::within(self.bytes, start).string_end()?;
-        simdutf8::basic::from_utf8(&self.bytes[start..end]).is_ok().then_some(end)
+        let text = &self.bytes[start..end];
+        (text.is_ascii() || simdutf8::basic::from_utf8(text).is_ok()).then_some(end)
     }
 
     #[inline(always)]
