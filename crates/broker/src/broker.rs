@@ -17,6 +17,7 @@ use topic::TopicName;
 use crate::acl::Permissions;
 use crate::admission;
 use crate::config::{Bound, BrokerConfig, Listener};
+use crate::crowd::Crowd;
 use crate::gate::{Gate, ListenerMetrics};
 use crate::inbox::Inbox;
 use crate::inflight::Slot;
@@ -47,6 +48,7 @@ pub struct Broker {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) wills: Wills,
     pub(crate) retained: Retained,
+    pub(crate) crowd: Crowd,
     pub(crate) counters: Counters,
     /// The listeners, once they are open.
     gates: OnceLock<Vec<Arc<Gate>>>,
@@ -122,6 +124,7 @@ impl Broker {
             subscriptions: Subscriptions::default(),
             wills: Wills::default(),
             retained: Retained::new(config.retained_messages_max, config.retained_bytes_max),
+            crowd: Crowd::default(),
             counters: Counters::default(),
             gates: OnceLock::new(),
             clients: AtomicUsize::new(0),
@@ -205,6 +208,8 @@ impl Broker {
             subscription_bytes: self.subscriptions.bytes(),
             will_bytes: self.wills.bytes(),
             retained: self.retained.len(),
+            queued_bytes: self.queued_bytes(),
+            is_crowded: self.is_crowded(),
             store_bytes: self.store().map_or(0, Store::log_bytes),
             store_healthy: self.store().is_none_or(Store::is_healthy),
             ..self.counters.snapshot()

@@ -26,6 +26,9 @@ pub struct BrokerConfig {
     pub subscription_bytes_max: usize,
     /// Bytes of the wills of all sessions. Past it no client with a will is let in.
     pub will_bytes_max: usize,
+    /// Bytes of messages that wait for clients or are under way to them, of all sessions. Past it those sessions lose messages
+    /// that have the most.
+    pub queued_bytes_max: usize,
     /// Retained messages. Past it no new topic is retained.
     pub retained_messages_max: usize,
     /// Bytes of retained messages. Past it no new topic is retained.
@@ -49,6 +52,8 @@ impl BrokerConfig {
     pub const SUBSCRIPTION_BYTES_MAX: usize = 1 << 30;
     /// Default of `will_bytes_max`: 256 MiB.
     pub const WILL_BYTES_MAX: usize = 256 << 20;
+    /// Default of `queued_bytes_max`: 1 GiB.
+    pub const QUEUED_BYTES_MAX: usize = 1 << 30;
     /// Default of `retained_messages_max`.
     pub const RETAINED_MESSAGES_MAX: usize = 100_000;
     /// Default of `retained_bytes_max`: 64 MiB.
@@ -63,6 +68,7 @@ impl BrokerConfig {
             sessions_max: Self::SESSIONS_MAX,
             subscription_bytes_max: Self::SUBSCRIPTION_BYTES_MAX,
             will_bytes_max: Self::WILL_BYTES_MAX,
+            queued_bytes_max: Self::QUEUED_BYTES_MAX,
             retained_messages_max: Self::RETAINED_MESSAGES_MAX,
             retained_bytes_max: Self::RETAINED_BYTES_MAX,
             sys_interval: None,

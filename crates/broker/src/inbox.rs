@@ -53,12 +53,18 @@ impl Inbox {
 
     /// Adds a delivery at the end. Where there is no room, one of QoS 0 is not taken, and for others old ones go: of
     /// QoS 0 if there is one near the front, otherwise the oldest.
-    pub(crate) fn push(&self, delivery: Delivery) -> Pushed {
+    ///
+    /// `part` is what the queue may hold (bytes) while all queues together hold too much. One that holds more shrinks step by step:
+    /// twice as much goes as comes. Whoever has nothing waiting gets one message at least, unless it is of QoS 0.
+    pub(crate) fn push(&self, delivery: Delivery, part: Option<usize>) -> Pushed {
         let mut queue = self.0.lock();
         if !queue.open {
             return Pushed::Closed;
         }
         let bytes = delivery.message.bytes();
+        if let Some(part) = part.filter(|part| queue.bytes + bytes > *part) {
+            return queue.push_crowded(delivery, bytes, part);
+        }
         if queue.fits(bytes) {
             queue.bytes += bytes;
             queue.deliveries.push_back(delivery);
@@ -120,6 +126,28 @@ impl Inbox {
 }
 
 impl Queue {
+    /// Adds a delivery although the queue holds, or would hold, more than its part.
+    #[cold]
+    fn push_crowded(&mut self, delivery: Delivery, bytes: usize, part: usize) -> Pushed {
+        if delivery.qos == QoS::AtMostOnce || bytes > self.bytes_max {
+            return Pushed::Full(delivery);
+        }
+        let (mut displaced, mut freed) = (Vec::new(), 0);
+        while !self.fits(bytes) || self.bytes + bytes > part && freed < 2 * bytes {
+            let Some(oldest) = self.pop_for_room() else { break };
+            freed += oldest.message.bytes();
+            displaced.push(oldest);
+        }
+        let is_first = self.deliveries.is_empty();
+        self.bytes += bytes;
+        self.deliveries.push_back(delivery);
+        match (displaced.is_empty(), is_first) {
+            (false, _) => Pushed::Displaced(displaced),
+            (true, true) => Pushed::First,
+            (true, false) => Pushed::Behind,
+        }
+    }
+
     fn fits(&self, bytes: usize) -> bool {
         self.deliveries.len() < self.messages_max && self.bytes + bytes <= self.bytes_max
     }
@@ -152,9 +180,18 @@ mod tests {
             received_at_ms: 0,
             trail: Default::default(),
             written: Default::default(),
+            _room: Default::default(),
         };
         let message = Arc::new(message);
-        Delivery { number: 0, message, qos, retain: false, ids: SubscriptionIds::None, share: None }
+        Delivery {
+            number: 0,
+            message,
+            qos,
+            retain: false,
+            ids: SubscriptionIds::None,
+            share: None,
+            _place: crate::held::Place::new(),
+        }
     }
 
     fn left(inbox: &Inbox) -> Vec<String> {
@@ -166,30 +203,56 @@ mod tests {
     #[test]
     fn a_full_queue_gives_up_qos_0_first_and_then_the_oldest() {
         let inbox = Inbox::new(3, 1 << 20);
-        assert!(matches!(inbox.push(delivery("a", QoS::AtLeastOnce, 0)), Pushed::First));
-        assert!(matches!(inbox.push(delivery("b", QoS::AtMostOnce, 0)), Pushed::Behind));
-        assert!(matches!(inbox.push(delivery("c", QoS::ExactlyOnce, 0)), Pushed::Behind));
-        assert!(matches!(inbox.push(delivery("d", QoS::AtMostOnce, 0)), Pushed::Full(_)));
-        assert!(matches!(inbox.push(delivery("e", QoS::AtLeastOnce, 0)), Pushed::Displaced(_)));
-        assert!(matches!(inbox.push(delivery("f", QoS::AtLeastOnce, 0)), Pushed::Displaced(_)));
+        assert!(matches!(inbox.push(delivery("a", QoS::AtLeastOnce, 0), None), Pushed::First));
+        assert!(matches!(inbox.push(delivery("b", QoS::AtMostOnce, 0), None), Pushed::Behind));
+        assert!(matches!(inbox.push(delivery("c", QoS::ExactlyOnce, 0), None), Pushed::Behind));
+        assert!(matches!(inbox.push(delivery("d", QoS::AtMostOnce, 0), None), Pushed::Full(_)));
+        assert!(matches!(inbox.push(delivery("e", QoS::AtLeastOnce, 0), None), Pushed::Displaced(_)));
+        assert!(matches!(inbox.push(delivery("f", QoS::AtLeastOnce, 0), None), Pushed::Displaced(_)));
         assert_eq!(left(&inbox), ["c", "e", "f"]);
     }
 
     #[test]
     fn bytes_bound_as_messages_do() {
         let inbox = Inbox::new(100, 3_000);
-        inbox.push(delivery("a", QoS::AtLeastOnce, 1_000));
-        inbox.push(delivery("b", QoS::AtLeastOnce, 1_000));
-        inbox.push(delivery("c", QoS::AtLeastOnce, 2_000));
-        assert!(matches!(inbox.push(delivery("d", QoS::AtLeastOnce, 3_000)), Pushed::Full(_)));
+        inbox.push(delivery("a", QoS::AtLeastOnce, 1_000), None);
+        inbox.push(delivery("b", QoS::AtLeastOnce, 1_000), None);
+        inbox.push(delivery("c", QoS::AtLeastOnce, 2_000), None);
+        assert!(matches!(inbox.push(delivery("d", QoS::AtLeastOnce, 3_000), None), Pushed::Full(_)));
         assert_eq!(left(&inbox), ["c"]);
+    }
+
+    #[test]
+    fn a_queue_that_holds_more_than_its_part_shrinks_with_what_comes() {
+        let inbox = Inbox::new(100, 1 << 20);
+        for at in 0..8 {
+            let qos = if at == 3 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            inbox.push(delivery(&at.to_string(), qos, 1_000), None);
+        }
+        let part = Some(3_000);
+        assert!(matches!(inbox.push(delivery("8", QoS::AtMostOnce, 0), part), Pushed::Full(_)));
+        let displaced = |name: &str, size| match inbox.push(delivery(name, QoS::AtLeastOnce, size), part) {
+            Pushed::Displaced(gone) => gone.iter().map(|gone| gone.message.topic.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(displaced("9", 1_000), ["3", "0"], "of QoS 0 first, and two for one");
+        assert_eq!(displaced("a", 1_000), ["1", "2"]);
+        assert_eq!(displaced("b", 1_000), ["4", "5"]);
+        assert_eq!(displaced("c", 1_000), ["6", "7"]);
+        assert_eq!(displaced("d", 1_000), ["9", "a"]);
+        assert_eq!(left(&inbox), ["b", "c", "d"]);
+        // Whoever has nothing waiting gets one message, however large.
+        assert!(matches!(inbox.push(delivery("e", QoS::AtMostOnce, 9_000), part), Pushed::Full(_)));
+        assert!(matches!(inbox.push(delivery("f", QoS::AtLeastOnce, 9_000), part), Pushed::First));
+        assert_eq!(displaced("g", 9_000), ["f"]);
+        assert!(matches!(inbox.push(delivery("h", QoS::AtMostOnce, 0), None), Pushed::Behind));
     }
 
     #[test]
     fn a_batch_keeps_order_and_stops_at_the_window() {
         let inbox = Inbox::new(100, 1 << 20);
         for (name, qos) in [("a", 0), ("b", 1), ("c", 0), ("d", 2), ("e", 0)] {
-            inbox.push(delivery(name, qos.try_into().unwrap(), 10));
+            inbox.push(delivery(name, qos.try_into().unwrap(), 10), None);
         }
         let mut batch = Vec::new();
         assert!(inbox.take(&mut batch, usize::MAX, 1));
@@ -200,7 +263,7 @@ mod tests {
         assert!(inbox.take(&mut batch, 1, 5));
         assert_eq!(batch.len(), 1);
         inbox.close();
-        assert!(matches!(inbox.push(delivery("x", QoS::AtMostOnce, 1)), Pushed::Closed));
+        assert!(matches!(inbox.push(delivery("x", QoS::AtMostOnce, 1), None), Pushed::Closed));
         assert!(left(&inbox).is_empty());
     }
 }

@@ -156,6 +156,7 @@ mod tests {
             received_at_ms: 0,
             trail: Default::default(),
             written: Default::default(),
+            _room: Default::default(),
         };
         Delivery {
             number: 0,
@@ -164,6 +165,7 @@ mod tests {
             retain: false,
             ids: SubscriptionIds::None,
             share: None,
+            _place: crate::held::Place::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use mqtt::QoS;
 
 use crate::acl::Who;
 use crate::groups::Group;
+use crate::held::{Place, Room};
 
 /// A message on its way to sessions: shared by all of them, and never changed.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Message {
     pub(crate) trail: Trail,
     /// Which rewriting of the log it was last written in: for the thread that writes the log alone.
     pub(crate) written: AtomicU32,
+    /// Its part of what all messages take; none for one that is not [`counted`](Message::counted).
+    pub(crate) _room: Room,
 }
 
 /// Who published a message.
@@ -47,6 +50,11 @@ impl Publisher {
 }
 
 impl Message {
+    /// The message to share, as one that takes memory from now on until the last who has it lets go of it.
+    pub(crate) fn counted(self) -> Arc<Self> {
+        Arc::new(Self { _room: Room::new(self.bytes()), ..self })
+    }
+
     /// What it counts for in a queue, roughly what it takes in memory (bytes).
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = 128;
@@ -88,12 +96,21 @@ pub(crate) struct Delivery {
     pub(crate) ids: SubscriptionIds,
     /// The group for which this session has it: should the session end, another member gets it.
     pub(crate) share: Option<Arc<Group>>,
+    pub(crate) _place: Place,
 }
 
 impl Delivery {
     /// A copy of a message for a subscription with this QoS.
     pub(crate) fn new(message: &Arc<Message>, qos: QoS, retain: bool, ids: SubscriptionIds) -> Self {
-        Self { number: 0, message: Arc::clone(message), qos: message.qos.min(qos), retain, ids, share: None }
+        Self {
+            number: 0,
+            message: Arc::clone(message),
+            qos: message.qos.min(qos),
+            retain,
+            ids,
+            share: None,
+            _place: Place::new(),
+        }
     }
 }
 

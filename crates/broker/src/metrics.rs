@@ -18,6 +18,10 @@ macro_rules! counters {
             pub will_bytes: usize,
             /// Retained messages.
             pub retained: usize,
+            /// Bytes of messages that wait for clients or are under way to them.
+            pub queued_bytes: usize,
+            /// Whether that is more than it may be.
+            pub is_crowded: bool,
             /// Bytes of the log of sessions and retained messages; 0 if they are kept in memory alone.
             pub store_bytes: u64,
             /// Whether what is to be kept reaches the disk.

@@ -6,6 +6,7 @@ use mqtt::{Ack, EncodeError, Output, Packet, PacketId, Publish, QoS, ReasonCode}
 use crate::acks;
 use crate::aliases::Alias;
 use crate::connection::Link;
+use crate::crowd::INFLIGHT_MAX;
 use crate::end::End;
 use crate::events;
 use crate::inflight::{Finished, Slot};
@@ -82,7 +83,9 @@ impl Link {
         if self.kept.inflight.is_full() {
             return 0;
         }
-        usize::from(self.gate.limits().inflight_max.min(self.client.receive_max)).saturating_sub(self.unacked)
+        let most = usize::from(self.gate.limits().inflight_max.min(self.client.receive_max));
+        let most = if self.broker.is_crowded() { most.min(INFLIGHT_MAX) } else { most };
+        most.saturating_sub(self.unacked)
     }
 
     fn send(&mut self, delivery: &Delivery, output: &mut Output, now: Now) {

@@ -78,7 +78,7 @@ impl<'a> From<'a> {
 impl Publication<'_> {
     /// The message that sessions share. The one copy of the payload that a message costs.
     fn message(&self, topic: Arc<str>) -> Arc<Message> {
-        Arc::new(Message {
+        Message {
             id: self.id,
             topic,
             payload: self.payload.into(),
@@ -89,7 +89,9 @@ impl Publication<'_> {
             received_at_ms: self.now.ms(),
             trail: self.trail.clone(),
             written: Default::default(),
-        })
+            _room: Default::default(),
+        }
+        .counted()
     }
 }
 
@@ -223,13 +225,20 @@ impl Broker {
         rules: Option<&dyn Dispatch>,
         tally: &mut Tally,
     ) -> bool {
-        match session.inbox.push(delivery) {
+        let part = self.part_of_session();
+        match session.inbox.push(delivery, part) {
             Pushed::First => session.notify(),
             Pushed::Behind => {}
             Pushed::Displaced(displaced) => {
+                if part.is_some() {
+                    self.tell_crowded(displaced.len());
+                }
                 displaced.iter().for_each(|delivery| self.lost(session, delivery, rules, tally));
             }
             Pushed::Full(delivery) => {
+                if part.is_some() {
+                    self.tell_crowded(1);
+                }
                 self.lost(session, &delivery, rules, tally);
                 return false;
             }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use event::Part;
 use mqtt::QoS;
@@ -17,6 +18,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) struct Retained {
     topics: RwLock<Topics>,
+    /// `topics.bytes`, for those who do not have the lock.
+    bytes: AtomicUsize,
     messages_max: usize,
     bytes_max: usize,
 }
@@ -56,7 +59,7 @@ const SWEEP_EVERY_MS: i64 = 1_000;
 
 impl Retained {
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self { topics: RwLock::default(), messages_max, bytes_max }
+        Self { topics: RwLock::default(), bytes: AtomicUsize::new(0), messages_max, bytes_max }
     }
 
     /// Takes what the store held. Returns the topics for which there is no room.
@@ -71,6 +74,7 @@ impl Retained {
                 refused.push(Arc::clone(&message.topic));
             }
         }
+        self.bytes.store(topics.bytes, Ordering::Relaxed);
         refused
     }
 
@@ -97,6 +101,7 @@ impl Retained {
             topics.bytes += message.bytes();
             topics.by_topic.insert(Arc::clone(&message.topic), Arc::clone(message));
         }
+        self.bytes.store(topics.bytes, Ordering::Relaxed);
         // Under the lock, so that the store sees the messages of a topic in the order in which they are here.
         if let Some(store) = store {
             let change = match (fits, before) {
@@ -175,6 +180,12 @@ impl Retained {
             }
         }
         false
+    }
+
+    /// What they take (bytes), without those of `$SYS`.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// The number of messages, without those of `$SYS`.

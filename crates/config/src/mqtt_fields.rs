@@ -256,7 +256,7 @@ const PERSISTENCE_FIELDS: &[Field] = &[
     ),
 ];
 
-const OWN: [Field; 14] = [
+const OWN: [Field; 15] = [
     field(
         "listen",
         FieldKind::Str,
@@ -308,6 +308,13 @@ const OWN: [Field; 14] = [
         "Bytes of the wills of all clients, connected or not; past it a client with a will is refused with 0x97.",
     ),
     field(
+        "max_total_mqueue_bytes",
+        FieldKind::Bytes,
+        FieldDefault::Text("1GB"),
+        "Bytes of messages that wait for clients or are under way to them, of all clients; past it those that have the most lose \
+         messages, those of QoS 0 first.",
+    ),
+    field(
         "max_retained_messages",
         FieldKind::Int { min: 0, max: 100_000_000 },
         FieldDefault::Int(100_000),
@@ -340,7 +347,7 @@ const OWN: [Field; 14] = [
     ),
 ];
 
-const ALL: [Field; 29] = joined(OWN, LIMITS);
+const ALL: [Field; 30] = joined(OWN, LIMITS);
 /// What `[mqtt]` may hold.
 pub(crate) const MQTT_FIELDS: &[Field] = &ALL;
 

@@ -50,6 +50,8 @@ pub struct SessionsConfig {
     pub subscription_bytes_max: usize,
     /// Bytes of the wills of all sessions.
     pub will_bytes_max: usize,
+    /// Bytes of messages that wait for clients, or are under way to them, of all sessions.
+    pub queued_bytes_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// Bytes of retained messages.

@@ -149,6 +149,7 @@ impl Layers {
                 "max_total_subscription_bytes",
             ),
             will_bytes_max: bytes(mqtt("max_total_will_bytes"), "max_total_will_bytes"),
+            queued_bytes_max: bytes(mqtt("max_total_mqueue_bytes"), "max_total_mqueue_bytes"),
             retained_messages_max: count(mqtt("max_retained_messages"), "max_retained_messages"),
             retained_bytes_max: bytes(mqtt("max_retained_bytes"), "max_retained_bytes"),
             sys_interval: Some(mqtt("sys_msg_interval").duration("sys_msg_interval"))

@@ -19,6 +19,16 @@ pub(crate) fn samples(metrics: &Metrics) -> Vec<Sample> {
             metrics.subscription_bytes,
         ),
         gauge("mqtt_will_bytes", "Bytes that the wills of all sessions take.", metrics.will_bytes),
+        gauge(
+            "mqtt_mqueue_bytes",
+            "Bytes of messages that wait for clients or are under way to them.",
+            metrics.queued_bytes,
+        ),
+        gauge(
+            "mqtt_mqueue_full",
+            "Whether that is more than `max_total_mqueue_bytes`, so that messages are dropped: 1 or 0.",
+            metrics.is_crowded.into(),
+        ),
         gauge("mqtt_retained_messages", "Retained messages.", metrics.retained),
         sample(
             "mqtt_store_bytes",

@@ -296,6 +296,7 @@ fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
 
 fn engine_config(
     config: &ServerConfig,
+        queued_bytes_max: mqtt.sessions.queued_bytes_max,
     store: Store,
     local: Arc<dyn LocalPublish>,
     runtime: tokio::runtime::Handle,

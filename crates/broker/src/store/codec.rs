@@ -18,6 +18,7 @@ use mqtt::{PacketId, QoS};
 use rustc_hash::FxHasher;
 
 use super::Change;
+use crate::held::Place;
 use crate::message::{Delivery, Message, Publisher, SubscriptionIds};
 use crate::subscriptions::Options;
 use crate::will::Will;
@@ -229,7 +230,7 @@ impl Decoder {
         match kind {
             kind::MESSAGE => {
                 let message = self.message(from)?;
-                self.messages.insert(message.id, Arc::new(message));
+                self.messages.insert(message.id, message.counted());
                 return Some(Record::Nothing);
             }
             kind::RETAINED => {
@@ -274,7 +275,15 @@ impl Decoder {
                     ids.add(Some(from.u32()?));
                 }
                 let Some(message) = message else { return Some(Record::Nothing) };
-                let delivery = Delivery { number, message, qos, retain: flags & 1 != 0, ids, share: None };
+                let delivery = Delivery {
+                    number,
+                    message,
+                    qos,
+                    retain: flags & 1 != 0,
+                    ids,
+                    share: None,
+                    _place: Place::new(),
+                };
                 Change::Queued { session, delivery }
             }
             kind::SENT => Change::Sent { session, number: from.number()?, packet_id: from.packet_id()? },
@@ -314,6 +323,7 @@ impl Decoder {
             received_at_ms,
             trail,
             written: Default::default(),
+            _room: Default::default(),
         })
     }
 

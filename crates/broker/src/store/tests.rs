@@ -43,7 +43,7 @@ fn message(number: u128, topic: &str, payload: &[u8]) -> Arc<Message> {
         username: Some("u".into()),
         peername: Some(([127, 0, 0, 1], 7).into()),
     };
-    Arc::new(Message {
+    Message {
         id: MessageId(number),
         topic: topic.into(),
         payload: payload.into(),
@@ -61,7 +61,9 @@ fn message(number: u128, topic: &str, payload: &[u8]) -> Arc<Message> {
         received_at_ms: 1_700_000_000_000,
         trail: Trail::empty().with(&"r1".into()).with(&"r2".into()),
         written: Default::default(),
-    })
+        _room: Default::default(),
+    }
+    .counted()
 }
 
 fn queued(session: u64, number: u64, message: &Arc<Message>) -> Change {

@@ -1,6 +1,6 @@
 //! What outlives a connection, and what bounds it.
 
-use crate::raw::{Hello, Message, message, string};
+use crate::raw::{Client, Hello, Message, message, string};
 use crate::server::{Server, until};
 
 async fn gone(server: &Server, connections: usize) {
@@ -227,4 +227,51 @@ async fn no_more_sessions_are_kept_than_there_is_room_for() {
     assert!(ack.code == 0 && ack.present);
     server.client("3").await.ping().await;
     assert_eq!(server.broker.listener_metrics()[0].refused[0], 2, "for want of room");
+}
+
+/// Messages of QoS 1, 16 KB each, for so many sessions that are away, one after the other.
+async fn fill(publisher: &mut Client, sessions: std::ops::Range<u16>, rounds: u16) {
+    for round in 1..=rounds {
+        for number in sessions.clone() {
+            let payload = format!("{round:016384}");
+            publisher.publish(&message(&format!("q/{number}"), &payload).qos(1, 1)).await;
+            assert_eq!(publisher.acked(0x40, 1).await, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_queues_together_are_bounded_and_whoever_has_little_loses_nothing() {
+    const MAX: usize = 4 << 20;
+    let server = Server::with(|config| config.queued_bytes_max = MAX).await;
+    let sessions = 0..20;
+    for number in sessions.clone() {
+        let mut away = server.connect(Hello::v5(&number.to_string()).kept()).await;
+        away.subscribe(&[(&format!("q/{number}"), 1)]).await;
+    }
+    gone(&server, 0).await;
+    let mut publisher = server.client("p").await;
+    let full = || server.broker.metrics().is_crowded;
+    fill(&mut publisher, sessions.clone(), 8).await;
+    assert!(!full(), "{:?}", server.broker.metrics());
+    assert_eq!(server.broker.metrics().dropped_queue_full, 0);
+    fill(&mut publisher, sessions.clone(), 24).await;
+    let metrics = server.broker.metrics();
+    assert!(metrics.dropped_queue_full > 200, "{metrics:?}");
+    assert!(metrics.queued_bytes < MAX + MAX / 4, "{metrics:?}");
+    // Of QoS 0 none is taken by who has his part already, and all are by who has not.
+    let mut reader = server.client("reader").await;
+    reader.subscribe(&[("q/+", 0), ("live", 1)]).await;
+    fill(&mut publisher, 0..1, 1).await;
+    assert_eq!(reader.payload().await.len(), 16384);
+    for id in 1..=50 {
+        publisher.publish(&message("live", &id.to_string()).qos(1, id)).await;
+        assert_eq!(reader.payload().await, id.to_string());
+    }
+    // The latest are those that are left, and with them goes what they took.
+    for number in sessions {
+        server.client(&number.to_string()).await.ping().await;
+    }
+    until(|| server.broker.metrics().queued_bytes < MAX / 8, "all is given back").await;
+    assert!(!full());
 }
