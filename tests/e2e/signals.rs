@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Client, Mosquitto, Publish, Signal, wait_until};
+use testkit::{Client, Mosquitto, Process, Publish, Signal, wait_until};
 
 use crate::{UPLINK, cloud, gate, number};
 
@@ -81,4 +81,42 @@ async fn two_servers_do_not_share_a_data_folder() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("data"), "{said}");
+}
+
+/// Whether the process has a handler for a signal, by what the system says of it.
+fn hears(process: &Process, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    caught >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[tokio::test]
+async fn signals_while_it_starts_end_nothing_or_end_it_in_order() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(home.path().join("rules")).expect("a folder can be made");
+    for at in 0..300 {
+        let rule = home.path().join(format!("rules/r{at}.sql"));
+        std::fs::write(rule, format!("SELECT * FROM \"t/{at}\"")).expect("a rule can be written");
+    }
+    let start = || {
+        let args = ["run", "--mqtt-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
+        Process::spawn(
+            "sluicegate",
+            std::process::Command::new(crate::PROGRAM).current_dir(home.path()).args(args),
+        )
+    };
+    let mut process = start();
+    wait_until("it listens for signals", async || hears(&process, Signal::HUP)).await;
+    process.signal(Signal::HUP);
+    process.wait_line("SIGHUP: reading the files anew").await;
+    process.wait_line("reloaded").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().await.code(), Some(0));
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut process = start();
+        wait_until("it listens for signals", async || hears(&process, Signal::INT)).await;
+        process.signal(signal);
+        assert_eq!(process.wait().await.code(), Some(0), "{signal:?}");
+    }
 }

@@ -13,6 +13,13 @@ use crate::terminal::tell;
 
 /// Runs the server until it is told to stop.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
+    let signals = match server::Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tell(format_args!("error: the system does not let signals be heard: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let overrides = Overrides {
         rules: args.files.rules.clone(),
         data: args.data,
@@ -28,7 +35,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         LogFormat::Json => server::LogFormat::Json,
     };
     let outcome = server::Log::install(config.log_level, format)
-        .and_then(|log| server::run(&config, &log).map_err(|error| error.to_string()));
+        .and_then(|log| server::run(&config, &log, signals).map_err(|error| error.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -26,3 +26,4 @@ pub use connectors::KINDS;
 pub use engine::dead_letters;
 pub use logging::{Log, LogFormat};
 pub use run::{ServerError, check, run, surroundings};
+pub use signals::Signals;

@@ -70,19 +70,24 @@ const LOST_GRACE: Duration = Duration::from_secs(1);
 /// Runs the server until it is told to stop, then ends it within `shutdown_timeout`.
 ///
 /// Start order: sinks and rules, then listeners, then sources, so that whatever comes finds everything ready. Blocks.
-pub fn run(config: &ServerConfig, log: &Log) -> Result<(), ServerError> {
+/// `signals` were made before anything else; whoever is told to stop while it starts lets nobody in.
+pub fn run(config: &ServerConfig, log: &Log, signals: Signals) -> Result<(), ServerError> {
     supervise::tell_panics();
     raise_file_limit();
     let runtimes = Runtimes::start(config.worker_threads)?;
-    let result = runtimes.messages.block_on(serve(config, log, &runtimes));
+    let result = runtimes.messages.block_on(serve(config, log, signals, &runtimes));
     runtimes.stop();
     result
 }
 
-async fn serve(config: &ServerConfig, log: &Log, runtimes: &Runtimes) -> Result<(), ServerError> {
+async fn serve(
+    config: &ServerConfig,
+    log: &Log,
+    mut signals: Signals,
+    runtimes: &Runtimes,
+) -> Result<(), ServerError> {
     let runtime = runtimes.messages.handle().clone();
     let started_at = Instant::now();
-    let mut signals = Signals::listen()?;
     let supervisor = Supervisor::from_env();
     let data = |cause| ServerError::Data { dir: config.data_dir.clone(), cause };
     let _data_dir = DataDir::open(&config.data_dir).map_err(|error| data(error.into()))?;
@@ -100,6 +105,11 @@ async fn serve(config: &ServerConfig, log: &Log, runtimes: &Runtimes) -> Result<
     if outcome.refused {
         engine.stop(Instant::now()).await;
         return Err(ServerError::Strict);
+    }
+    if signals.stop_was_asked() {
+        tracing::info!("told to stop before it had started");
+        stop(config, &local, &engine, Instant::now() + config.shutdown_timeout).await;
+        return Ok(());
     }
 
     let opened = open_listeners(config, runtimes, &local, &engine).await;
@@ -286,6 +296,7 @@ fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
         sessions_max: mqtt.sessions.sessions_max,
         subscription_bytes_max: mqtt.sessions.subscription_bytes_max,
         will_bytes_max: mqtt.sessions.will_bytes_max,
+        queued_bytes_max: mqtt.sessions.queued_bytes_max,
         retained_messages_max: mqtt.sessions.retained_messages_max,
         retained_bytes_max: mqtt.sessions.retained_bytes_max,
         sys_interval: mqtt.sessions.sys_interval,
@@ -296,7 +307,6 @@ fn broker_config(node: &str, mqtt: &MqttConfig, door: &Door) -> BrokerConfig {
 
 fn engine_config(
     config: &ServerConfig,
-        queued_bytes_max: mqtt.sessions.queued_bytes_max,
     store: Store,
     local: Arc<dyn LocalPublish>,
     runtime: tokio::runtime::Handle,
@@ -453,7 +463,8 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let log = Log::install("off", crate::LogFormat::Text).unwrap_or_else(|error| panic!("{error}"));
         supervise::lose("the log of something");
-        let outcome = run(&config, &log).map_err(|error| error.to_string());
+        let outcome = run(&config, &log, Signals::listen().expect("the system gives a pipe"))
+            .map_err(|error| error.to_string());
         assert!(outcome.is_err_and(|error| error.starts_with("the log of something broke off in a panic")));
     }
 }
