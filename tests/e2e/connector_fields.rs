@@ -476,6 +476,8 @@ async fn what_does_not_start_by_itself_waits_with_what_it_is_given() {
     for action in ["/actions/mqtt:uplink", "/actions/mqtt:second"] {
         gate.wait_metric(action, "queuing", 1).await;
     }
+    // What the remote says is read a little later than it is said.
+    remote.process().wait_line(" as there ").await;
     assert_eq!(connected(&remote).len(), 1, "nobody but the test has connected");
 
     start("/connectors/mqtt:cloud").await;

@@ -214,6 +214,8 @@ impl Drop for SmallDisk {
 #[tokio::test]
 async fn a_full_disk_is_said_and_costs_nothing_that_was_acknowledged() {
     const COUNT: usize = 40;
+    /// These go one by one: what comes together is written together, and nothing of it where it does not fit.
+    const SURE: usize = 3;
     let mut remote = Mosquitto::builder().keeps().line("message_size_limit 0").start().await;
     let mut gate = gate()
         .file("cloud.toml", &cloud(&remote, "pool_size = 1\nproto_ver = \"v5\"", DISK))
@@ -235,7 +237,12 @@ async fn a_full_disk_is_said_and_costs_nothing_that_was_acknowledged() {
     for n in 0..COUNT {
         let mut publish = large("t/1", 200 << 10);
         publish.payload = format!("{n} {}", "x".repeat(200 << 10)).into();
-        receipts.push(device.send(publish).await);
+        let receipt = device.send(publish).await;
+        if n < SURE {
+            receipt.wait(&device).await;
+        } else {
+            receipts.push(receipt);
+        }
     }
     testkit::wait_until("the full disk shows", async || {
         let action = gate.http().get("/api/v5/actions/mqtt:uplink").await.json();
@@ -243,8 +250,8 @@ async fn a_full_disk_is_said_and_costs_nothing_that_was_acknowledged() {
             && action["status_reason"].as_str().is_some_and(|words| words.contains("No space left"))
     })
     .await;
-    let stored = receipts.iter_mut().filter_map(|receipt| receipt.came().then_some(())).count();
-    assert!((1..COUNT).contains(&stored), "{stored} are acknowledged");
+    let stored = SURE + receipts.iter_mut().filter_map(|receipt| receipt.came().then_some(())).count();
+    assert!(stored < COUNT, "{stored} are acknowledged");
     gate.wait_metric("/actions/mqtt:uplink", "queuing", COUNT as u64).await;
 
     // What was acknowledged survives; the others were told nothing.
