@@ -10,9 +10,10 @@ use diagnostic::{Code, Diagnostic, Span};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::files::Known;
+use crate::generation::Generation;
 use crate::last_resort::Fallback;
 use crate::placeholders;
-use crate::unit::{ActionItem, Declared, Unit};
+use crate::unit::{ActionItem, Declared, ResourceItem, Unit};
 use crate::view::{Category, ResourceId};
 
 /// A file in the set.
@@ -252,17 +253,69 @@ fn warn_of_missing_sources(slots: &mut [Slot]) {
         .map(|item| item.id.clone())
         .collect();
     for slot in slots {
-        let Some(program) = slot.newest.rule().and_then(|rule| rule.program.as_ref()) else { continue };
-        for from in program.from() {
-            let Some(id) = source_of(from.filter.as_str()) else { continue };
-            if !declared.contains(&id) {
-                let message = format!("there is no source `{id}`, so this rule hears nothing from it");
-                let diagnostic = Diagnostic::new(Code::UnknownSource, from.span, message)
-                    .help(format!("declare it as `[sources.{}.{}]` in a `.toml` file", id.kind, id.name));
-                slot.diagnostics.push(diagnostic);
-            }
-        }
+        let missing = missing_sources(&slot.newest, |id| declared.contains(id));
+        slot.diagnostics.extend(missing);
     }
+}
+
+fn missing_sources(unit: &Unit, is_declared: impl Fn(&ResourceId) -> bool) -> Vec<Diagnostic> {
+    let program = unit.rule().and_then(|rule| rule.program.as_ref());
+    let mut found = Vec::new();
+    for from in program.map(|program| program.from()).unwrap_or_default() {
+        let Some(id) = source_of(from.filter.as_str()).filter(|id| !is_declared(id)) else { continue };
+        let message = format!("there is no source `{id}`, so this rule hears nothing from it");
+        let diagnostic = Diagnostic::new(Code::UnknownSource, from.span, message)
+            .help(format!("declare it as `[sources.{}.{}]` in a `.toml` file", id.kind, id.name));
+        found.push(diagnostic);
+    }
+    found
+}
+
+/// What [`assemble`] would make of a new version of a rule's file beside everything that is in force, and leave all other
+/// files as they are; `None` where only looking at all of them tells.
+pub(crate) fn beside(unit: &Arc<Unit>, current: &Generation) -> Option<Slot> {
+    let rule = unit.rule().filter(|_| !unit.has_errors())?;
+    let id = Declared::Rule(Arc::clone(&rule.id));
+    if current.is_contested(&id)
+        || current.owner(&id).is_some_and(|slot| !concerns_no_other(slot, unit, current))
+    {
+        return None;
+    }
+    let mut diagnostics = unit.diagnostics.clone();
+    diagnostics.extend(missing_sources(unit, |id| current.resource_item(Category::Source, id).is_some()));
+    for action in &rule.actions {
+        let ActionItem::Resource { id, span } = action else { continue };
+        let item = plain_action(id, current)?;
+        diagnostics.extend(placeholders::of_action(rule, item, *span));
+    }
+    Some(Slot { newest: Arc::clone(unit), in_force: Some(Arc::clone(unit)), diagnostics })
+}
+
+/// Whether a rule can go without anything to be said anew of another file.
+pub(crate) fn may_go_alone(id: &Arc<str>, current: &Generation) -> bool {
+    let id = Declared::Rule(Arc::clone(id));
+    let slot = current.owner(&id).filter(|_| !current.is_contested(&id));
+    slot.is_some_and(|slot| concerns_no_other(slot, &slot.newest, current))
+}
+
+/// Whether the version before is of the same file, and uses no action of which more would have to be looked at.
+fn concerns_no_other(before: &Slot, unit: &Unit, current: &Generation) -> bool {
+    let actions = before.newest.rule().map_or(&[][..], |rule| &rule.actions);
+    before.newest.path == unit.path
+        && actions.iter().all(|action| match action {
+            ActionItem::Resource { id, .. } => plain_action(id, current).is_some(),
+            ActionItem::Republish(_) | ActionItem::Console => true,
+        })
+}
+
+/// An action that is in force as its file says, and falls back to nothing: its templates are held against the rules that use
+/// it, each by itself.
+fn plain_action<'g>(id: &ResourceId, current: &'g Generation) -> Option<&'g ResourceItem> {
+    let declared = Declared::Resource(Category::Action, id.clone());
+    let slot =
+        current.owner(&declared).filter(|slot| !slot.has_errors() && !current.is_contested(&declared))?;
+    slot.in_force.as_ref().filter(|unit| Arc::ptr_eq(unit, &slot.newest))?;
+    current.resource_item(Category::Action, id).filter(|item| item.fallbacks.is_empty())
 }
 
 /// The source that a FROM filter names.

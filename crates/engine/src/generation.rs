@@ -1,7 +1,6 @@
 //! One generation: the files in force, what runs of them, and the views of both.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -9,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use config::Category;
 use connector::{ActionReading, State, Status};
 use diagnostic::Diagnostic;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 
 use crate::assemble::{Slot, source_of};
 use crate::files::Known;
@@ -17,29 +16,32 @@ use crate::last_resort::Fallback;
 use crate::live::Live;
 use crate::metrics::{ResourceRates, RuleMetrics};
 use crate::rule_set::RuleSet;
+use crate::shards::Shards;
 use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
 use crate::view::{Finding, ManagedBy, ResourceId, ResourceReading, ResourceView, RuleView};
 
-/// Everything that one swap makes live. Immutable; what lives longer is behind pointers.
+/// Everything that one swap makes live. Immutable; what lives longer is behind pointers, and what the next one has in common
+/// with it is shared where a single rule changes.
 pub(crate) struct Generation {
     /// Counts the changes since the start.
     pub(crate) number: u64,
     pub(crate) rules: RuleSet,
-    pub(crate) slots: Vec<Slot>,
-    by_path: FxHashMap<Arc<Path>, usize>,
-    /// Which slot speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
-    by_id: FxHashMap<Declared, usize>,
-    /// Further slots that declare an id another one speaks for: files that are wrong about that.
-    rivals: FxHashMap<Declared, Vec<usize>>,
+    slots: Shards<Arc<Path>, Slot>,
+    /// The file that speaks for an id: one whose version in force declares it, otherwise one whose newest version does.
+    by_id: Shards<Declared, Arc<Path>>,
+    /// Further files that declare an id another one speaks for, and are wrong about that.
+    rivals: FxHashMap<Declared, Vec<Arc<Path>>>,
+    /// How many files have errors in their newest version.
+    pub(crate) faulty: usize,
     pub(crate) live: Live,
     /// The counters of every declared rule, disabled ones included.
-    pub(crate) metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+    pub(crate) metrics: Shards<Arc<str>, Arc<RuleMetrics>>,
 }
 
 impl Generation {
     /// Nothing at all: what is live before the first generation.
     pub(crate) fn empty() -> Self {
-        Self::new(0, RuleSet::new(Vec::new()), Vec::new(), Live::default(), HashMap::new())
+        Self::new(0, RuleSet::new(Vec::new()), Vec::new(), Live::default(), &HashMap::new())
     }
 
     pub(crate) fn new(
@@ -47,48 +49,97 @@ impl Generation {
         rules: RuleSet,
         slots: Vec<Slot>,
         live: Live,
-        metrics: HashMap<Arc<str>, Arc<RuleMetrics>>,
+        counters: &HashMap<Arc<str>, Arc<RuleMetrics>>,
     ) -> Self {
-        let mut by_id = FxHashMap::with_capacity_and_hasher(slots.len(), FxBuildHasher);
-        let mut rivals: FxHashMap<Declared, Vec<usize>> = FxHashMap::default();
-        for (at, slot) in slots.iter().enumerate() {
+        let mut by_id = Shards::for_entries(slots.len());
+        let mut rivals: FxHashMap<Declared, Vec<Arc<Path>>> = FxHashMap::default();
+        for slot in &slots {
             for (id, _) in slot.in_force.iter().flat_map(|unit| unit.declares()) {
-                by_id.insert(id, at);
+                by_id.insert(id, Arc::clone(&slot.newest.path));
             }
         }
-        for (at, slot) in slots.iter().enumerate() {
+        for slot in &slots {
             for (id, _) in slot.newest.declares() {
-                match by_id.entry(id) {
-                    Entry::Vacant(nobody) => {
-                        nobody.insert(at);
+                match by_id.get(&id) {
+                    None => drop(by_id.insert(id, Arc::clone(&slot.newest.path))),
+                    Some(speaker) if *speaker != slot.newest.path => {
+                        rivals.entry(id).or_default().push(Arc::clone(&slot.newest.path));
                     }
-                    Entry::Occupied(speaker) if *speaker.get() != at => {
-                        rivals.entry(speaker.key().clone()).or_default().push(at);
-                    }
-                    Entry::Occupied(_) => {}
+                    Some(_) => {}
                 }
             }
         }
-        let by_path =
-            slots.iter().enumerate().map(|(at, slot)| (Arc::clone(&slot.newest.path), at)).collect();
-        Self { number, rules, slots, by_path, by_id, rivals, live, metrics }
+        let faulty = slots.iter().filter(|slot| slot.has_errors()).count();
+        let mut by_path = Shards::for_entries(slots.len());
+        for slot in slots {
+            by_path.insert(Arc::clone(&slot.newest.path), slot);
+        }
+        let mut metrics = Shards::for_entries(counters.len());
+        for (id, of_rule) in counters {
+            metrics.insert(Arc::clone(id), Arc::clone(of_rule));
+        }
+        Self { number, rules, slots: by_path, by_id, rivals, faulty, live, metrics }
+    }
+
+    /// The next one, in which a file of one rule is new or another version.
+    pub(crate) fn with_rule(&self, rules: RuleSet, slot: Slot, metrics: &Arc<RuleMetrics>) -> Self {
+        let mut next = self.next(rules);
+        let (path, is_faulty) = (Arc::clone(&slot.newest.path), slot.has_errors());
+        for (id, _) in slot.newest.declares() {
+            if let Declared::Rule(id) = &id {
+                next.metrics.insert(Arc::clone(id), Arc::clone(metrics));
+            }
+            next.by_id.insert(id, Arc::clone(&path));
+        }
+        let before = next.slots.insert(path, slot);
+        next.faulty += usize::from(is_faulty);
+        next.faulty -= usize::from(before.is_some_and(|before| before.has_errors()));
+        next
+    }
+
+    /// The next one, without a rule and its file.
+    pub(crate) fn without_rule(&self, rules: RuleSet, id: &Arc<str>) -> Self {
+        let mut next = self.next(rules);
+        next.metrics.remove(id);
+        let path = next.by_id.remove(&Declared::Rule(Arc::clone(id)));
+        let slot = path.and_then(|path| next.slots.remove(&path));
+        next.faulty -= usize::from(slot.is_some_and(|slot| slot.has_errors()));
+        next
+    }
+
+    fn next(&self, rules: RuleSet) -> Self {
+        Self {
+            number: self.number + 1,
+            rules,
+            slots: self.slots.clone(),
+            by_id: self.by_id.clone(),
+            rivals: self.rivals.clone(),
+            faulty: self.faulty,
+            live: self.live.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// The file that declares this.
     pub(crate) fn owner(&self, id: &Declared) -> Option<&Slot> {
-        self.by_id.get(id).map(|at| &self.slots[*at])
+        self.slot(self.by_id.get(id)?)
+    }
+
+    /// Whether several files declare this.
+    pub(crate) fn is_contested(&self, id: &Declared) -> bool {
+        self.rivals.contains_key(id)
     }
 
     /// What is wrong with the newest versions of the files that declare this, the one that speaks for it first.
     fn errors(&self, id: &Declared) -> Vec<Finding> {
         let rivals = self.rivals.get(id).map(Vec::as_slice).unwrap_or_default();
-        let slots = self.owner(id).into_iter().chain(rivals.iter().map(|at| &self.slots[*at]));
+        let slots = self.owner(id).into_iter().chain(rivals.iter().filter_map(|path| self.slot(path)));
         slots.flat_map(Slot::errors).collect()
     }
 
     /// A file by its path.
     pub(crate) fn slot(&self, path: &Path) -> Option<&Slot> {
-        self.by_path.get(path).map(|at| &self.slots[*at])
+        self.slots.get(path)
     }
 
     pub(crate) fn rule_ids(&self) -> Vec<Arc<str>> {
@@ -96,7 +147,7 @@ impl Generation {
             Declared::Rule(id) => Some(Arc::clone(id)),
             Declared::Resource(..) => None,
         };
-        let mut ids: Vec<_> = self.by_id.keys().filter_map(rule).collect();
+        let mut ids: Vec<_> = self.by_id.iter().map(|(id, _)| id).filter_map(rule).collect();
         ids.sort();
         ids
     }
@@ -134,7 +185,7 @@ impl Generation {
             Declared::Resource(other, id) if *other == category => Some(id.clone()),
             Declared::Resource(..) | Declared::Rule(_) => None,
         };
-        let mut ids: Vec<_> = self.by_id.keys().filter_map(resource).collect();
+        let mut ids: Vec<_> = self.by_id.iter().map(|(id, _)| id).filter_map(resource).collect();
         ids.sort();
         ids
     }
@@ -224,7 +275,7 @@ impl Generation {
 
     fn connector_reading(&self, id: &ResourceId) -> ResourceReading {
         let (mut actions, mut received, now) = (ActionReading::default(), 0, Instant::now());
-        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let units = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
         let on_it = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
         for item in units.flat_map(|unit| unit.resources().iter().filter(on_it)) {
             match item.category {
@@ -259,7 +310,7 @@ impl Generation {
         let names = |item: &&ResourceItem| item.connector.as_ref().is_some_and(|(named, _)| named == id);
         let mut users: Vec<String> = match category {
             Category::Connector => {
-                let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+                let units = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
                 let items = units.flat_map(|unit| unit.resources().iter().filter(names));
                 items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()).collect()
             }
@@ -280,9 +331,12 @@ impl Generation {
             let to_it = |it: &Fallback| matches!(it, Fallback::Reference(other, _) if other == id);
             category == Category::Action && item.id != *id && fallbacks.any(to_it)
         };
-        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let units = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
         let items = units.flat_map(|unit| unit.resources().iter().filter(falls_back));
-        items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()).collect()
+        let mut actions: Vec<String> =
+            items.map(|item| Declared::Resource(item.category, item.id.clone()).to_string()).collect();
+        actions.sort();
+        actions
     }
 
     /// The rules that hand rows to an action, or read a source; none use a connector by themselves.
@@ -298,7 +352,7 @@ impl Generation {
                 from.iter().any(|from| source_of(from.filter.as_str()).as_ref() == Some(id))
             }
         };
-        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let units = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
         let mut rules: Vec<Arc<str>> =
             units.filter_map(|unit| unit.rule()).filter(uses).map(|rule| Arc::clone(&rule.id)).collect();
         rules.sort();
@@ -307,7 +361,7 @@ impl Generation {
 
     /// The versions in force, by file.
     pub(crate) fn in_force(&self) -> Known {
-        let units = self.slots.iter().filter_map(|slot| slot.in_force.as_ref());
+        let units = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
         units.map(|unit| (Arc::clone(&unit.path), Arc::clone(unit))).collect()
     }
 }

@@ -31,6 +31,7 @@ mod rerun;
 mod rule;
 mod rule_set;
 mod settings;
+mod shards;
 pub mod trial;
 mod unit;
 mod view;

@@ -218,6 +218,13 @@ impl ReloadMetrics {
         reading.last = Some(SystemTime::now());
     }
 
+    /// Counts a change of a single rule, which is a reload that looks at nothing else. `is_partial`: some file has an error.
+    pub(crate) fn count_change(&self, is_partial: bool) {
+        let mut reading = self.0.lock();
+        *if is_partial { &mut reading.partial } else { &mut reading.good } += 1;
+        reading.last = Some(SystemTime::now());
+    }
+
     pub(crate) fn broke_off(&self) {
         self.0.lock().broken += 1;
     }

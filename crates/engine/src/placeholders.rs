@@ -9,7 +9,7 @@ use template::{Placeholder, Template};
 
 use crate::assemble::Slot;
 use crate::last_resort::{FAILURE_KEYS, Fallback};
-use crate::unit::{ActionItem, ResourceItem};
+use crate::unit::{ActionItem, ResourceItem, RuleItem};
 use crate::view::{Category, ResourceId};
 
 /// Warns of placeholders that neither the rows of a rule nor any event can supply.
@@ -49,10 +49,9 @@ pub(crate) fn warn(slots: &mut [Slot]) {
         for action in &rule.actions {
             if let ActionItem::Resource { id, span } = action
                 && let Some(Declared { item, .. }) = declared.get(id)
-                && let Some(render) = &item.render
+                && item.render.is_some()
             {
-                let problems = check(program, &render.templates(), &format!("`{id}`"), |_| *span);
-                found.extend(problems.into_iter().map(|problem| (home, problem)));
+                found.extend(of_action(rule, item, *span).into_iter().map(|problem| (home, problem)));
                 users.entry(id).or_default().push(User { program, home, span: *span });
             }
         }
@@ -64,6 +63,12 @@ pub(crate) fn warn(slots: &mut [Slot]) {
     for (home, diagnostic) in found {
         slots[home].diagnostics.push(diagnostic);
     }
+}
+
+/// Warns of the templates of a declared action that a rule names at `span`.
+pub(crate) fn of_action(rule: &RuleItem, action: &ResourceItem, span: Span) -> Vec<Diagnostic> {
+    let (Some(program), Some(render)) = (&rule.program, &action.render) else { return Vec::new() };
+    check(program, &render.templates(), &format!("`{}`", action.id), |_| span)
 }
 
 /// An action, and the slot of the file that declares it.

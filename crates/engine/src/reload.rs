@@ -26,7 +26,7 @@ use crate::rule::{Binding, Bound, Rule};
 use crate::rule_set::RuleSet;
 use crate::unit::{ActionItem, Declared, ResourceItem, RuleItem, Unit};
 use crate::view::{Finding, ReloadOutcome, ResourceId, WriteError};
-use crate::write::{Change, Write};
+use crate::write::{Change, Follow, Made, Write};
 
 /// What the thread is asked to do.
 pub(crate) enum Command {
@@ -119,7 +119,7 @@ impl Reloader {
     fn recover(&mut self) {
         let current = self.current.load_full();
         self.live.keep_all(&current.live);
-        for (id, metrics) in &current.metrics {
+        for (id, metrics) in current.metrics.iter() {
             self.metrics.entry(Arc::clone(id)).or_insert_with(|| Arc::clone(metrics));
         }
         // What was read may not have become known.
@@ -157,7 +157,7 @@ impl Reloader {
         let current = self.current.load();
         let outcome = ReloadOutcome {
             generation: current.number,
-            rules: current.rules.rules().len(),
+            rules: current.rules.len(),
             changed,
             refused,
             findings,
@@ -178,9 +178,10 @@ impl Reloader {
         let gone = self.live.retain(|category, id| declared.get(category, id).is_some());
         let rules = units.iter().filter_map(|unit| unit.rule()).filter(|rule| rule.enable);
         let number = self.current.load().number + 1;
-        let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, &declared, number)).collect());
-        tracing::info!(rules = rules.rules().len(), "generation {number} is live");
-        let generation = Generation::new(number, rules, slots, self.live.clone(), self.metrics.clone());
+        let actions = |id: &ResourceId| declared.get(Category::Action, id);
+        let rules = RuleSet::new(rules.filter_map(|rule| self.bind(rule, actions, number)).collect());
+        tracing::info!(rules = rules.len(), "generation {number} is live");
+        let generation = Generation::new(number, rules, slots, self.live.clone(), &self.metrics);
         self.swap(generation);
         self.set_connectors(&declared, self.sources_open);
         self.listen();
@@ -189,12 +190,40 @@ impl Reloader {
         self.buffers.tell_of_orphans(&self.live.actions, &mut self.orphans_told);
     }
 
+    /// Makes a new version of one rule's file live, beside which everything stays as it is. What a reload does with all files takes
+    /// more than a second where there are a hundred thousand.
+    fn put_rule(&mut self, current: &Generation, slot: Slot) {
+        let Some(rule) = slot.newest.rule() else { return };
+        self.tell(std::slice::from_ref(&slot));
+        let metrics = Arc::clone(self.metrics.entry(Arc::clone(&rule.id)).or_default());
+        let actions = |id: &ResourceId| current.resource_item(Category::Action, id);
+        let bound = if rule.enable { self.bind(rule, actions, current.number + 1) } else { None };
+        let rules = current.rules.with(&rule.id, bound);
+        self.newest.insert(Arc::clone(&slot.newest.path), Arc::clone(&slot.newest));
+        self.make_one_live(current.with_rule(rules, slot, &metrics));
+    }
+
+    /// Takes one rule out, and leaves everything else as it is.
+    fn delete_rule(&mut self, current: &Generation, id: &Arc<str>) {
+        if let Some(slot) = current.owner(&Declared::Rule(Arc::clone(id))) {
+            self.newest.remove(&slot.newest.path);
+        }
+        self.metrics.remove(id);
+        self.make_one_live(current.without_rule(current.rules.with(id, None), id));
+    }
+
+    fn make_one_live(&mut self, next: Generation) {
+        tracing::info!(rules = next.rules.len(), "generation {} is live", next.number);
+        self.reloads.count_change(next.faulty > 0);
+        self.swap(next);
+        self.listen();
+    }
+
     /// Shows new diagnostics of what runs unchanged.
     fn make_known(&mut self, slots: Vec<Slot>) {
         let current = self.current.load_full();
-        let rules = RuleSet::new(current.rules.rules().to_vec());
-        let generation =
-            Generation::new(current.number, rules, slots, self.live.clone(), self.metrics.clone());
+        let rules = RuleSet::new(current.rules.rules().cloned().collect());
+        let generation = Generation::new(current.number, rules, slots, self.live.clone(), &self.metrics);
         self.swap(generation);
     }
 
@@ -326,9 +355,14 @@ impl Reloader {
     }
 
     /// Looks up the actions of a rule.
-    fn bind(&self, rule: &RuleItem, declared: &Declarations<'_>, generation: u64) -> Option<Arc<Rule>> {
+    fn bind<'i>(
+        &self,
+        rule: &RuleItem,
+        declared: impl Fn(&ResourceId) -> Option<&'i ResourceItem>,
+        generation: u64,
+    ) -> Option<Arc<Rule>> {
         let actions = rule.actions.iter().map(|action| match action {
-            ActionItem::Resource { id, .. } => self.bind_resource(id, declared),
+            ActionItem::Resource { id, .. } => self.bind_resource(id, declared(id)),
             ActionItem::Republish(republish) => Binding::Republish(Arc::clone(republish)),
             ActionItem::Console => Binding::Console,
         });
@@ -342,9 +376,8 @@ impl Reloader {
         }))
     }
 
-    fn bind_resource(&self, id: &ResourceId, declared: &Declarations<'_>) -> Binding {
-        let (Some(item), Some(queue)) = (declared.get(Category::Action, id), self.live.actions.get(id))
-        else {
+    fn bind_resource(&self, id: &ResourceId, item: Option<&ResourceItem>) -> Binding {
+        let (Some(item), Some(queue)) = (item, self.live.actions.get(id)) else {
             return Binding::Missing;
         };
         let queue = Arc::clone(queue);
@@ -394,10 +427,14 @@ impl Reloader {
             // A disk that failed in the middle has some of it: what is shown and runs is what is there.
             self.reload();
         }
-        let warnings = made?;
+        let Made { warnings, follow } = made?;
         // Whoever deletes an action over the API was told what is discarded with it.
         self.discarded.extend(discarded);
-        self.reload();
+        match follow {
+            Follow::Put(slot) => self.put_rule(&current, slot),
+            Follow::Delete(id) => self.delete_rule(&current, &id),
+            Follow::Reload => drop(self.reload()),
+        }
         Ok(warnings)
     }
 }

@@ -6,21 +6,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use eval::{FromClass, Union};
 use event::{Event, EventKind};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use topic::Index;
 
 use crate::rule::Rule;
 
 /// All enabled rules, immutable: the whole set is replaced by one swap.
+///
+/// Most of them are in a part that the next set shares if a single rule has changed: those that are not as they were there
+/// are in a small part of their own.
 pub(crate) struct RuleSet {
     /// Unlike that of every other set of the process: what threads remember of this one is worth nothing for the next.
     stamp: u64,
+    settled: Arc<Indexed>,
+    /// The places of those that are there no more, or are in `recent` as they are now.
+    gone: FxHashSet<u32>,
+    /// Their places follow those of `settled`.
+    recent: Indexed,
+    /// A bit for each kind of event that any rule could match; perhaps of one that has gone, too.
+    wanted: u64,
+}
+
+/// Rules that are found by what they listen to.
+#[derive(Default)]
+struct Indexed {
     rules: Vec<Arc<Rule>>,
+    by_id: FxHashMap<Arc<str>, u32>,
     /// The filters of FROM, by what they are about; the values are places in `rules`.
     publishes: Index<u32>,
     events: Index<u32>,
     sources: Index<u32>,
-    /// A bit for each kind of event that any rule could match.
     wanted: u64,
 }
 
@@ -30,20 +45,13 @@ pub(crate) struct MatchSet {
     pub(crate) union: Union,
 }
 
-impl RuleSet {
-    pub(crate) fn new(rules: Vec<Arc<Rule>>) -> Self {
-        static STAMPS: AtomicU64 = AtomicU64::new(1);
-        let mut set = Self {
-            stamp: STAMPS.fetch_add(1, Ordering::Relaxed),
-            publishes: Index::new(),
-            events: Index::new(),
-            sources: Index::new(),
-            wanted: 0,
-            rules: Vec::new(),
-        };
-        for (at, rule) in rules.iter().enumerate() {
+impl Indexed {
+    fn new(rules: Vec<Arc<Rule>>) -> Self {
+        let mut set = Self::default();
+        for (rule, at) in rules.iter().zip(0..) {
+            set.by_id.insert(Arc::clone(&rule.id), at);
             for from in rule.program.from() {
-                set.index(from.class).insert(&from.filter, at as u32);
+                set.index_mut(from.class).insert(&from.filter, at);
                 for spec in event::EVENTS.iter().filter(|spec| from.concerns(spec.kind)) {
                     let named = spec.from.iter().any(|name| topic::matches(from.filter.as_str(), name));
                     set.wanted |= u64::from(named || spec.from.is_empty()) << spec.kind as u32;
@@ -54,13 +62,68 @@ impl RuleSet {
         set
     }
 
-    pub(crate) fn rules(&self) -> &[Arc<Rule>] {
-        &self.rules
+    fn index_mut(&mut self, class: FromClass) -> &mut Index<u32> {
+        match class {
+            FromClass::Publish => &mut self.publishes,
+            FromClass::Event => &mut self.events,
+            FromClass::Source => &mut self.sources,
+        }
+    }
+
+    fn index(&self, kind: EventKind) -> &Index<u32> {
+        match kind {
+            EventKind::MessagePublish => &self.publishes,
+            EventKind::Source => &self.sources,
+            _ => &self.events,
+        }
+    }
+}
+
+impl RuleSet {
+    /// How many rules may have changed before all are put together anew, and to which part of all that is held: among few
+    /// rules every time.
+    const RECENT_MAX: usize = 128;
+    const RECENT_SHARE: usize = 16;
+
+    pub(crate) fn new(rules: Vec<Arc<Rule>>) -> Self {
+        Self::of(Arc::new(Indexed::new(rules)), FxHashSet::default(), Indexed::default())
+    }
+
+    fn of(settled: Arc<Indexed>, gone: FxHashSet<u32>, recent: Indexed) -> Self {
+        static STAMPS: AtomicU64 = AtomicU64::new(1);
+        let (stamp, wanted) = (STAMPS.fetch_add(1, Ordering::Relaxed), settled.wanted | recent.wanted);
+        Self { stamp, settled, gone, recent, wanted }
+    }
+
+    /// The set with `rule` in place of the one of this id, or without it.
+    pub(crate) fn with(&self, id: &str, rule: Option<Arc<Rule>>) -> Self {
+        let mut gone = self.gone.clone();
+        gone.extend(self.settled.by_id.get(id));
+        let others = self.recent.rules.iter().filter(|other| *other.id != *id);
+        let recent: Vec<_> = others.cloned().chain(rule).collect();
+        let most = Self::RECENT_MAX.min(self.settled.rules.len() / Self::RECENT_SHARE);
+        if gone.len().max(recent.len()) <= most {
+            return Self::of(Arc::clone(&self.settled), gone, Indexed::new(recent));
+        }
+        let stays = |(_, at): &(&Arc<Rule>, u32)| !gone.contains(at);
+        let settled = self.settled.rules.iter().zip(0..).filter(stays).map(|(rule, _)| Arc::clone(rule));
+        Self::new(settled.chain(recent).collect())
+    }
+
+    /// The number of rules.
+    pub(crate) fn len(&self) -> usize {
+        self.settled.rules.len() - self.gone.len() + self.recent.rules.len()
+    }
+
+    /// All rules.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let settled = self.settled.rules.iter().zip(0..).filter(|(_, at)| !self.gone.contains(at));
+        settled.map(|(rule, _)| rule).chain(&self.recent.rules)
     }
 
     /// The filters of FROM that are about published messages.
     pub(crate) fn publish_filters(&self) -> impl Iterator<Item = &str> {
-        let from = self.rules.iter().flat_map(|rule| rule.program.from());
+        let from = self.rules().flat_map(|rule| rule.program.from());
         from.filter(|from| from.class == FromClass::Publish).map(|from| from.filter.as_str())
     }
 
@@ -77,13 +140,15 @@ impl RuleSet {
     /// Puts the places of the rules that an event concerns into `places`, ascending, each once.
     fn places(&self, event: &Event<'_>, places: &mut Vec<u32>) {
         places.clear();
-        let index = match event.kind {
-            EventKind::MessagePublish => &self.publishes,
-            EventKind::Source => &self.sources,
-            _ => &self.events,
-        };
+        let (settled, recent) = (self.settled.index(event.kind), self.recent.index(event.kind));
+        let first_recent = self.settled.rules.len() as u32;
         for name in event.from.iter().filter(|name| !name.is_empty()) {
-            let nodes = index.matching(name, |place| places.push(*place));
+            let mut nodes = settled.matching(name, |place| {
+                if !self.gone.contains(place) {
+                    places.push(*place);
+                }
+            });
+            nodes += recent.matching(name, |place| places.push(first_recent + place));
             wake::spend(nodes);
         }
         places.sort_unstable();
@@ -91,17 +156,14 @@ impl RuleSet {
     }
 
     fn match_set(&self, places: &[u32]) -> MatchSet {
-        let rules: Box<[_]> = places.iter().map(|place| Arc::clone(&self.rules[*place as usize])).collect();
+        let rule = |place: &u32| {
+            let at = *place as usize;
+            let settled = &self.settled.rules;
+            Arc::clone(settled.get(at).unwrap_or_else(|| &self.recent.rules[at - settled.len()]))
+        };
+        let rules: Box<[_]> = places.iter().map(rule).collect();
         let programs: Vec<_> = rules.iter().map(|rule| &*rule.program).collect();
         MatchSet { union: Union::of(&programs), rules }
-    }
-
-    fn index(&mut self, class: FromClass) -> &mut Index<u32> {
-        match class {
-            FromClass::Publish => &mut self.publishes,
-            FromClass::Event => &mut self.events,
-            FromClass::Source => &mut self.sources,
-        }
     }
 }
 

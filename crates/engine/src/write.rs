@@ -13,9 +13,9 @@ use config::store::{Store, StoreError};
 use config::{Category, ContentHash, Declaration, FileKind, Node, NodeValue, Section, SettingPath};
 use diagnostic::{Diagnostic, Source, Span};
 
-use crate::assemble::{Slot, assemble};
+use crate::assemble::{Slot, assemble, beside, may_go_alone};
 use crate::files::{Known, Origins};
-use crate::generation::Generation;
+use crate::generation::{Generation, modified_at};
 use crate::parse::{Kinds, Text, find_kind, parse};
 use crate::unit::{Declared, Unit};
 use crate::view::{Finding, ManagedBy, ResourceId, WriteError};
@@ -79,6 +79,30 @@ impl fmt::Display for Change {
     }
 }
 
+/// A change that is stored.
+pub(crate) struct Made {
+    /// What is probably not meant as it was sent.
+    pub(crate) warnings: Vec<Finding>,
+    /// What makes it live.
+    pub(crate) follow: Follow,
+}
+
+/// What makes a change live.
+pub(crate) enum Follow {
+    /// This file, and nothing else: what is declared in other files stays as it is.
+    Put(Slot),
+    /// That the rule of this id goes, and nothing else.
+    Delete(Arc<str>),
+    /// A reload.
+    Reload,
+}
+
+impl Made {
+    fn reload(warnings: Vec<Finding>) -> Self {
+        Self { warnings, follow: Follow::Reload }
+    }
+}
+
 /// Makes changes of the store, which the next reload makes live.
 pub(crate) struct Write<'a> {
     pub(crate) origins: &'a Origins,
@@ -91,32 +115,49 @@ pub(crate) struct Write<'a> {
 
 impl Write<'_> {
     /// Checks a change and stores it. What is probably not meant so is told all the same.
-    pub(crate) fn make(&self, change: Change) -> Result<Vec<Finding>, WriteError> {
+    pub(crate) fn make(&self, change: Change) -> Result<Made, WriteError> {
         let Some(store) = &self.origins.store else { return Err(WriteError::Closed) };
         match change {
             Change::PutRule { id, mut settings, sql, mode } => {
                 let path = store.rule_path(&id).map_err(refused)?;
                 self.may_put(&Declared::Rule(Arc::clone(&id)), mode)?;
                 self.note_creation(&id, &mut settings);
-                let text = rule_text(&settings, &sql);
-                let warnings = self.try_out(&path, FileKind::Rule, text, Some(&sql))?;
+                let mut unit = self.unit(&path, FileKind::Rule, rule_text(&settings, &sql));
+                let alone = beside(&unit, self.current).filter(|_| !self.strict);
+                let warnings = match &alone {
+                    Some(slot) => findings(slot, Some(&sql)),
+                    None => self.try_out(&unit, Some(&sql))?,
+                };
+                let diagnostics = alone.map(|slot| slot.diagnostics);
                 store.put_rule(&id, &settings, &sql).map_err(refused)?;
-                Ok(warnings)
+                let follow = match (diagnostics, Arc::get_mut(&mut unit)) {
+                    (Some(diagnostics), Some(written)) => {
+                        written.modified_at = modified_at(&path);
+                        let in_force = Some(Arc::clone(&unit));
+                        Follow::Put(Slot { newest: unit, in_force, diagnostics })
+                    }
+                    _ => Follow::Reload,
+                };
+                Ok(Made { warnings, follow })
             }
             Change::DeleteRule { id } => {
                 self.may_change(&Declared::Rule(Arc::clone(&id)))?;
                 let path = store.rule_path(&id).map_err(refused)?;
                 self.hold_to_strict(|| Ok(self.set(Vec::new(), Some(&path))))?;
+                let alone = !self.strict && may_go_alone(&id, self.current);
                 store.delete_rule(&id).map_err(refused)?;
-                Ok(Vec::new())
+                let follow = if alone { Follow::Delete(id) } else { Follow::Reload };
+                Ok(Made { warnings: Vec::new(), follow })
             }
-            Change::PutResource { declaration, mode } => self.put_resource(store, declaration, mode),
+            Change::PutResource { declaration, mode } => {
+                self.put_resource(store, declaration, mode).map(Made::reload)
+            }
             Change::EnableResource { category, id, enable } => {
                 self.may_change(&Declared::Resource(category, id.clone()))?;
                 let path = store.resource_path(category, &id.kind, &id.name).map_err(refused)?;
                 let mut declaration = stored(&path).ok_or(WriteError::NotFound)?;
                 declaration.section.set("enable", Node::new(NodeValue::Bool(enable)));
-                self.put_resource(store, declaration, WriteMode::Replace)
+                self.put_resource(store, declaration, WriteMode::Replace).map(Made::reload)
             }
             Change::DeleteResource { category, id, deletion } => {
                 self.may_change(&Declared::Resource(category, id.clone()))?;
@@ -147,7 +188,7 @@ impl Write<'_> {
                 })?;
                 store.put_rules(&rules).map_err(refused)?;
                 store.delete_resource(category, &id.kind, &id.name).map_err(refused)?;
-                Ok(Vec::new())
+                Ok(Made::reload(Vec::new()))
             }
         }
     }
@@ -195,7 +236,7 @@ impl Write<'_> {
             };
             keep_secrets(&mut declaration.section, &before.section, fields);
         }
-        let warnings = self.try_out(&path, FileKind::Resources, declaration.to_toml(), None)?;
+        let warnings = self.try_out(&self.unit(&path, FileKind::Resources, declaration.to_toml()), None)?;
         store.put_resource(&declaration).map_err(refused)?;
         Ok(warnings)
     }
@@ -233,16 +274,9 @@ impl Write<'_> {
 
     /// Refuses a file of this text if it, or under `strict` anything, would have an error; gives its warnings otherwise. Nothing
     /// is stored.
-    fn try_out(
-        &self,
-        path: &Path,
-        kind: FileKind,
-        text: String,
-        sql: Option<&str>,
-    ) -> Result<Vec<Finding>, WriteError> {
-        let unit = self.unit(path, kind, text);
-        let slots = self.set(vec![Arc::clone(&unit)], None);
-        let slot = slots.iter().find(|slot| Arc::ptr_eq(&slot.newest, &unit));
+    fn try_out(&self, unit: &Arc<Unit>, sql: Option<&str>) -> Result<Vec<Finding>, WriteError> {
+        let slots = self.set(vec![Arc::clone(unit)], None);
+        let slot = slots.iter().find(|slot| Arc::ptr_eq(&slot.newest, unit));
         let findings = slot.map(|slot| findings(slot, sql)).unwrap_or_default();
         if slot.is_some_and(Slot::has_errors) {
             return Err(WriteError::Invalid(findings));

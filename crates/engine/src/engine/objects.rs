@@ -33,7 +33,7 @@ impl Engine {
 
     /// How many rules run: those that are enabled and without error, or have a last good version.
     pub fn running_rules(&self) -> usize {
-        self.0.current.load().rules.rules().len()
+        self.0.current.load().rules.len()
     }
 
     /// One rule.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
 mod acks;
+mod alone;
 mod api;
 mod broken;
 mod files;
