@@ -342,7 +342,7 @@ impl<'m> Run<'m> {
         let document = self.message.scanned().map_or(Document::default(), |scan| scan.document());
         let row = Row::new(fields, document);
         // A few fields cannot be much more than the message, but there may be thousands.
-        if list.row.len() > PLAIN_FIELDS_MAX {
+        if list.row.len() + usize::from(list.star.is_some()) > PLAIN_FIELDS_MAX {
             self.sized(&row.to_value(self.arena()), self.program.from[0].span)?;
         }
         Ok(row)
