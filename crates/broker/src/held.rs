@@ -28,7 +28,7 @@ pub(crate) fn bytes() -> usize {
 
 /// What a message takes, until it is gone (bytes).
 #[derive(Debug, Default)]
-pub(crate) struct Room(usize);
+pub(crate) struct Room(u32);
 
 /// What one session's copy of a message takes beside the message, until it is gone.
 #[derive(Debug)]
@@ -36,14 +36,16 @@ pub(crate) struct Place;
 
 impl Room {
     pub(crate) fn new(bytes: usize) -> Self {
-        add(bytes as i64);
+        // Packets are smaller than that.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        add(bytes.into());
         Self(bytes)
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        add(-(self.0 as i64));
+        add(-i64::from(self.0));
     }
 }
 

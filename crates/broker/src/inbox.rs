@@ -164,34 +164,12 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Message, Publisher, SubscriptionIds};
-    use std::sync::Arc;
+    use crate::message::SubscriptionIds;
+    use crate::shared::SharedMessage;
 
     fn delivery(name: &str, qos: QoS, size: usize) -> Delivery {
-        let publisher = Publisher { clientid: "p".into(), username: None, peername: None };
-        let message = Message {
-            id: Default::default(),
-            topic: name.into(),
-            payload: vec![0; size].into(),
-            qos,
-            retain: false,
-            properties: None,
-            publisher: Arc::new(publisher),
-            received_at_ms: 0,
-            trail: Default::default(),
-            written: Default::default(),
-            _room: Default::default(),
-        };
-        let message = Arc::new(message);
-        Delivery {
-            number: 0,
-            message,
-            qos,
-            retain: false,
-            ids: SubscriptionIds::None,
-            share: None,
-            _place: crate::held::Place::new(),
-        }
+        let message = SharedMessage::example(0, name, qos, &vec![0; size]);
+        Delivery::new(&message, qos, false, SubscriptionIds::None)
     }
 
     fn left(inbox: &Inbox) -> Vec<String> {

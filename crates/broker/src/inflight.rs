@@ -137,36 +137,15 @@ impl Inflight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Message, Publisher, SubscriptionIds};
+    use crate::message::SubscriptionIds;
+    use crate::shared::SharedMessage;
     use mqtt::QoS;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     fn delivery(number: u128) -> Delivery {
-        let publisher = Publisher { clientid: "p".into(), username: None, peername: None };
-        let message = Message {
-            id: event::MessageId(number),
-            topic: "t".into(),
-            payload: Box::default(),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            properties: None,
-            publisher: Arc::new(publisher),
-            received_at_ms: 0,
-            trail: Default::default(),
-            written: Default::default(),
-            _room: Default::default(),
-        };
-        Delivery {
-            number: 0,
-            message: Arc::new(message),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            ids: SubscriptionIds::None,
-            share: None,
-            _place: crate::held::Place::new(),
-        }
+        let message = SharedMessage::example(number, "t", QoS::AtLeastOnce, b"");
+        Delivery::new(&message, QoS::AtLeastOnce, false, SubscriptionIds::None)
     }
 
     fn number(slot: Slot) -> u128 {

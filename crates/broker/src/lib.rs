@@ -55,6 +55,7 @@ mod restore;
 mod retained;
 mod route_cache;
 mod session;
+mod shared;
 mod store;
 mod subscribe;
 mod subscriptions;

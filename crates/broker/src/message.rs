@@ -9,13 +9,14 @@ use mqtt::QoS;
 use crate::acl::Who;
 use crate::groups::Group;
 use crate::held::{Place, Room};
+use crate::shared::SharedMessage;
 
 /// A message on its way to sessions: shared by all of them, and never changed.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) id: MessageId,
     pub(crate) topic: Arc<str>,
-    pub(crate) payload: Box<[u8]>,
+    pub(crate) payload: Vec<u8>,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) properties: Option<Box<Properties>>,
@@ -24,8 +25,8 @@ pub(crate) struct Message {
     pub(crate) trail: Trail,
     /// Which rewriting of the log it was last written in: for the thread that writes the log alone.
     pub(crate) written: AtomicU32,
-    /// Its part of what all messages take; none for one that is not [`counted`](Message::counted).
-    pub(crate) _room: Room,
+    /// Its part of what all messages take, once it is shared.
+    pub(crate) room: Room,
 }
 
 /// Who published a message.
@@ -50,11 +51,6 @@ impl Publisher {
 }
 
 impl Message {
-    /// The message to share, as one that takes memory from now on until the last who has it lets go of it.
-    pub(crate) fn counted(self) -> Arc<Self> {
-        Arc::new(Self { _room: Room::new(self.bytes()), ..self })
-    }
-
     /// What it counts for in a queue, roughly what it takes in memory (bytes).
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = 128;
@@ -88,7 +84,7 @@ impl Message {
 pub(crate) struct Delivery {
     /// Its number in the store, from 1 and rising within a session; 0 if it is not kept there.
     pub(crate) number: u64,
-    pub(crate) message: Arc<Message>,
+    pub(crate) message: SharedMessage,
     /// The lower of the message's and the subscription's.
     pub(crate) qos: QoS,
     /// The RETAIN flag of the copy.
@@ -101,10 +97,10 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// A copy of a message for a subscription with this QoS.
-    pub(crate) fn new(message: &Arc<Message>, qos: QoS, retain: bool, ids: SubscriptionIds) -> Self {
+    pub(crate) fn new(message: &SharedMessage, qos: QoS, retain: bool, ids: SubscriptionIds) -> Self {
         Self {
             number: 0,
-            message: Arc::clone(message),
+            message: message.clone(),
             qos: message.qos.min(qos),
             retain,
             ids,

@@ -13,6 +13,7 @@ use crate::message::{Delivery, Message, Now, Publisher, SubscriptionIds};
 use crate::metrics::Tally;
 use crate::route_cache::Place;
 use crate::session::Session;
+use crate::shared::SharedMessage;
 use crate::store::Change;
 use crate::subscriptions::{Route, Target};
 use crate::sys;
@@ -77,11 +78,11 @@ impl<'a> From<'a> {
 
 impl Publication<'_> {
     /// The message that sessions share. The one copy of the payload that a message costs.
-    fn message(&self, topic: Arc<str>) -> Arc<Message> {
-        Message {
+    fn message(&self, topic: Arc<str>) -> SharedMessage {
+        SharedMessage::new(self.payload, |payload| Message {
             id: self.id,
             topic,
-            payload: self.payload.into(),
+            payload,
             qos: self.qos,
             retain: self.retain,
             properties: self.properties.map(|properties| Box::new(properties.clone())),
@@ -89,9 +90,8 @@ impl Publication<'_> {
             received_at_ms: self.now.ms(),
             trail: self.trail.clone(),
             written: Default::default(),
-            _room: Default::default(),
-        }
-        .counted()
+            room: Default::default(),
+        })
     }
 }
 
@@ -148,7 +148,7 @@ impl Broker {
     fn queue(
         &self,
         place: &Place,
-        message: &Arc<Message>,
+        message: &SharedMessage,
         rules: Option<&dyn Dispatch>,
         tally: &mut Tally,
         keeping: &mut Safekeeping,

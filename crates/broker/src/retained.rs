@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use topic::{Subscription, TopicFilter, matches};
 
 use crate::message::Message;
+use crate::shared::SharedMessage;
 use crate::store::{Change, Store};
 use crate::sys;
 
@@ -26,7 +27,7 @@ pub(crate) struct Retained {
 
 #[derive(Debug, Default)]
 struct Topics {
-    by_topic: BTreeMap<Arc<str>, Arc<Message>>,
+    by_topic: BTreeMap<Arc<str>, SharedMessage>,
     bytes: usize,
     /// How many of them are of `$SYS`, which are neither bounded nor stored.
     sys: usize,
@@ -63,7 +64,7 @@ impl Retained {
     }
 
     /// Takes what the store held. Returns the topics for which there is no room.
-    pub(crate) fn restore(&self, messages: impl IntoIterator<Item = Arc<Message>>) -> Vec<Arc<str>> {
+    pub(crate) fn restore(&self, messages: impl IntoIterator<Item = SharedMessage>) -> Vec<Arc<str>> {
         let mut topics = self.topics.write();
         let mut refused = Vec::new();
         for message in messages {
@@ -82,7 +83,7 @@ impl Retained {
     /// Returns whether there was room. What it changes in `store` is written when the part is settled.
     pub(crate) fn set(
         &self,
-        message: &Arc<Message>,
+        message: &SharedMessage,
         store: Option<&Store>,
         part: impl FnOnce() -> Option<Part>,
     ) -> bool {
@@ -99,13 +100,13 @@ impl Retained {
         let fits = is_kept && self.fits(&topics, message);
         if fits {
             topics.bytes += message.bytes();
-            topics.by_topic.insert(Arc::clone(&message.topic), Arc::clone(message));
+            topics.by_topic.insert(Arc::clone(&message.topic), message.clone());
         }
         self.bytes.store(topics.bytes, Ordering::Relaxed);
         // Under the lock, so that the store sees the messages of a topic in the order in which they are here.
         if let Some(store) = store {
             let change = match (fits, before) {
-                (true, _) => Change::Retained(Arc::clone(message)),
+                (true, _) => Change::Retained(message.clone()),
                 (false, Some(_)) => Change::Cleared(Arc::clone(&message.topic)),
                 (false, None) => return !is_kept,
             };
@@ -114,9 +115,9 @@ impl Retained {
         fits || !is_kept
     }
 
-    fn set_sys(&self, message: &Arc<Message>) -> bool {
+    fn set_sys(&self, message: &SharedMessage) -> bool {
         let mut topics = self.topics.write();
-        let before = topics.by_topic.insert(Arc::clone(&message.topic), Arc::clone(message));
+        let before = topics.by_topic.insert(Arc::clone(&message.topic), message.clone());
         topics.sys += usize::from(before.is_none());
         true
     }
@@ -149,7 +150,7 @@ impl Retained {
 
     /// Adds the next messages of a feed to `found`, a bounded number of them. Those that have expired are left out.
     /// Returns whether there may be more.
-    pub(crate) fn next(&self, feed: &mut Feed, now_ms: i64, found: &mut Vec<Arc<Message>>) -> bool {
+    pub(crate) fn next(&self, feed: &mut Feed, now_ms: i64, found: &mut Vec<SharedMessage>) -> bool {
         let topics = self.topics.read();
         let filter = &feed.subscription.filter;
         if !filter.has_wildcard() {
@@ -176,7 +177,7 @@ impl Retained {
             visited = Some(topic);
             if matches(text, topic) && !message.is_expired(now_ms) {
                 bytes += message.bytes();
-                found.push(Arc::clone(message));
+                found.push(message.clone());
             }
         }
         false

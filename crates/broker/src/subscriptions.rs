@@ -8,8 +8,9 @@ use rustc_hash::FxBuildHasher;
 use topic::{Index, Subscription, TopicFilter};
 
 use crate::groups::{Group, Groups};
-use crate::message::{Delivery, Message, SubscriptionIds};
+use crate::message::{Delivery, SubscriptionIds};
 use crate::session::Session;
+use crate::shared::SharedMessage;
 
 /// Who wants what: the subscriptions of all sessions, and routes made from them.
 ///
@@ -51,7 +52,7 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     /// A message of the group for this member of it.
-    pub(crate) fn delivery(&self, message: &Arc<Message>, group: &Arc<Group>) -> Delivery {
+    pub(crate) fn delivery(&self, message: &SharedMessage, group: &Arc<Group>) -> Delivery {
         let mut ids = SubscriptionIds::None;
         ids.add(self.options.id);
         let retain = message.retain && self.options.retain_as_published;

@@ -20,6 +20,7 @@ use rustc_hash::FxHasher;
 use super::Change;
 use crate::held::Place;
 use crate::message::{Delivery, Message, Publisher, SubscriptionIds};
+use crate::shared::SharedMessage;
 use crate::subscriptions::Options;
 use crate::will::Will;
 
@@ -205,7 +206,7 @@ impl Encoder<'_> {
 /// Reads payloads, and remembers the messages in them for those that follow.
 #[derive(Default)]
 pub(super) struct Decoder {
-    messages: HashMap<MessageId, Arc<Message>, BuildHasherDefault<FxHasher>>,
+    messages: HashMap<MessageId, SharedMessage, BuildHasherDefault<FxHasher>>,
     /// The publisher of the last message: most messages in a row have the same.
     publisher: Option<Arc<Publisher>>,
 }
@@ -230,11 +231,11 @@ impl Decoder {
         match kind {
             kind::MESSAGE => {
                 let message = self.message(from)?;
-                self.messages.insert(message.id, message.counted());
+                self.messages.insert(message.id, message);
                 return Some(Record::Nothing);
             }
             kind::RETAINED => {
-                let message = self.messages.get(&from.id()?).map(Arc::clone);
+                let message = self.messages.get(&from.id()?).cloned();
                 return Some(
                     message.map_or(Record::Nothing, |message| Record::Change(Change::Retained(message))),
                 );
@@ -268,7 +269,7 @@ impl Decoder {
             kind::UNSUBSCRIBED => Change::Unsubscribed { session, filter: from.text()?.into() },
             kind::QUEUED => {
                 let number = from.number()?;
-                let message = self.messages.get(&from.id()?).map(Arc::clone);
+                let message = self.messages.get(&from.id()?).cloned();
                 let (qos, flags) = from.qos_and_flags()?;
                 let mut ids = SubscriptionIds::None;
                 for _ in 0..from.number()? {
@@ -299,10 +300,10 @@ impl Decoder {
         }))
     }
 
-    fn message(&mut self, from: &mut Reader<'_>) -> Option<Message> {
+    fn message(&mut self, from: &mut Reader<'_>) -> Option<SharedMessage> {
         let id = from.id()?;
         let topic = from.text()?.into();
-        let payload = from.bytes()?.into();
+        let payload = from.bytes()?;
         let (qos, flags) = from.qos_and_flags()?;
         let properties = from.option(Reader::properties)?.map(Box::new);
         let publisher = self.publisher(from)?;
@@ -312,7 +313,7 @@ impl Decoder {
             rules.push(from.text()?.into());
         }
         let trail = Trail::restored(&rules, from.byte()?);
-        Some(Message {
+        Some(SharedMessage::new(payload, |payload| Message {
             id,
             topic,
             payload,
@@ -323,8 +324,8 @@ impl Decoder {
             received_at_ms,
             trail,
             written: Default::default(),
-            _room: Default::default(),
-        })
+            room: Default::default(),
+        }))
     }
 
     fn will(&mut self, from: &mut Reader<'_>) -> Option<Will> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use mqtt::PacketId;
 
 use super::Change;
-use crate::message::{Delivery, Message};
+use crate::message::Delivery;
+use crate::shared::SharedMessage;
 use crate::subscriptions::Options;
 use crate::will::Will;
 
@@ -16,7 +17,7 @@ use crate::will::Will;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Image {
     pub(crate) sessions: BTreeMap<u64, SessionImage>,
-    pub(crate) retained: BTreeMap<Arc<str>, Arc<Message>>,
+    pub(crate) retained: BTreeMap<Arc<str>, SharedMessage>,
     queued_bytes: u64,
 }
 
@@ -269,7 +270,7 @@ impl Walk {
                 let range = (after.as_deref().map_or(Unbounded, Excluded), Unbounded);
                 let mut last = None;
                 for (topic, message) in image.retained.range::<str, _>(range).take(STEP) {
-                    put(Change::Retained(Arc::clone(message)));
+                    put(Change::Retained(message.clone()));
                     last = Some(Arc::clone(topic));
                 }
                 match last {

@@ -26,8 +26,9 @@ use event::Part;
 use mqtt::PacketId;
 use parking_lot::{Condvar, Mutex};
 
-use crate::message::{Delivery, Message};
+use crate::message::Delivery;
 use crate::session::Session;
+use crate::shared::SharedMessage;
 use crate::subscriptions::Options;
 use crate::will::Will;
 
@@ -112,7 +113,7 @@ pub(crate) enum Change {
     /// Its packet id is free again.
     Freed { session: u64, packet_id: PacketId },
     /// A message is retained, in the place of the one before.
-    Retained(Arc<Message>),
+    Retained(SharedMessage),
     /// Nothing is retained for this topic any more.
     Cleared(Arc<str>),
 }

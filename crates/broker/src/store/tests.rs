@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::message::{Publisher, SubscriptionIds};
+use crate::message::{Message, Publisher, SubscriptionIds};
+use crate::shared::SharedMessage;
 
 /// Counts what was settled and what was abandoned.
 #[derive(Default)]
@@ -37,16 +38,16 @@ fn settings(dir: &TempDir) -> Persistence {
     Persistence { dir: dir.path().join("log"), fsync: Fsync::Never, bytes_max: 1 << 30 }
 }
 
-fn message(number: u128, topic: &str, payload: &[u8]) -> Arc<Message> {
+fn message(number: u128, topic: &str, payload: &[u8]) -> SharedMessage {
     let publisher = Publisher {
         clientid: "p".into(),
         username: Some("u".into()),
         peername: Some(([127, 0, 0, 1], 7).into()),
     };
-    Message {
+    SharedMessage::new(payload, |payload| Message {
         id: MessageId(number),
         topic: topic.into(),
-        payload: payload.into(),
+        payload,
         qos: QoS::ExactlyOnce,
         retain: true,
         properties: Some(Box::new(Properties {
@@ -61,12 +62,11 @@ fn message(number: u128, topic: &str, payload: &[u8]) -> Arc<Message> {
         received_at_ms: 1_700_000_000_000,
         trail: Trail::empty().with(&"r1".into()).with(&"r2".into()),
         written: Default::default(),
-        _room: Default::default(),
-    }
-    .counted()
+        room: Default::default(),
+    })
 }
 
-fn queued(session: u64, number: u64, message: &Arc<Message>) -> Change {
+fn queued(session: u64, number: u64, message: &SharedMessage) -> Change {
     let mut ids = SubscriptionIds::None;
     (0..number % 3).for_each(|id| ids.add(Some(1 + id as u32)));
     let delivery =
@@ -384,11 +384,7 @@ fn what_a_message_costs() {
         let ticks = writer.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
         ticks.map(|ticks| ticks.parse::<f64>().unwrap() * 10_000.0).sum::<f64>()
     };
-    let plain = |number: u64| {
-        let mut message = Arc::into_inner(message(number.into(), "plant/7", &[7; 200])).unwrap();
-        (message.properties, message.trail) = (None, Trail::empty());
-        Arc::new(message)
-    };
+    let plain = |number: u64| SharedMessage::example(number.into(), "plant/7", QoS::ExactlyOnce, &[7; 200]);
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&settings(&dir)).unwrap();
     let acks = Arc::new(Acks::default());
