@@ -1,6 +1,5 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -13,8 +12,8 @@ use tokio::task::coop;
 
 use crate::attention::{Attention, RUNNERS_MAX};
 
-/// How long a runner is at it before it calls another one, and before it lets tokio look for what has come: longer than it takes
-/// to wake a thread, by far, and shorter than anybody would notice.
+/// How long a runner is at it before it calls another one: longer than it takes to wake a thread, by far, and shorter than anybody would
+/// notice.
 pub const PATIENCE: Duration = Duration::from_micros(100);
 
 thread_local! {
@@ -117,16 +116,14 @@ impl Runner {
         }
     }
 
-    /// Leaves the thread to others for a moment, and has another runner help if this one is late.
+    /// Leaves the thread to others for a moment, and has another runner help if this one is late. It is in tokio's queue from here on, where
+    /// any thread finds it that has nothing to do.
     fn pause(&self, is_late: bool, context: &mut Context<'_>) {
         if is_late && self.queue.attention.has_free() {
-            // Who is called runs on this thread next; this one is ready again, which makes two, and tokio wakes a thread.
+            // It runs on this thread next; with this one that makes two that are ready, and tokio wakes a thread.
             self.queue.call();
-            context.waker().wake_by_ref();
-        } else {
-            // tokio looks at sockets and timers before it comes back, which nobody may have done since this runner began.
-            let _ = pin!(tokio::task::yield_now()).poll(context);
         }
+        context.waker().wake_by_ref();
     }
 }
 

@@ -31,6 +31,12 @@ impl Runtimes {
     }
 }
 
+/// After how many tasks a thread that always has some looks at sockets and timers. A task that runs those of many connections may take
+/// a fraction of a millisecond.
+const LOOKS_EVERY: u32 = 16;
+
 fn runtime(name: &str, worker_threads: usize) -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(worker_threads).thread_name(name).enable_all().build()
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(worker_threads).event_interval(LOOKS_EVERY);
+    builder.thread_name(name).enable_all().build()
 }

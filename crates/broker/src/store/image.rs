@@ -60,7 +60,7 @@ impl Entry {
 }
 
 impl Image {
-    /// Bytes of all deliveries, as [`Message::bytes`] counts them.
+    /// Bytes of all deliveries, as [`Message::bytes`](crate::message::Message::bytes) counts them.
     pub(crate) fn queued_bytes(&self) -> u64 {
         self.queued_bytes
     }

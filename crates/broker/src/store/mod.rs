@@ -133,7 +133,7 @@ struct Shared {
     filled: Condvar,
     /// So much is pending that no more should be taken in.
     congested: AtomicBool,
-    /// Bytes of the deliveries that are queued, as [`Message::bytes`] counts them.
+    /// Bytes of the deliveries that are queued, as [`Message::bytes`](crate::message::Message::bytes) counts them.
     queued_bytes: AtomicU64,
     /// Bytes of the files.
     log_bytes: AtomicU64,

@@ -103,7 +103,7 @@ pub struct Read<'a> {
     pub text: Text,
 }
 
-/// Where in a document a value stands just as [`super::write`] would write it: a number in the shortest form, or a string
+/// Where in a document a value stands just as [`write()`](super::write()) would write it: a number in the shortest form, or a string
 /// without escapes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Text {
