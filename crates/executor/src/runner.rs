@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -119,6 +120,11 @@ impl Runner {
     /// Leaves the thread to others for a moment, and has another runner help if this one is late. It is in tokio's queue from here on, where
     /// any thread finds it that has nothing to do.
     fn pause(&self, is_late: bool, context: &mut Context<'_>) {
+        if self.queue.wakers.len() == 1 {
+            // There is no other thread; this way tokio looks at sockets and timers each time before it comes back.
+            let _ = pin!(tokio::task::yield_now()).poll(context);
+            return;
+        }
         if is_late && self.queue.attention.has_free() {
             // It runs on this thread next; with this one that makes two that are ready, and tokio wakes a thread.
             self.queue.call();
