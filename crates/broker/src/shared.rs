@@ -105,6 +105,7 @@ impl Drop for SharedMessage {
             return;
         }
         spare.payload.clear();
+        // Topic and publisher stay with it until then: they are small, and mostly shared with others.
         (spare.properties, spare.trail, spare.room) = (None, Trail::empty(), Room::default());
         keep_spare(message);
     }

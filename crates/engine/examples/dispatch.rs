@@ -4,24 +4,11 @@
 //! `cargo run --release -p engine --example dispatch -- RULES COUNT [THREADS] [republish]`. Instructions of one message are
 //! the difference of two counts under `valgrind --tool=callgrind`; with several threads, each publishes so many.
 
+mod house;
+
 use std::hint::black_box;
-use std::sync::Arc;
 
-use config::store::Store;
-use engine::{DataConfig, Engine, EngineConfig};
-use event::{
-    Completion, Dispatch, Event, EventKind, LocalMessage, LocalPublish, MessageId, MessagePublish,
-    PublishError, Trail,
-};
-
-/// A broker without subscribers.
-struct Nobody;
-
-impl LocalPublish for Nobody {
-    fn publish(&self, _: &LocalMessage<'_>, _: Option<&Completion>) -> Result<usize, PublishError> {
-        Ok(0)
-    }
-}
+use event::{Dispatch, Event, EventKind, MessageId, MessagePublish, Trail};
 
 /// An action with a template as topic, and the row as payload.
 const REPUBLISH: &str = r#"--- actions = [{ function = "republish", args = { topic = "alarm/${clientid}", payload = "${.}" } }]
@@ -39,7 +26,8 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("threads can be started");
     let dir = tempfile::tempdir().expect("there is room for a folder");
-    let engine = runtime.block_on(async { start(dir.path(), rules, republishes) });
+    let engine =
+        runtime.block_on(async { house::start(dir.path(), (0..rules).map(|at| rule(at, republishes))) });
     let dispatch = engine.dispatch();
     let nanos: u64 = std::thread::scope(|scope| {
         let publishers: Vec<_> = (0..threads).map(|_| scope.spawn(|| publish(&*dispatch, count))).collect();
@@ -51,34 +39,11 @@ fn main() {
     println!("{cost:.1} ns of CPU a message; {filtered} filtered out, {sent} republished");
 }
 
-fn start(dir: &std::path::Path, rules: usize, republishes: bool) -> Engine {
-    let folder = dir.join("rules");
-    std::fs::create_dir(&folder).expect("the folder can be written");
-    for at in 0..rules {
-        let (least, actions) = if republishes { (0, REPUBLISH) } else { (100, "") };
-        let sql = format!(
-            "{actions}SELECT payload.temp AS t, clientid FROM \"load/#\" WHERE payload.temp > {}",
-            least + at
-        );
-        std::fs::write(folder.join(format!("r{at}.sql")), sql).expect("the folder can be written");
-    }
-    let (engine, outcome) = Engine::start(EngineConfig {
-        node: "bench@127.0.0.1".into(),
-        dirs: vec![folder],
-        watch: false,
-        strict: true,
-        store: Store::open(&dir.join("data")).expect("the folder can be written"),
-        data: DataConfig { dir: dir.join("data"), dead_letter_bytes_max: 1 << 20 },
-        kinds: &[],
-        local: Arc::new(Nobody),
-        surroundings: eval::Surroundings::default(),
-        runtime: tokio::runtime::Handle::current(),
-        guard: connector::Guard::default(),
-        seed: 1,
-    })
-    .expect("the engine starts");
-    assert!(!outcome.refused, "the rules are good");
-    engine
+/// The text of a rule.
+fn rule(at: usize, republishes: bool) -> String {
+    let (least, actions) = if republishes { (0, REPUBLISH) } else { (100, "") };
+    let least = least + at;
+    format!("{actions}SELECT payload.temp AS t, clientid FROM \"load/#\" WHERE payload.temp > {least}")
 }
 
 /// Publishes so many messages; gives the time that the thread ran (nanoseconds).

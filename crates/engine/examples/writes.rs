@@ -2,21 +2,11 @@
 //!
 //! `cargo run --release -p engine --example writes -- RULES WRITES`.
 
-use std::sync::Arc;
+mod house;
+
 use std::time::Instant;
 
-use config::store::Store;
-use engine::{DataConfig, Engine, EngineConfig, WriteMode};
-use event::{Completion, LocalMessage, LocalPublish, PublishError};
-
-/// A broker without subscribers.
-struct Nobody;
-
-impl LocalPublish for Nobody {
-    fn publish(&self, _: &LocalMessage<'_>, _: Option<&Completion>) -> Result<usize, PublishError> {
-        Ok(0)
-    }
-}
+use engine::{Engine, WriteMode};
 
 fn main() {
     let mut args = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
@@ -25,7 +15,8 @@ fn main() {
     let runtime = runtime.expect("threads can be started");
     let dir = tempfile::tempdir().expect("there is room for a folder");
     runtime.block_on(async {
-        let engine = start(dir.path(), rules);
+        let other = |at| format!("SELECT payload.temp AS t FROM \"plant/{at}/+\" WHERE payload.temp > 10");
+        let engine = house::start(dir.path(), (0..rules).map(other));
         write(&engine, WriteMode::Create, 0).await;
         let mut took: Vec<_> = Vec::with_capacity(writes);
         for at in 1..=writes {
@@ -40,32 +31,6 @@ fn main() {
             took[writes - 1]
         );
     });
-}
-
-fn start(dir: &std::path::Path, rules: usize) -> Engine {
-    let folder = dir.join("rules");
-    std::fs::create_dir(&folder).expect("the folder can be written");
-    for at in 0..rules {
-        let sql = format!("SELECT payload.temp AS t FROM \"plant/{at}/+\" WHERE payload.temp > 10");
-        std::fs::write(folder.join(format!("r{at}.sql")), sql).expect("the folder can be written");
-    }
-    let (engine, outcome) = Engine::start(EngineConfig {
-        node: "bench@127.0.0.1".into(),
-        dirs: vec![folder],
-        watch: false,
-        strict: false,
-        store: Store::open(&dir.join("data")).expect("the folder can be written"),
-        data: DataConfig { dir: dir.join("data"), dead_letter_bytes_max: 1 << 20 },
-        kinds: &[],
-        local: Arc::new(Nobody),
-        surroundings: eval::Surroundings::default(),
-        runtime: tokio::runtime::Handle::current(),
-        guard: connector::Guard::default(),
-        seed: 1,
-    })
-    .expect("the engine starts");
-    assert_eq!(outcome.rules, rules, "the rules are good");
-    engine
 }
 
 async fn write(engine: &Engine, mode: WriteMode, at: usize) {

@@ -30,12 +30,6 @@ impl Attention {
         Some(before.trailing_zeros() as usize)
     }
 
-    /// Whether there is a runner that could be called.
-    pub(crate) fn has_free(&self) -> bool {
-        let state = self.state.load(Ordering::Relaxed);
-        state != 0 && state & CALLED == 0
-    }
-
     /// A runner is there, and looks into the queue from now on.
     pub(crate) fn come(&self, runner: usize) {
         self.state.fetch_and(!(CALLED | 1 << runner), Ordering::SeqCst);

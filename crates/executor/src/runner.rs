@@ -125,8 +125,8 @@ impl Runner {
             let _ = pin!(tokio::task::yield_now()).poll(context);
             return;
         }
-        if is_late && self.queue.attention.has_free() {
-            // It runs on this thread next; with this one that makes two that are ready, and tokio wakes a thread.
+        if is_late {
+            // If there is one to call, it runs on this thread next; with this one that makes two that are ready, and tokio wakes a thread.
             self.queue.call();
         }
         context.waker().wake_by_ref();
